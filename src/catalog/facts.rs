@@ -1,0 +1,185 @@
+//! The records that the catalog hands out.
+
+use crate::model::{
+    AssetId, Attributes, ChunkHash, FileFacts, Name, NodeId, Override, PackId, Timestamp,
+};
+
+/// Whether a claimed name is a live file or a reserved one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// The asset is a file of the live tree.
+    Live,
+    /// The asset was deleted; its name is reserved.
+    Deleted,
+}
+
+/// Who claims a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// The asset.
+    pub asset: NodeId,
+    /// How it claims the name.
+    pub standing: Standing,
+}
+
+/// What a node is. Directories sort before assets of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NodeKind {
+    /// A known directory.
+    Directory,
+    /// An asset.
+    Asset,
+}
+
+/// One child of a known directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Child {
+    /// A directory below which something claims a name, or that has an override.
+    Directory {
+        /// Its name.
+        name: Name,
+        /// Its node.
+        node: NodeId,
+        /// True when an asset claims a name somewhere below.
+        has_assets: bool,
+        /// True when a deleted asset is somewhere below.
+        has_deleted: bool,
+    },
+    /// An asset.
+    Asset {
+        /// Its name.
+        name: Name,
+        /// Its node.
+        node: NodeId,
+        /// Live or deleted.
+        standing: Standing,
+    },
+}
+
+impl Child {
+    /// The place in the listing order, for the next page.
+    pub fn key(&self) -> (Name, NodeKind) {
+        match self {
+            Child::Directory { name, .. } => (name.clone(), NodeKind::Directory),
+            Child::Asset { name, .. } => (name.clone(), NodeKind::Asset),
+        }
+    }
+}
+
+/// A known directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryRecord {
+    /// Its node.
+    pub node: NodeId,
+    /// Its parent and name. `None` for the root.
+    pub place: Option<(NodeId, Name)>,
+    /// Mode, owner, mtime as last recorded.
+    pub attributes: Attributes,
+    /// The backup override set on it.
+    pub backup: Option<Override>,
+    /// True when an asset claims a name somewhere below.
+    pub has_assets: bool,
+    /// True when a deleted asset is somewhere below.
+    pub has_deleted: bool,
+}
+
+/// An asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssetRecord {
+    /// Its node.
+    pub node: NodeId,
+    /// Its public id for life.
+    pub asset_id: AssetId,
+    /// The directory it is or was in.
+    pub parent: NodeId,
+    /// Its name there.
+    pub name: Name,
+    /// Live or deleted.
+    pub standing: Standing,
+    /// Since when it has this name and standing.
+    pub since: Timestamp,
+    /// The live file as last seen. `None`: deleted, or not seen yet.
+    pub file: Option<FileFacts>,
+}
+
+/// How a chunk's bytes are written in its pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// As they are.
+    Plain,
+    /// One zstd frame.
+    Zstd,
+}
+
+/// Where a chunk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkRecord {
+    /// Its name.
+    pub hash: ChunkHash,
+    /// The pack that holds it.
+    pub pack: PackId,
+    /// Byte offset of its stored bytes in the pack.
+    pub offset: u64,
+    /// Stored bytes.
+    pub stored_bytes: u32,
+    /// Plain bytes.
+    pub plain_bytes: u32,
+    /// How it is stored.
+    pub codec: Codec,
+}
+
+/// Where a pack is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PackState {
+    /// Still growing in the spool.
+    Open,
+    /// Complete in the store.
+    Stored,
+}
+
+/// A pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackRecord {
+    /// Its name.
+    pub id: PackId,
+    /// Open or stored.
+    pub state: PackState,
+    /// Its size in bytes; for an open pack the part that is known to be valid.
+    pub bytes: u64,
+}
+
+/// How much of a pack is still referenced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackUse {
+    /// The pack.
+    pub pack: PackRecord,
+    /// Stored bytes of chunks that a content references.
+    pub live_bytes: u64,
+    /// Stored bytes of chunks that nothing references.
+    pub dead_bytes: u64,
+}
+
+/// Counts and sums over the vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Live assets.
+    pub assets_live: u64,
+    /// Deleted assets with a reserved name.
+    pub assets_deleted: u64,
+    /// All versions.
+    pub versions: u64,
+    /// Versions whose bytes are not in a pack yet.
+    pub versions_sealed: u64,
+    /// Their bytes.
+    pub sealed_bytes: u64,
+    /// When the oldest of them was kept.
+    pub oldest_sealed_at: Option<Timestamp>,
+    /// Sum of the sizes of all versions.
+    pub logical_bytes: u64,
+    /// Plain bytes of all distinct chunks.
+    pub unique_bytes: u64,
+    /// Bytes of all packs.
+    pub pack_bytes: u64,
+    /// Packs.
+    pub packs: u64,
+}

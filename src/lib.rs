@@ -1,0 +1,21 @@
+//! keepfs: a filesystem that never forgets a file.
+//!
+//! The tour, in layer order; each module imports only from those below it
+//! (`tests/architecture.rs` holds it to that):
+//!
+//! - [`catalog`] keeps facts, [`store`] keeps bytes, [`policy`] judges names,
+//!   all three on the plain values of [`model`];
+//! - [`vault`] is the rules: what a close, a rename, a delete and a restore mean;
+//! - [`history`] shows the past as read-only trees of plain values;
+//! - [`mount`] is the kernel's side.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod catalog;
+pub mod history;
+pub mod model;
+pub mod mount;
+pub mod policy;
+pub mod store;
+pub mod vault;

@@ -1,0 +1,22 @@
+//! Plain values that every layer speaks: ids, paths, versions, attributes, time.
+//!
+//! Nothing here does I/O, except the one [`SystemClock`] that reads the wall
+//! clock. Everything is cheap to copy or clone and compares by value.
+
+mod attributes;
+mod clock;
+pub mod failpoint;
+mod ids;
+mod path;
+mod reserved;
+mod version;
+
+pub use attributes::{Attributes, FileFacts, InodeKey, Override, Xattrs};
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use ids::{
+    AssetId, ChunkHash, ContentId, IdError, NodeId, PackId, ROOT, VersionId, VersionIdPrefix,
+    VersionIds, VersionSeq,
+};
+pub use path::{Name, PathError, PublicId};
+pub use reserved::{HISTORY_NAMES, HistoryName};
+pub use version::{Location, Origin, Version, VersionState};

@@ -1,0 +1,116 @@
+//! What the rules refuse, and what can go wrong under them.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::catalog::CatalogError;
+use crate::model::{IdError, PathError, PublicId};
+use crate::store::StoreError;
+
+/// A vault's result.
+pub type Result<T> = std::result::Result<T, VaultError>;
+
+/// A situation the caller can tell apart.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// A rename or link onto the name of a deleted asset.
+    #[error(
+        "{path}: the name belongs to a deleted asset; restore it (keepfs restore), or cp onto it to continue its history"
+    )]
+    NameReserved {
+        /// The name.
+        path: PublicId,
+    },
+    /// `mv` out of `.deleted` to a place that is not the asset's own.
+    #[error(
+        "{path}: a deleted asset can only be moved back to its own place; use cp for any other"
+    )]
+    NotItsPlace {
+        /// The asset.
+        path: PublicId,
+    },
+    /// No such asset or version.
+    #[error("{path}: {what} not found; keepfs versions and keepfs deleted list what there is")]
+    NotFound {
+        /// Where it was looked for.
+        path: PublicId,
+        /// What was looked for.
+        what: String,
+    },
+    /// A version id prefix that fits several versions.
+    #[error(
+        "{path}: version id '{prefix}' is ambiguous: it fits {count} versions; give more digits"
+    )]
+    AmbiguousVersion {
+        /// The asset.
+        path: PublicId,
+        /// As typed.
+        prefix: String,
+        /// How many fit.
+        count: usize,
+    },
+    /// Something is already at the place.
+    #[error(
+        "{path}: already exists; give --overwrite to make its present content an older version"
+    )]
+    AlreadyExists {
+        /// The place.
+        path: PublicId,
+    },
+    /// Not what the operation needs (a directory where a file is needed, or the reverse).
+    #[error("{path}: {problem}")]
+    WrongKind {
+        /// The path.
+        path: PublicId,
+        /// What is there.
+        problem: &'static str,
+    },
+    /// A text that is no id.
+    #[error(transparent)]
+    BadId(#[from] IdError),
+    /// A text that is no path.
+    #[error(transparent)]
+    BadPath(#[from] PathError),
+    /// The vault directory or its settings cannot be used.
+    #[error("{path}: {problem}")]
+    BadVault {
+        /// The file or directory.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// Another process has the vault.
+    #[error(
+        "{path}: the vault is in use by process {pid}; unmount it, or talk to it through its mount"
+    )]
+    InUse {
+        /// The vault.
+        path: PathBuf,
+        /// Who, as written in the lock file.
+        pid: String,
+    },
+    /// The filesystem below answered with an error.
+    #[error("{context}: {error}")]
+    Io {
+        /// What was being done.
+        context: String,
+        /// The answer.
+        error: io::Error,
+    },
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl VaultError {
+    /// Wraps what the filesystem below answered.
+    pub fn io(context: impl Into<String>, error: impl Into<io::Error>) -> Self {
+        VaultError::Io {
+            context: context.into(),
+            error: error.into(),
+        }
+    }
+}
