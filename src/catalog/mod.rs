@@ -194,8 +194,16 @@ pub trait Catalog: Send {
         origin: Origin,
         restored_from: Option<VersionId>,
     ) -> Result<()>;
-    /// The version, with its id, becomes part of another asset's history.
-    fn move_version(&mut self, seq: VersionSeq, to: NodeId) -> Result<()>;
+    /// The version becomes part of another asset's history, under the id `id`
+    /// (its own, or a newer one where the order there needs it).
+    fn move_version(&mut self, seq: VersionSeq, to: NodeId, id: VersionId) -> Result<()>;
+    /// The newest stored version of an asset with that content and an id below `below`.
+    fn version_with_content(
+        &mut self,
+        asset: NodeId,
+        content: ContentId,
+        below: VersionId,
+    ) -> Result<Option<VersionId>>;
     /// Removes a version. A content that no version uses goes with it, and its
     /// chunks count one reference less.
     fn remove_version(&mut self, seq: VersionSeq) -> Result<()>;

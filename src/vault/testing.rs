@@ -1,0 +1,1 @@
+//! Vaults for tests.
