@@ -17,7 +17,10 @@ pub struct Content {
 enum Source {
     Stored(ContentReader),
     /// Sealed bytes that the store could not take yet.
-    File { file: File, size: u64 },
+    File {
+        file: File,
+        size: u64,
+    },
 }
 
 impl Content {

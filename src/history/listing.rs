@@ -58,7 +58,9 @@ impl History<'_> {
         // A directory took the name of a deleted file: the directory is what people
         // look for there; the file's history is found by its asset.
         if let Some(node) = catalog.directory_at(directory, &name)?
-            && catalog.directory(node)?.is_some_and(|record| record.has_assets)
+            && catalog
+                .directory(node)?
+                .is_some_and(|record| record.has_assets)
         {
             return Ok(Some(Place::VersionsDirectory(node)));
         }
@@ -78,7 +80,9 @@ impl History<'_> {
             return deleted_file(catalog.as_mut(), claim.asset);
         }
         if let Some(node) = catalog.directory_at(directory, &name)?
-            && catalog.directory(node)?.is_some_and(|record| record.has_deleted)
+            && catalog
+                .directory(node)?
+                .is_some_and(|record| record.has_deleted)
         {
             return Ok(Some(Place::DeletedDirectory(node)));
         }
@@ -94,7 +98,9 @@ impl History<'_> {
         if let Some(back) = back {
             self.vault.settle(asset)?;
             let versions = self.vault.catalog().latest_versions(asset, back + 1)?;
-            return Ok(versions.get(back).map(|version| Place::Version(version.seq)));
+            return Ok(versions
+                .get(back)
+                .map(|version| Place::Version(version.seq)));
         }
         // <version_id> or <version_id>.<ext>, so that viewers know the type.
         let id = match bytes.iter().position(|byte| *byte == b'.') {
@@ -102,7 +108,10 @@ impl History<'_> {
             Some(_) => return Ok(None),
             None => bytes,
         };
-        let Some(id) = std::str::from_utf8(id).ok().and_then(|id| id.parse::<VersionId>().ok()) else {
+        let Some(id) = std::str::from_utf8(id)
+            .ok()
+            .and_then(|id| id.parse::<VersionId>().ok())
+        else {
             return Ok(None);
         };
         Ok(self
@@ -118,13 +127,17 @@ impl History<'_> {
         for child in all_children(catalog.as_mut(), directory)? {
             let (name, kind) = child.key();
             let place = match child {
-                Child::Directory { node, has_assets: true, .. } => Place::VersionsDirectory(node),
+                Child::Directory {
+                    node,
+                    has_assets: true,
+                    ..
+                } => Place::VersionsDirectory(node),
                 Child::Directory { .. } => continue,
                 Child::Asset { node, .. } => Place::Asset(node),
             };
             let name = name.as_bytes().to_vec();
-            let shadowed = kind == NodeKind::Asset
-                && items.last().is_some_and(|before| before.name == name);
+            let shadowed =
+                kind == NodeKind::Asset && items.last().is_some_and(|before| before.name == name);
             if !shadowed {
                 items.push(Item { name, place });
             }

@@ -93,7 +93,9 @@ impl<'a> History<'a> {
     pub fn public_id(&self, place: Place) -> Result<Option<PublicId>> {
         let mut catalog = self.vault.catalog();
         let node = match place {
-            Place::VersionsDirectory(node) | Place::DeletedDirectory(node) | Place::Asset(node) => node,
+            Place::VersionsDirectory(node) | Place::DeletedDirectory(node) | Place::Asset(node) => {
+                node
+            }
             Place::Version(seq) | Place::DeletedFile(seq) => match catalog.version(seq)? {
                 Some(version) => version.asset,
                 None => return Ok(None),
@@ -119,7 +121,10 @@ impl<'a> History<'a> {
         }
         let sealed = self.vault.open_sealed(&version)?;
         if let Err(error) = self.vault.ingest_now(seq) {
-            log::warn!("reading version {} from outside the store: {error}", version.id);
+            log::warn!(
+                "reading version {} from outside the store: {error}",
+                version.id
+            );
         }
         let version_now = self.vault.catalog().version(seq)?;
         match (version_now.map(|version| version.state), sealed) {

@@ -61,11 +61,7 @@ impl History<'_> {
         Ok(Some(directory(place, attributes, attributes.mtime)))
     }
 
-    fn stat_asset(
-        &self,
-        catalog: &mut dyn Catalog,
-        record: &AssetRecord,
-    ) -> Result<Option<Stat>> {
+    fn stat_asset(&self, catalog: &mut dyn Catalog, record: &AssetRecord) -> Result<Option<Stat>> {
         let Some(latest) = catalog.latest_versions(record.node, 1)?.pop() else {
             return Ok(None);
         };
@@ -80,7 +76,11 @@ impl History<'_> {
         let readable = attributes.mode & 0o444;
         attributes.mode = readable | readable >> 2;
         attributes.mtime = latest.kept_at;
-        Ok(Some(directory(Place::Asset(record.node), attributes, latest.kept_at)))
+        Ok(Some(directory(
+            Place::Asset(record.node),
+            attributes,
+            latest.kept_at,
+        )))
     }
 
     fn stat_version(

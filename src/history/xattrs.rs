@@ -53,5 +53,8 @@ fn version_xattrs(version: &Version) -> Xattrs {
 }
 
 fn entry(name: &str, value: &str) -> (Vec<u8>, Vec<u8>) {
-    (format!("user.keepfs.{name}").into_bytes(), value.as_bytes().to_vec())
+    (
+        format!("user.keepfs.{name}").into_bytes(),
+        value.as_bytes().to_vec(),
+    )
 }

@@ -18,7 +18,10 @@ impl Vault {
             return Ok(());
         };
         let present = catalog.latest_versions(to, 1)?.pop();
-        if present.as_ref().is_some_and(|present| same_content(present, &version)) {
+        if present
+            .as_ref()
+            .is_some_and(|present| same_content(present, &version))
+        {
             return Ok(catalog.remove_version(version.seq)?);
         }
         self.carry(catalog, &version, to, present.as_ref())
@@ -46,9 +49,7 @@ impl Vault {
         present: Option<&Version>,
     ) -> Result<()> {
         let id = match present {
-            Some(present) if present.id > version.id => {
-                lock(&self.ids).next(self.clock.as_ref())
-            }
+            Some(present) if present.id > version.id => lock(&self.ids).next(self.clock.as_ref()),
             _ => version.id,
         };
         Ok(catalog.move_version(version.seq, to, id)?)
@@ -84,7 +85,9 @@ impl Vault {
 /// True when two stored versions have the same bytes; of sealed ones nobody knows yet.
 fn same_content(a: &Version, b: &Version) -> bool {
     match (a.state, b.state) {
-        (VersionState::Stored { content: a, .. }, VersionState::Stored { content: b, .. }) => a == b,
+        (VersionState::Stored { content: a, .. }, VersionState::Stored { content: b, .. }) => {
+            a == b
+        }
         _ => false,
     }
 }

@@ -42,7 +42,9 @@ impl Vault {
         })?;
         report.bytes = bytes;
         for damage in damages {
-            report.problems.push(format!("pack {}: {}", damage.pack, damage.detail));
+            report
+                .problems
+                .push(format!("pack {}: {}", damage.pack, damage.detail));
             for seq in damage.versions {
                 let mut catalog = self.catalog();
                 if let Some(version) = catalog.version(seq)? {

@@ -11,9 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Condvar, Mutex};
 
 use crate::catalog::{Catalog, Durability};
-use crate::model::{
-    NodeId, Origin, Timestamp, Version, VersionSeq, VersionState, failpoint,
-};
+use crate::model::{NodeId, Origin, Timestamp, Version, VersionSeq, VersionState, failpoint};
 use crate::store::Written;
 
 use super::spool::reopen_for_reading;
@@ -261,7 +259,8 @@ impl Vault {
             return Ok(catalog.remove_version(version.seq)?);
         }
         if matches!(version.origin, Origin::Write | Origin::Restore) {
-            let source = catalog.version_with_content(version.asset, written.content, version.id)?;
+            let source =
+                catalog.version_with_content(version.asset, written.content, version.id)?;
             let origin = match source {
                 Some(_) => Origin::Restore,
                 None => Origin::Write,

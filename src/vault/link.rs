@@ -26,11 +26,17 @@ impl Vault {
         let mut catalog = self.catalog();
         atomically(catalog.as_mut(), |catalog| {
             let source_is_asset = match from {
-                Some(from) => self.asset_at(catalog, from)?.is_some_and(|asset| asset.is_live()),
+                Some(from) => self
+                    .asset_at(catalog, from)?
+                    .is_some_and(|asset| asset.is_live()),
                 None => !catalog.assets_on_inode(facts.inode)?.is_empty(),
             };
             let target = self.asset_at(catalog, to)?;
-            if source_is_asset && target.as_ref().is_some_and(|asset: &KnownAsset| !asset.is_live()) {
+            if source_is_asset
+                && target
+                    .as_ref()
+                    .is_some_and(|asset: &KnownAsset| !asset.is_live())
+            {
                 return Err(VaultError::NameReserved { path: to.clone() });
             }
             link().map_err(|error| VaultError::io(to.to_string(), error))?;

@@ -86,13 +86,18 @@ impl Vault {
         let (asset, directory) = {
             let mut catalog = self.catalog();
             let catalog = catalog.as_mut();
-            (self.asset_at(catalog, id)?, self.directory_node(catalog, id)?)
+            (
+                self.asset_at(catalog, id)?,
+                self.directory_node(catalog, id)?,
+            )
         };
         if let Some(asset) = asset {
             visit(id, asset.node(), asset.record.standing)?;
         }
-        let mut waiting: Vec<(PublicId, NodeId)> =
-            directory.map(|node| (id.clone(), node)).into_iter().collect();
+        let mut waiting: Vec<(PublicId, NodeId)> = directory
+            .map(|node| (id.clone(), node))
+            .into_iter()
+            .collect();
         while let Some((path, node)) = waiting.pop() {
             let children = {
                 let mut catalog = self.catalog();

@@ -34,10 +34,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use check::CheckReport;
 pub use error::{Result, VaultError};
-pub use purge::Purged;
 pub use lookup::Chosen;
-pub(crate) use rename_directory::all_children;
+pub use purge::Purged;
 pub use rename::{Party, Rename, RenameMode};
+pub(crate) use rename_directory::all_children;
 pub use restore::{Clobber, Restore, Restored};
 pub use scan::{ScanReport, Survey};
 pub use seal::WriteIntent;
@@ -103,10 +103,12 @@ impl Vault {
             path: config.vault_dir.join("keepfs.toml"),
             problem: error.to_string(),
         })?;
-        let live = LiveTree::open(&config.live_dir)
-            .map_err(|error| VaultError::io(format!("live tree {}", config.live_dir.display()), error))?;
-        let spool = Spool::open(&config.spool_dir)
-            .map_err(|error| VaultError::io(format!("spool {}", config.spool_dir.display()), error))?;
+        let live = LiveTree::open(&config.live_dir).map_err(|error| {
+            VaultError::io(format!("live tree {}", config.live_dir.display()), error)
+        })?;
+        let spool = Spool::open(&config.spool_dir).map_err(|error| {
+            VaultError::io(format!("spool {}", config.spool_dir.display()), error)
+        })?;
         let store_config = StoreConfig {
             url: config.store_url.clone(),
             spool_dir: config.spool_dir.clone(),

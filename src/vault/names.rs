@@ -140,7 +140,12 @@ impl Vault {
         id: &PublicId,
         xattrs: &Xattrs,
     ) -> Result<Decision> {
-        let value = |name: &[u8]| xattrs.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+        let value = |name: &[u8]| {
+            xattrs
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value)
+        };
         let file_override = value(BACKUP_XATTR).and_then(|word| Override::from_word(word));
         let directory = self.directory_override(catalog, id)?;
         Ok(self.policy.decide(&Subject {
@@ -191,8 +196,8 @@ impl Vault {
         id: &PublicId,
         directory: std::os::fd::BorrowedFd<'_>,
     ) -> Result<()> {
-        let attributes =
-            live::attributes_of(directory).map_err(|error| VaultError::io(id.to_string(), error))?;
+        let attributes = live::attributes_of(directory)
+            .map_err(|error| VaultError::io(id.to_string(), error))?;
         let mut catalog = self.catalog();
         if let Some(node) = self.directory_node(catalog.as_mut(), id)? {
             catalog.set_directory_attributes(node, attributes)?;

@@ -106,7 +106,9 @@ impl Pins {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<InodeKey, Pin>> {
-        self.table.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.table
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 

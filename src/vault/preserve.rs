@@ -59,7 +59,9 @@ impl Vault {
                 Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => {
                     self.ingest_from(version.seq, readable.as_fd())?;
                 }
-                Err(error) => return Err(VaultError::io("copying sealed bytes to the spool", error)),
+                Err(error) => {
+                    return Err(VaultError::io("copying sealed bytes to the spool", error));
+                }
             }
         }
         self.record_moved(&held, &done, Location::SpoolCopy)?;
@@ -82,7 +84,10 @@ impl Vault {
                 }
             }
             let catalog = self.catalog();
-            if !names.iter().any(|(inode, _)| self.pins.needs_spool_name(*inode)) {
+            if !names
+                .iter()
+                .any(|(inode, _)| self.pins.needs_spool_name(*inode))
+            {
                 return Ok(catalog);
             }
         }

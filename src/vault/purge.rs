@@ -30,7 +30,10 @@ impl Vault {
         for prefix in prefixes {
             let chosen = self.choose_version(id, Some(prefix))?;
             asset = Some(chosen.asset);
-            if !versions.iter().any(|version| version.seq == chosen.version.seq) {
+            if !versions
+                .iter()
+                .any(|version| version.seq == chosen.version.seq)
+            {
                 versions.push(chosen.version);
             }
         }

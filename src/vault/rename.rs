@@ -81,7 +81,9 @@ impl Vault {
                 self.rename_directory(request.from, request.to, &mut perform)
             }
             (_, Party::File(facts), _) => self.rename_file(request, &facts, &mut perform),
-            (_, Party::Special | Party::Nothing, _) => self.replace_by_special(request, &mut perform),
+            (_, Party::Special | Party::Nothing, _) => {
+                self.replace_by_special(request, &mut perform)
+            }
         }
     }
 
@@ -167,7 +169,12 @@ impl Vault {
                 None => self.move_asset(catalog, source, request.to, now)?,
             },
             (RenameCase::SaveIn, None) => seal_target = kept == Kept::Yes,
-            (RenameCase::SaveAway { target_gets_version }, Some(source)) => {
+            (
+                RenameCase::SaveAway {
+                    target_gets_version,
+                },
+                Some(source),
+            ) => {
                 gone = self.end_live(catalog, source.node(), now)?;
                 seal_target = target_gets_version == TargetVersion::Own;
             }
@@ -283,7 +290,9 @@ impl Vault {
 
     fn find_pair(&self, catalog: &mut dyn Catalog, request: &Rename<'_>) -> Result<Pair> {
         Ok(Pair {
-            source: self.asset_at(catalog, request.from)?.filter(KnownAsset::is_live),
+            source: self
+                .asset_at(catalog, request.from)?
+                .filter(KnownAsset::is_live),
             target: self.asset_at(catalog, request.to)?,
         })
     }

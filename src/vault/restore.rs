@@ -116,13 +116,21 @@ impl Vault {
         let written = self.write_temporary(&directory, &temporary, &chosen.version);
         let version = written.and_then(|()| {
             failpoint::reach("restore.written");
-            self.take_place(&done.to, &directory, &temporary, &name, &chosen, request.clobber)
+            self.take_place(
+                &done.to,
+                &directory,
+                &temporary,
+                &name,
+                &chosen,
+                request.clobber,
+            )
         });
         if version.is_err() {
             let _ = rustix::fs::unlinkat(&directory, &temporary, AtFlags::empty());
         }
         done.version = Some(version?);
-        rustix::fs::fsync(&directory).map_err(|error| VaultError::io(done.to.to_string(), error))?;
+        rustix::fs::fsync(&directory)
+            .map_err(|error| VaultError::io(done.to.to_string(), error))?;
         Ok(done)
     }
 
@@ -187,7 +195,8 @@ impl Vault {
             });
         };
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR).map_err(errno)?;
+        let file =
+            rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR).map_err(errno)?;
         let mut file = File::from(file);
         let reader = self.store.reader(content)?;
         let mut buffer = vec![0u8; 1 << 20];

@@ -219,7 +219,10 @@ impl Vault {
             let mut catalog = self.catalog();
             let catalog = catalog.as_mut();
             // Asked again under the lock: the mount may have been at work.
-            let gone = matches!(self.live.find(&path), Ok(None | Some(Found::Directory(_) | Found::Special)));
+            let gone = matches!(
+                self.live.find(&path),
+                Ok(None | Some(Found::Directory(_) | Found::Special))
+            );
             let still_live = self
                 .asset_at(catalog, &path)?
                 .is_some_and(|known| known.node() == asset && known.is_live());

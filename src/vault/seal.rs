@@ -205,7 +205,10 @@ impl Vault {
             id: lock(&self.ids).next(self.clock.as_ref()),
             size: facts.size,
             attributes: facts.attributes,
-            xattrs: xattrs.into_iter().filter(|(name, _)| !name.starts_with(b"user.keepfs.")).collect(),
+            xattrs: xattrs
+                .into_iter()
+                .filter(|(name, _)| !name.starts_with(b"user.keepfs."))
+                .collect(),
             kept_at: self.clock.now(),
             origin,
             restored_from: None,
@@ -268,7 +271,8 @@ impl Vault {
             catalog.set_setting(super::names::OVERRIDES_SETTING, Some("1"))?;
             Ok::<_, VaultError>(())
         })?;
-        self.has_overrides.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.has_overrides
+            .store(true, std::sync::atomic::Ordering::Relaxed);
         Ok(())
     }
 

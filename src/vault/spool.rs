@@ -71,7 +71,14 @@ impl Spool {
             }
             // Another filesystem, no names left to link from, too many links, or a
             // filesystem without links: the bytes themselves then.
-            Err(Errno::XDEV | Errno::NOENT | Errno::MLINK | Errno::PERM | Errno::ACCESS | Errno::NOTSUP) => {
+            Err(
+                Errno::XDEV
+                | Errno::NOENT
+                | Errno::MLINK
+                | Errno::PERM
+                | Errno::ACCESS
+                | Errno::NOTSUP,
+            ) => {
                 let readable = reopen_for_reading(file)?;
                 self.copy(seq, readable.as_fd(), facts.size)?;
                 Ok(Location::SpoolCopy)
@@ -191,7 +198,9 @@ impl Spool {
     }
 
     fn links(&self) -> std::sync::MutexGuard<'_, HashMap<InodeKey, u64>> {
-        self.links.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.links
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -213,10 +222,18 @@ fn copy_bytes(from: BorrowedFd<'_>, to: BorrowedFd<'_>, size: u64) -> io::Result
     }
     let mut offset = 0u64;
     while offset < size {
-        let rest = usize::try_from(size - offset).unwrap_or(usize::MAX).min(1 << 30);
+        let rest = usize::try_from(size - offset)
+            .unwrap_or(usize::MAX)
+            .min(1 << 30);
         let mut from_offset = offset;
         let mut to_offset = offset;
-        match rustix::fs::copy_file_range(from, Some(&mut from_offset), to, Some(&mut to_offset), rest) {
+        match rustix::fs::copy_file_range(
+            from,
+            Some(&mut from_offset),
+            to,
+            Some(&mut to_offset),
+            rest,
+        ) {
             Ok(0) => break,
             Ok(count) => offset += count as u64,
             Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if offset == 0 => {
@@ -232,7 +249,9 @@ fn copy_by_reading(from: BorrowedFd<'_>, to: BorrowedFd<'_>, size: u64) -> io::R
     let mut buffer = vec![0u8; 1 << 20];
     let mut offset = 0u64;
     while offset < size {
-        let want = buffer.len().min(usize::try_from(size - offset).unwrap_or(usize::MAX));
+        let want = buffer
+            .len()
+            .min(usize::try_from(size - offset).unwrap_or(usize::MAX));
         let count = rustix::io::pread(from, &mut buffer[..want], offset)?;
         if count == 0 {
             break;

@@ -238,8 +238,17 @@ impl Catalog for SqliteCatalog {
         self.write_origin(seq, origin, restored_from)
     }
 
-    fn move_version(&mut self, seq: VersionSeq, to: NodeId) -> Result<()> {
-        self.change_asset(seq, to)
+    fn move_version(&mut self, seq: VersionSeq, to: NodeId, id: VersionId) -> Result<()> {
+        self.change_asset(seq, to, id)
+    }
+
+    fn version_with_content(
+        &mut self,
+        asset: NodeId,
+        content: ContentId,
+        below: VersionId,
+    ) -> Result<Option<VersionId>> {
+        self.find_by_content(asset, content, below)
     }
 
     fn remove_version(&mut self, seq: VersionSeq) -> Result<()> {

@@ -197,13 +197,32 @@ impl SqliteCatalog {
         require_one(rows, "version", seq.0)
     }
 
-    pub(super) fn change_asset(&mut self, seq: VersionSeq, to: NodeId) -> Result<()> {
+    pub(super) fn change_asset(
+        &mut self,
+        seq: VersionSeq,
+        to: NodeId,
+        id: VersionId,
+    ) -> Result<()> {
         self.entry_of(to, NodeKind::Asset)?;
         let rows = self.write(
-            "UPDATE version SET asset = ?2 WHERE seq = ?1",
-            values![seq.0, to.0],
+            "UPDATE version SET asset = ?2, id = ?3 WHERE seq = ?1",
+            values![seq.0, to.0, id.0.to_vec()],
         )?;
         require_one(rows, "version", seq.0)
+    }
+
+    pub(super) fn find_by_content(
+        &self,
+        asset: NodeId,
+        content: ContentId,
+        below: VersionId,
+    ) -> Result<Option<VersionId>> {
+        self.one(
+            "SELECT id FROM version WHERE content = ?1 AND asset = ?2 AND id < ?3
+             ORDER BY id DESC LIMIT 1",
+            (content.0, asset.0, below.0),
+            |row| row.get(0).map(VersionId),
+        )
     }
 
     pub(super) fn drop_version(&mut self, seq: VersionSeq) -> Result<()> {
