@@ -129,7 +129,8 @@ pub trait Catalog: Send {
     /// Frees an asset's name. The asset must have no versions left. Its intervals
     /// in the past stay, its row goes.
     fn forget_asset(&mut self, asset: NodeId, now: Timestamp) -> Result<()>;
-    /// Forgets a directory below which nothing claims a name.
+    /// Forgets a directory, and the known directories below it. Nothing below may
+    /// claim a name, and none of them may have an override.
     fn forget_directory(&mut self, directory: NodeId, now: Timestamp) -> Result<()>;
 
     /// Up to `limit` children in the order of (name, kind), directories before

@@ -14,6 +14,7 @@ mod errors;
 mod facade;
 mod listing;
 mod migrations;
+mod moves;
 mod namespace;
 mod packs;
 mod state;
