@@ -83,7 +83,8 @@ impl TestVault {
         }
         let file = options.open(&target).unwrap();
         let facts = facts_of(file.as_fd()).unwrap();
-        self.vault.before_write(facts.inode, file.as_fd(), WriteIntent::Append)?;
+        self.vault
+            .before_write(facts.inode, file.as_fd(), WriteIntent::Append)?;
         Ok(file)
     }
 
@@ -148,7 +149,9 @@ impl TestVault {
             },
             &mut || {
                 let cwd = rustix::fs::CWD;
-                Ok(rustix::fs::renameat_with(cwd, &from_path, cwd, &to_path, flags)?)
+                Ok(rustix::fs::renameat_with(
+                    cwd, &from_path, cwd, &to_path, flags,
+                )?)
             },
         )
     }
@@ -168,14 +171,19 @@ impl TestVault {
             panic!("{from} is no file");
         };
         let (from_path, to_path) = (self.path(from), self.path(to));
-        self.vault
-            .link(Some(&id(from)), &id(to), &facts, &mut || fs::hard_link(&from_path, &to_path))
+        self.vault.link(Some(&id(from)), &id(to), &facts, &mut || {
+            fs::hard_link(&from_path, &to_path)
+        })
     }
 
     /// Ingests everything that waits.
     pub fn ingest_all(&self) {
         loop {
-            let page = self.vault.catalog().sealed_versions(VersionSeq(0), 100).unwrap();
+            let page = self
+                .vault
+                .catalog()
+                .sealed_versions(VersionSeq(0), 100)
+                .unwrap();
             if page.is_empty() {
                 return;
             }

@@ -125,7 +125,12 @@ fn deleting_single_versions_for_good_leaves_the_others() {
     let prefix = first.to_string().parse().unwrap();
     vault.vault.delete_versions(&id("a"), &[prefix]).unwrap();
     assert_eq!(vault.versions("a"), ["second!"]);
-    assert!(vault.vault.choose_version(&id("a"), Some(&first.to_string().parse().unwrap())).is_err());
+    assert!(
+        vault
+            .vault
+            .choose_version(&id("a"), Some(&first.to_string().parse().unwrap()))
+            .is_err()
+    );
     vault.assert_sound();
 }
 

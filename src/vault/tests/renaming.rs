@@ -75,7 +75,13 @@ fn a_move_onto_a_reserved_name_is_refused_however_young_the_source_is() {
 #[test]
 fn a_tools_temporary_file_saves_into_its_target_live_free_or_reserved() {
     for temporary in [
-        "a.lock", "a.tmp", "a.new", "a.part", ".a.Xy12Zq", "sedAb3dEf", ".goutputstream-ABC123",
+        "a.lock",
+        "a.tmp",
+        "a.new",
+        "a.part",
+        ".a.Xy12Zq",
+        "sedAb3dEf",
+        ".goutputstream-ABC123",
         "a___jb_tmp___",
     ] {
         let vault = TestVault::new();
@@ -88,7 +94,11 @@ fn a_tools_temporary_file_saves_into_its_target_live_free_or_reserved() {
         vault.rename(temporary, "a").unwrap();
         assert_eq!(vault.versions("a"), ["one", "two!", "three"], "{temporary}");
         assert_eq!(vault.deleted(), Vec::<String>::new(), "{temporary}");
-        assert_eq!(vault.versions(temporary), Vec::<String>::new(), "{temporary}");
+        assert_eq!(
+            vault.versions(temporary),
+            Vec::<String>::new(),
+            "{temporary}"
+        );
         // The temporary name is free for the next save, and for anything else.
         vault.write("free", b"f");
         vault.rename("free", temporary).unwrap();
@@ -217,7 +227,9 @@ fn no_replace_is_exact() {
     vault.write("a", b"a");
     vault.write("b", b"bee");
     let refused = vault.rename_with("a", "b", RenameMode::NoReplace);
-    assert!(matches!(refused, Err(VaultError::Io { error, .. }) if error.raw_os_error() == Some(libc::EEXIST)));
+    assert!(
+        matches!(refused, Err(VaultError::Io { error, .. }) if error.raw_os_error() == Some(libc::EEXIST))
+    );
     assert_eq!(vault.versions("b"), ["bee"]);
     assert_eq!(vault.versions("a"), ["a"]);
     vault.rename_with("a", "c", RenameMode::NoReplace).unwrap();
@@ -253,6 +265,9 @@ fn a_hard_link_onto_a_reserved_name_is_refused() {
     vault.write("a", b"one");
     vault.remove("a");
     vault.write("b", b"two!");
-    assert!(matches!(vault.link("b", "a"), Err(VaultError::NameReserved { .. })));
+    assert!(matches!(
+        vault.link("b", "a"),
+        Err(VaultError::NameReserved { .. })
+    ));
     assert_eq!(vault.live("a"), None);
 }

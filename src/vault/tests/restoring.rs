@@ -31,7 +31,10 @@ fn an_undeleted_asset_is_back_at_its_place_with_its_history() {
     assert_eq!(versions.len(), 2);
     assert_eq!(versions[1].origin, Origin::Restore);
     assert_eq!(versions[1].restored_from, Some(last));
-    assert!(matches!(vault.vault.undelete(&id("d/a")), Err(VaultError::NotFound { .. })));
+    assert!(matches!(
+        vault.vault.undelete(&id("d/a")),
+        Err(VaultError::NotFound { .. })
+    ));
     vault.assert_sound();
 }
 
@@ -90,16 +93,24 @@ fn unknown_and_ambiguous_version_ids_are_told_apart() {
         .take_while(|(a, b)| a == b)
         .map(|(a, _)| a)
         .collect();
-    assert!(common.len() >= 4, "ids of one moment share their first digits");
+    assert!(
+        common.len() >= 4,
+        "ids of one moment share their first digits"
+    );
     assert!(matches!(
         vault.vault.choose_version(&id("a"), Some(&prefix(&common))),
         Err(VaultError::AmbiguousVersion { count: 2, .. })
     ));
     assert!(matches!(
-        vault.vault.choose_version(&id("a"), Some(&prefix("ffffffff"))),
+        vault
+            .vault
+            .choose_version(&id("a"), Some(&prefix("ffffffff"))),
         Err(VaultError::NotFound { .. })
     ));
-    let chosen = vault.vault.choose_version(&id("a"), Some(&prefix(&second[..31]))).unwrap();
+    let chosen = vault
+        .vault
+        .choose_version(&id("a"), Some(&prefix(&second[..31])))
+        .unwrap();
     assert_eq!(chosen.version.id.to_string(), second);
 }
 

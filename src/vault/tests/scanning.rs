@@ -8,7 +8,10 @@ use super::super::Survey;
 use super::super::testing::{TestVault, id};
 
 fn recover(vault: &TestVault) -> super::super::ScanReport {
-    vault.vault.scan(&PublicId::root(), Survey::Recover, &mut |_| {}).unwrap()
+    vault
+        .vault
+        .scan(&PublicId::root(), Survey::Recover, &mut |_| {})
+        .unwrap()
 }
 
 #[test]
@@ -59,7 +62,11 @@ fn the_first_backup_takes_existing_files_once() {
     fs::write(vault.path("b"), b"too").unwrap();
     let survey = |top: &str| {
         let top = PublicId::new(top.as_bytes()).unwrap();
-        vault.vault.scan(&top, Survey::Backup, &mut |_| {}).unwrap().versions
+        vault
+            .vault
+            .scan(&top, Survey::Backup, &mut |_| {})
+            .unwrap()
+            .versions
     };
     assert_eq!(survey("d"), 1);
     assert_eq!(survey(""), 1);

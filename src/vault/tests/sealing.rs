@@ -97,7 +97,11 @@ fn several_names_of_one_file_each_have_the_new_version() {
 fn a_file_that_is_unlinked_before_its_close_makes_no_version() {
     let vault = TestVault::new();
     let mut file = vault
-        .open("a", OpenOptions::new().write(true).create(true), WriteIntent::Change)
+        .open(
+            "a",
+            OpenOptions::new().write(true).create(true),
+            WriteIntent::Change,
+        )
         .unwrap();
     file.write_all(b"gone").unwrap();
     std::fs::remove_file(vault.path("a")).unwrap();
@@ -114,14 +118,22 @@ fn backup_off_keeps_nothing_and_an_override_keeps_the_present_content_at_once() 
     assert_eq!(vault.write("dir/a", b"one"), None);
     assert_eq!(vault.versions("dir/a"), Vec::<String>::new());
     let file = std::fs::File::open(vault.path("dir/a")).unwrap();
-    rustix::fs::fsetxattr(&file, "user.keepfs.backup", b"on", rustix::fs::XattrFlags::empty())
-        .unwrap();
+    rustix::fs::fsetxattr(
+        &file,
+        "user.keepfs.backup",
+        b"on",
+        rustix::fs::XattrFlags::empty(),
+    )
+    .unwrap();
     vault
         .vault
         .override_changed(&id("dir/a"), Some(Override::On), Some(file.as_fd()))
         .unwrap();
     assert_eq!(vault.versions("dir/a"), ["one"]);
-    vault.vault.override_changed(&id("dir"), Some(Override::On), None).unwrap();
+    vault
+        .vault
+        .override_changed(&id("dir"), Some(Override::On), None)
+        .unwrap();
     vault.write("dir/below/b", b"by its directory");
     assert_eq!(vault.versions("dir/below/b"), ["by its directory"]);
     assert_eq!(vault.write("elsewhere", b"no"), None);
@@ -148,7 +160,10 @@ fn what_was_sealed_and_committed_survives_a_kill_whether_ingested_or_not() {
     vault.write("a", b"two!");
     vault.write("gone", b"deleted");
     vault.remove("gone");
-    vault.vault.commit(crate::catalog::Durability::Process).unwrap();
+    vault
+        .vault
+        .commit(crate::catalog::Durability::Process)
+        .unwrap();
     let vault = vault.crash();
     assert_eq!(vault.versions("a"), ["one", "two!"]);
     assert_eq!(vault.versions("gone"), ["deleted"]);
