@@ -92,7 +92,7 @@ fn chunk(number: u8, in_pack: u8) -> ChunkRecord {
         offset: 100 * u64::from(number),
         stored_bytes: 10 + u32::from(number),
         plain_bytes: 20 + u32::from(number),
-        codec: if number % 2 == 0 {
+        codec: if number.is_multiple_of(2) {
             Codec::Zstd
         } else {
             Codec::Plain

@@ -12,11 +12,11 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, OpenFlags};
 
 /// Frames (4 KiB pages) in the log that are worth waking the thread for.
-const WORTHWHILE: i64 = 4_096;
-/// From this length on a commit does the rest itself, when little is left.
-const LONG: i64 = 4 * WORTHWHILE;
+const WORTHWHILE: i64 = 1_024;
+/// From this length on a commit does the rest itself, when less than that is left.
+const LONG: i64 = 16 * WORTHWHILE;
 /// From this length on it does so however much is left.
-const TOO_LONG: i64 = 16 * WORTHWHILE;
+const TOO_LONG: i64 = 64 * WORTHWHILE;
 
 /// When to checkpoint, and the thread that does.
 pub(super) struct Checkpoints {
@@ -52,7 +52,7 @@ impl Checkpoints {
         let left = log - done;
         // Not at every commit: a reader may hold an old state, and then the log cannot
         // start over whatever we do.
-        let own_turn = log >= LONG && log - self.last_own >= WORTHWHILE;
+        let own_turn = log >= LONG && log - self.last_own >= LONG / 4;
         if own_turn && (left < WORTHWHILE || log >= TOO_LONG) {
             self.last_own = log;
             if let Err(error) = pragma(connection, "PRAGMA wal_checkpoint(PASSIVE)") {

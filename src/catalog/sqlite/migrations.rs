@@ -49,6 +49,11 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     unit.commit().map_err(wrap)
 }
 
+/// Refuses a file that we would not migrate, and changes nothing.
+pub(super) fn require_migratable(connection: &Connection, path: &Path) -> Result<()> {
+    look(connection, path).map(|_| ())
+}
+
 /// Refuses a file that is not of the newest format, and changes nothing.
 pub(super) fn require_newest(connection: &Connection, path: &Path) -> Result<()> {
     match look(connection, path)? {

@@ -66,30 +66,27 @@ impl SqliteCatalog {
     /// # Errors
     /// `NewerFormat`, `Corrupt` when it is no catalog, `Locked`, `Full`.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::prepare(path, || {
-            let mut connection = Connection::open_with_flags(
-                path,
-                OpenFlags::SQLITE_OPEN_READ_WRITE
-                    | OpenFlags::SQLITE_OPEN_CREATE
-                    | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-            )?;
-            connection.busy_timeout(BUSY_PATIENCE)?;
-            // Whatever opening writes (a new file, a migration) survives power loss.
-            connection.pragma_update(None, "synchronous", "FULL")?;
-            let mode: String =
-                connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-            if mode != "wal" {
-                log::warn!(
-                    "{}: no write-ahead log on this disk ({mode})",
-                    path.display()
-                );
-            }
-            Ok(match migrations::migrate(&mut connection, path) {
-                Ok(()) => Ok(connection),
-                Err(error) => Err(error),
-            })
-        })
-        .and_then(|connection| Self::start(connection, path, false))
+        let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut connection = connect(path, create)?;
+        // First: a foreign file is not even switched to another journal mode.
+        migrations::require_migratable(&connection, path)?;
+        let wrap = |error| failure(path, error);
+        // Whatever opening writes (a new file, a migration) survives power loss.
+        connection
+            .pragma_update(None, "synchronous", "FULL")
+            .map_err(wrap)?;
+        let mode: String = connection
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+            .map_err(wrap)?;
+        if mode != "wal" {
+            return Err(CatalogError::Database(format!(
+                "{}: this filesystem cannot keep a write-ahead log, and without one \
+                 commits would not survive power loss: put the vault on a local disk",
+                path.display()
+            )));
+        }
+        migrations::migrate(&mut connection, path)?;
+        Self::start(connection, path, false)
     }
 
     /// Opens an existing catalog to look at it, also while a mount is writing to
@@ -98,22 +95,9 @@ impl SqliteCatalog {
     /// # Errors
     /// As [`open`](Self::open), and when there is no such file.
     pub fn open_read_only(path: &Path) -> Result<Self> {
-        Self::prepare(path, || {
-            let connection = Connection::open_with_flags(
-                path,
-                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-            )?;
-            connection.busy_timeout(BUSY_PATIENCE)?;
-            Ok(migrations::require_newest(&connection, path).map(|()| connection))
-        })
-        .and_then(|connection| Self::start(connection, path, true))
-    }
-
-    fn prepare(
-        path: &Path,
-        open: impl FnOnce() -> rusqlite::Result<Result<Connection>>,
-    ) -> Result<Connection> {
-        open().map_err(|error| failure(path, error))?
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        migrations::require_newest(&connection, path)?;
+        Self::start(connection, path, true)
     }
 
     fn start(connection: Connection, path: &Path, read_only: bool) -> Result<Self> {
@@ -217,6 +201,15 @@ impl fmt::Debug for SqliteCatalog {
             .field("uncommitted", &self.redo.len())
             .finish_non_exhaustive()
     }
+}
+
+fn connect(path: &Path, how: OpenFlags) -> Result<Connection> {
+    let wrap = |error| failure(path, error);
+    // No mutex in SQLite: the trait's `&mut self` is one.
+    let connection =
+        Connection::open_with_flags(path, how | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(wrap)?;
+    connection.busy_timeout(BUSY_PATIENCE).map_err(wrap)?;
+    Ok(connection)
 }
 
 fn invariant<T>(detail: impl Into<String>) -> Result<T> {

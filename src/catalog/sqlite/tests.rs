@@ -120,6 +120,7 @@ fn what_is_no_catalog_is_corrupt_and_left_as_it_is() {
     let whole = std::fs::read(&cut).unwrap();
     std::fs::write(&cut, &whole[..4096]).unwrap();
     for path in [&garbage, &foreign, &cut] {
+        let before = std::fs::read(path).unwrap();
         for opened in [
             SqliteCatalog::open(path),
             SqliteCatalog::open_read_only(path),
@@ -127,6 +128,7 @@ fn what_is_no_catalog_is_corrupt_and_left_as_it_is() {
             let error = opened.unwrap_err();
             assert!(matches!(error, CatalogError::Corrupt { .. }), "{error:?}");
         }
+        assert_eq!(std::fs::read(path).unwrap(), before);
     }
 }
 
