@@ -455,7 +455,15 @@ impl Catalog for Facts {
     fn set_origin(&mut self, _: VersionSeq, _: Origin, _: Option<VersionId>) -> Result<()> {
         unimplemented!()
     }
-    fn move_version(&mut self, _: VersionSeq, _: NodeId) -> Result<()> {
+    fn version_with_content(
+        &mut self,
+        _: NodeId,
+        _: ContentId,
+        _: VersionId,
+    ) -> Result<Option<VersionId>> {
+        unimplemented!()
+    }
+    fn move_version(&mut self, _: VersionSeq, _: NodeId, _: VersionId) -> Result<()> {
         unimplemented!()
     }
     fn last_version_id(&mut self) -> Result<Option<VersionId>> {

@@ -26,6 +26,8 @@ mod spool;
 mod status;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod workers;
 
 use std::collections::{HashMap, HashSet};

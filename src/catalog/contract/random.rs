@@ -121,7 +121,9 @@ fn apply(catalog: &mut dyn Catalog, step: &Step, now: i64) -> Result<String> {
             let (id, blake3, _) = content(c, n)?;
             done(c.set_stored(seq(v), id, blake3))
         }
-        Step::MoveVersion(v, a) => done(c.move_version(seq(v), node(a))),
+        Step::MoveVersion(v, a) => {
+            done(c.move_version(seq(v), node(a), version_id(now.cast_unsigned())))
+        }
         Step::RemoveVersion(v) => done(c.remove_version(seq(v))),
         Step::AddPack(p, stored) => {
             let state = if *stored {

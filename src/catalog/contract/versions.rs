@@ -50,8 +50,9 @@ cases! {
         let first = catalog.add_version(&sealed(a, 1, 1)).unwrap();
         let second = catalog.add_version(&sealed(b, 2, 2)).unwrap();
         let third = catalog.add_version(&sealed(a, 3, 1)).unwrap();
-        catalog.move_version(second, a).unwrap();
-        refused(catalog, |c| c.move_version(second, NodeId(99)));
+        catalog.move_version(second, a, version_id(2)).unwrap();
+        refused(catalog, |c| c.move_version(second, NodeId(99), version_id(2)));
+        refused(catalog, |c| c.move_version(second, a, version_id(3)));
         let ids = [(version_id(1), first), (version_id(2), second), (version_id(3), third)];
         assert_eq!(catalog.version_ids(a).unwrap(), ids);
         let seqs = |versions: Vec<Version>| versions.iter().map(|v| v.seq).collect::<Vec<_>>();
@@ -61,6 +62,32 @@ cases! {
         catalog.remove_version(third).unwrap();
         let next = catalog.add_version(&sealed(a, 4, 1)).unwrap();
         assert!(next > third, "rows are never used twice");
+    }
+
+    fn a_version_that_moves_can_take_a_newer_id(catalog) {
+        let (a, b) = (asset(catalog, "a", 1), asset(catalog, "b", 2));
+        let old = catalog.add_version(&sealed(a, 1, 1)).unwrap();
+        let newer = catalog.add_version(&sealed(b, 2, 2)).unwrap();
+        catalog.move_version(old, b, version_id(5)).unwrap();
+        let ids = [(version_id(2), newer), (version_id(5), old)];
+        assert_eq!(catalog.version_ids(b).unwrap(), ids);
+        assert_eq!(catalog.version_by_id(b, version_id(1)).unwrap(), None);
+    }
+
+    fn the_newest_version_with_a_content_is_found_below_an_id(catalog) {
+        let (content, blake3) = (with_content(catalog), hash(100));
+        let (a, b) = (asset(catalog, "a", 1), asset(catalog, "b", 2));
+        for (node, id) in [(a, 1), (a, 2), (a, 3), (b, 4)] {
+            let seq = catalog.add_version(&sealed(node, id, 1)).unwrap();
+            if id != 3 {
+                catalog.set_stored(seq, content, blake3).unwrap();
+            }
+        }
+        let mut found = |node, below| catalog.version_with_content(node, content, version_id(below)).unwrap();
+        assert_eq!(found(a, 9), Some(version_id(2)));
+        assert_eq!(found(a, 2), Some(version_id(1)));
+        assert_eq!(found(a, 1), None);
+        assert_eq!(found(b, 9), Some(version_id(4)));
     }
 
     fn sealed_versions_are_found_by_row_and_by_inode_until_they_are_stored(catalog) {

@@ -280,8 +280,17 @@ impl Catalog for MemoryCatalog {
         Ok(())
     }
 
-    fn move_version(&mut self, seq: VersionSeq, to: NodeId) -> Result<()> {
-        self.change().move_version(seq, to)
+    fn move_version(&mut self, seq: VersionSeq, to: NodeId, id: VersionId) -> Result<()> {
+        self.change().move_version(seq, to, id)
+    }
+
+    fn version_with_content(
+        &mut self,
+        asset: NodeId,
+        content: ContentId,
+        below: VersionId,
+    ) -> Result<Option<VersionId>> {
+        Ok(self.facts.version_with_content(asset, content, below))
     }
 
     fn remove_version(&mut self, seq: VersionSeq) -> Result<()> {

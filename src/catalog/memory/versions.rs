@@ -3,7 +3,7 @@
 use super::{Facts, invariant};
 use crate::catalog::{NodeKind, Result};
 use crate::model::{
-    ChunkHash, ContentId, InodeKey, Location, NodeId, Version, VersionSeq, VersionState,
+    ChunkHash, ContentId, InodeKey, Location, NodeId, Version, VersionId, VersionSeq, VersionState,
 };
 
 impl Facts {
@@ -88,10 +88,42 @@ impl Facts {
         Ok(())
     }
 
-    pub(super) fn move_version(&mut self, seq: VersionSeq, to: NodeId) -> Result<()> {
+    pub(super) fn move_version(
+        &mut self,
+        seq: VersionSeq,
+        to: NodeId,
+        id: VersionId,
+    ) -> Result<()> {
         self.entry_of(to, NodeKind::Asset)?;
-        self.version_mut(seq)?.asset = to;
+        if self
+            .versions
+            .values()
+            .any(|other| other.id == id && other.seq != seq)
+        {
+            return invariant(format!("version id {id} is taken"));
+        }
+        let version = self.version_mut(seq)?;
+        version.asset = to;
+        version.id = id;
         Ok(())
+    }
+
+    pub(super) fn version_with_content(
+        &self,
+        asset: NodeId,
+        wanted: ContentId,
+        below: VersionId,
+    ) -> Option<VersionId> {
+        let has_it = |version: &&Version| {
+            version.asset == asset
+                && version.id < below
+                && matches!(version.state, VersionState::Stored { content, .. } if content == wanted)
+        };
+        self.versions
+            .values()
+            .filter(has_it)
+            .map(|version| version.id)
+            .max()
     }
 
     pub(super) fn remove_version(&mut self, seq: VersionSeq) -> Result<()> {
