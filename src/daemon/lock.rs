@@ -163,8 +163,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let first = VaultLock::take(&path, dir.path(), Purpose::Mount, &mut |_| {}).unwrap();
-        let error =
-            VaultLock::take(&path, dir.path(), Purpose::Command, &mut |_| {}).unwrap_err();
+        let error = VaultLock::take(&path, dir.path(), Purpose::Command, &mut |_| {}).unwrap_err();
         let VaultError::InUse { pid, .. } = error else {
             panic!("{error}");
         };

@@ -65,10 +65,13 @@ fn path(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((first, after)) = rest.split_first() {
-        let octal = after.get(..3).filter(|_| *first == b'\\').and_then(|digits| {
-            let text = std::str::from_utf8(digits).ok()?;
-            u8::from_str_radix(text, 8).ok()
-        });
+        let octal = after
+            .get(..3)
+            .filter(|_| *first == b'\\')
+            .and_then(|digits| {
+                let text = std::str::from_utf8(digits).ok()?;
+                u8::from_str_radix(text, 8).ok()
+            });
         match octal {
             Some(byte) => {
                 bytes.push(byte);
@@ -89,7 +92,8 @@ mod tests {
 
     #[test]
     fn the_table_is_read_with_its_escapes_and_optional_fields() {
-        let table = b"36 35 98:0 / /mnt/a\\040b rw,noatime master:1 shared:2 - fuse.keepfs /srv/v rw\n\
+        let table =
+            b"36 35 98:0 / /mnt/a\\040b rw,noatime master:1 shared:2 - fuse.keepfs /srv/v rw\n\
                       37 35 98:1 / / rw - ext4 /dev/root rw\nbroken\n";
         let found: Vec<Entry<'_>> = entries(table).collect();
         assert_eq!(found.len(), 2);

@@ -133,10 +133,16 @@ mod tests {
     fn a_mountpoint_is_made_where_it_is_missing_and_refused_where_it_is_a_file() {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().canonicalize().unwrap();
-        assert_eq!(take(&base.join("new/place")).unwrap(), base.join("new/place"));
+        assert_eq!(
+            take(&base.join("new/place")).unwrap(),
+            base.join("new/place")
+        );
         std::fs::write(base.join("file"), "x").unwrap();
         let error = take(&base.join("file")).unwrap_err().to_string();
-        assert!(error.ends_with("is not a directory: mount on one"), "{error}");
+        assert!(
+            error.ends_with("is not a directory: mount on one"),
+            "{error}"
+        );
         assert_eq!(standing(&base).unwrap(), Standing::Free);
         assert_eq!(standing(&base.join("none")).unwrap(), Standing::Missing);
     }

@@ -27,10 +27,7 @@ impl Opened {
     ///
     /// # Errors
     /// [`VaultError::InUse`], or what settings, catalog and store say.
-    pub fn for_command(
-        vault_dir: &Path,
-        note: &mut dyn FnMut(&str),
-    ) -> Result<Self, DaemonError> {
+    pub fn for_command(vault_dir: &Path, note: &mut dyn FnMut(&str)) -> Result<Self, DaemonError> {
         let config = Config::load(vault_dir)?;
         config.validate_layout(None)?;
         Self::open(config, Purpose::Command, note)

@@ -38,10 +38,7 @@ pub struct MountRequest {
 ///
 /// # Errors
 /// What kept it from starting, or from stopping cleanly.
-pub fn run_mount(
-    request: &MountRequest,
-    announce: &mut dyn Announce,
-) -> Result<(), DaemonError> {
+pub fn run_mount(request: &MountRequest, announce: &mut dyn Announce) -> Result<(), DaemonError> {
     let signals =
         StopSignals::catch().map_err(|error| DaemonError::io("catching signals", error))?;
     let config = configure(request)?;
@@ -56,7 +53,12 @@ pub fn run_mount(
         vault: vault.config().vault_dir.clone(),
         ..request.options.clone()
     };
-    let mounted = mount(vault.clone(), &vault.config().live_dir, &mountpoint, &options)?;
+    let mounted = mount(
+        vault.clone(),
+        &vault.config().live_dir,
+        &mountpoint,
+        &options,
+    )?;
     let invalidator = mounted.invalidator();
     let server = Server::start(&vault.config().socket_path, vault.clone(), move |id| {
         invalidator.invalidate(id);
@@ -101,12 +103,7 @@ fn configure(request: &MountRequest) -> Result<Config, DaemonError> {
     Ok(config)
 }
 
-fn stop(
-    vault: &Vault,
-    workers: Workers,
-    recovery: &Recovery,
-    end: End,
-) -> Result<(), DaemonError> {
+fn stop(vault: &Vault, workers: Workers, recovery: &Recovery, end: End) -> Result<(), DaemonError> {
     let mut last = 0;
     let drained = workers.stop(&mut |waiting| {
         if waiting != last {
@@ -145,15 +142,15 @@ impl Recovery {
             let (vault, done) = (vault.clone(), complete.clone());
             std::thread::Builder::new()
                 .name("keepfs-recovery".into())
-                .spawn(move || {
-                    match vault.scan(&PublicId::root(), Survey::Recover, &mut |_| {}) {
+                .spawn(
+                    move || match vault.scan(&PublicId::root(), Survey::Recover, &mut |_| {}) {
                         Ok(report) => {
                             log::info!("recovery: {report:?}");
                             done.store(true, Ordering::SeqCst);
                         }
                         Err(error) => log::error!("recovery: {error}; the next mount tries again"),
-                    }
-                })
+                    },
+                )
                 .map_err(|error| DaemonError::io("starting the recovery scan", error))?;
         }
         Ok(Self { complete })

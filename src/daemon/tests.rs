@@ -27,7 +27,10 @@ fn a_directory_with_other_things_in_it_does_not_become_a_vault() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("thesis.txt"), "x").unwrap();
     let error = refusal(prepare(dir.path(), Path::new("/nowhere")));
-    assert!(error.contains("is not empty and holds no keepfs.toml"), "{error}");
+    assert!(
+        error.contains("is not empty and holds no keepfs.toml"),
+        "{error}"
+    );
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
@@ -60,7 +63,10 @@ fn a_vault_is_one_processs_at_a_time() {
     create(&vault, &InitOptions::default(), None).unwrap();
     let first = Opened::for_command(&vault, &mut |_| {}).unwrap();
     let error = refusal(Opened::for_command(&vault, &mut |_| {}));
-    assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+    assert!(
+        error.contains(&format!("process {}", std::process::id())),
+        "{error}"
+    );
     drop(first);
     Opened::for_command(&vault, &mut |_| {}).unwrap();
 }

@@ -87,8 +87,9 @@ pub fn execute(vault: &Vault, request: &Request, door: &mut Door<'_>) -> Result<
 
 /// A version id or its first digits.
 pub(super) fn prefix(text: &str) -> Result<VersionIdPrefix, Failure> {
-    text.parse()
-        .map_err(|error: crate::model::IdError| Failure::new(ErrorCode::BadInput, error.to_string()))
+    text.parse().map_err(|error: crate::model::IdError| {
+        Failure::new(ErrorCode::BadInput, error.to_string())
+    })
 }
 
 fn walk(
@@ -136,14 +137,17 @@ fn damage(report: CheckReport) -> Vec<ProblemRow> {
         version_id: None,
         failure: Failure::new(ErrorCode::Damaged, text),
     });
-    let victims = report.damaged.into_iter().map(|(path, version)| ProblemRow {
-        failure: Failure::new(
-            ErrorCode::Damaged,
-            format!("{path}: version {version} cannot be read whole"),
-        ),
-        path: Some(WirePath(path)),
-        version_id: Some(version.to_string()),
-    });
+    let victims = report
+        .damaged
+        .into_iter()
+        .map(|(path, version)| ProblemRow {
+            failure: Failure::new(
+                ErrorCode::Damaged,
+                format!("{path}: version {version} cannot be read whole"),
+            ),
+            path: Some(WirePath(path)),
+            version_id: Some(version.to_string()),
+        });
     causes.chain(victims).collect()
 }
 

@@ -19,7 +19,7 @@ pub use client::Client;
 pub use execute::{Door, execute};
 pub use failure::{ErrorCode, Failure, code_of_config};
 pub use protocol::{
-    CheckRequest, DeletedRow, Event, Item, Progress, ProblemRow, Reply, Request, RestoreRequest,
+    CheckRequest, DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, RestoreRequest,
     RestoreSource, RestoredRow, Switch, VersionRow,
 };
 pub use serve::Server;

@@ -95,7 +95,10 @@ fn file_target(
     let several = request.sources.len() > 1 || request.into_directory == Switch::On;
     let is_directory = to.is_root()
         || matches!(
-            vault.live().find(to).map_err(|error| VaultError::io(to.to_string(), error))?,
+            vault
+                .live()
+                .find(to)
+                .map_err(|error| VaultError::io(to.to_string(), error))?,
             Some(Found::Directory(_))
         );
     match id.split() {
