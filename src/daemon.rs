@@ -21,7 +21,7 @@ pub use background::{Background, start_in_background};
 pub use create::{Created, create, prepare};
 pub use error::DaemonError;
 pub use logging::{LogTarget, start_logging};
-pub use mount_table::{KeepfsMount, keepfs_mounts};
+pub use mount_table::keepfs_mount_of;
 pub use mountpoint::{Standing, detach_stale, standing};
 pub use opened::Opened;
 pub use ready::{Announce, PipeAnnounce};

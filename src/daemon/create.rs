@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::DaemonError;
 use super::lock::Purpose;
+use super::mountpoint;
 use super::opened::{Opened, mark_clean};
 use crate::config::{Config, ConfigError, FILE_NAME, InitOptions};
 
@@ -57,11 +58,12 @@ pub fn create(
     Ok(config)
 }
 
-/// The settings of a vault that is there, or of a new one with the defaults.
+/// The settings of a vault that is there, or of a new one with the defaults, to be
+/// mounted there.
 ///
 /// # Errors
 /// As [`create`], and when a directory is neither empty nor a vault.
-pub fn prepare(vault: &Path, mountpoint: &Path) -> Result<(Config, Created), DaemonError> {
+pub fn prepare(vault: &Path, at: &Path) -> Result<(Config, Created), DaemonError> {
     if vault.join(FILE_NAME).symlink_metadata().is_ok() {
         return Ok((Config::load(vault)?, Created::Found));
     }
@@ -81,7 +83,8 @@ pub fn prepare(vault: &Path, mountpoint: &Path) -> Result<(Config, Created), Dae
             .into());
         }
     }
-    let config = create(vault, &InitOptions::default(), Some(mountpoint))?;
+    mountpoint::check(at)?;
+    let config = create(vault, &InitOptions::default(), Some(at))?;
     Ok((config, Created::New))
 }
 
