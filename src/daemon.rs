@@ -1,7 +1,7 @@
 //! The one place that picks implementations, and the order in which things start and stop.
 //!
 //! Start: settings, layout, lock, catalog, vault, "not stopped cleanly" on disk, workers,
-//! mount, control socket, ready, and after an unclean stop the recovery scan.
+//! control socket, mount, ready, and after an unclean stop the recovery scan.
 //! Stop: unmounted, control socket, drain, "stopped cleanly" on disk, lock, and last the
 //! clients that wait for the end. A kill between any two of these leaves a vault that mounts.
 

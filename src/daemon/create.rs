@@ -44,6 +44,10 @@ pub fn create(
         remove_directory(made.as_deref());
         return Err(error.into());
     }
+    // Also one that was there, empty: the daemon's files have no owners of their own.
+    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(&config.vault_dir, owner_only)
+        .map_err(|error| DaemonError::io(format!("{}", config.vault_dir.display()), error))?;
     for directory in [Some(&config.live_dir), config.store_dir.as_ref()]
         .into_iter()
         .flatten()
