@@ -302,7 +302,7 @@ fn catalog_is_rooted(catalog: &mut dyn Catalog) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 80, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn both_implementations_agree_on_everything(steps in prop::collection::vec(step(), 1..120)) {
