@@ -14,7 +14,7 @@ use super::errno::{Error, Result};
 use super::handles::{Handle, Handles};
 use super::live::Opened;
 use super::live::directory::Room;
-use crate::history::{History, Item, Place, Stat};
+use crate::history::{History, Item, Kind, Place, Stat};
 use crate::model::{HistoryName, NodeId, PublicId, ROOT, VersionSeq};
 use crate::vault::{Vault, VaultError};
 
@@ -239,10 +239,9 @@ impl Past {
 }
 
 fn kind(item: &Item) -> FileType {
-    if item.is_directory {
-        FileType::Directory
-    } else {
-        FileType::RegularFile
+    match item.place.kind() {
+        Kind::Directory => FileType::Directory,
+        Kind::File => FileType::RegularFile,
     }
 }
 
@@ -266,10 +265,9 @@ fn entry(stat: &Stat, name: Option<&[u8]>) -> PastEntry {
 
 fn file_attr(stat: &Stat) -> FileAttr {
     let mtime = stat.attributes.mtime.system_time();
-    let (kind, nlink) = if stat.is_directory {
-        (FileType::Directory, 2)
-    } else {
-        (FileType::RegularFile, 1)
+    let (kind, nlink) = match stat.place.kind() {
+        Kind::Directory => (FileType::Directory, 2),
+        Kind::File => (FileType::RegularFile, 1),
     };
     FileAttr {
         ino: INodeNo(id_of(stat.place)),
