@@ -10,6 +10,7 @@ mod descriptors;
 mod errno;
 mod handles;
 mod history;
+mod invalidate;
 mod live;
 mod negotiate;
 mod node;
@@ -23,6 +24,7 @@ mod tree;
 
 use std::os::fd::{AsFd, AsRawFd};
 
+pub use invalidate::Invalidator;
 pub use options::{Audience, HistoryListing, MountOptions, OptionError, Permit, Writing};
 pub use session::{MountError, Mounted, Unmounter, Urgency, mount};
 

@@ -74,14 +74,22 @@ impl Vault {
         Ok(report)
     }
 
-    /// After an unclean stop, before anything else is written: what an interrupted
-    /// ingest or deletion left in the catalog and the packs is finished or undone, and
-    /// contents whose bytes power loss took are written again where the live file has them.
+    /// After an unclean stop, before any ingest: forgets contents that no version came
+    /// to use.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn sweep(&self) -> Result<()> {
+        self.catalog().remove_unused_contents()?;
+        Ok(())
+    }
+
+    /// After an unclean stop: an interrupted deletion for good is finished, and contents
+    /// whose bytes power loss took are written again where the live file has them.
     ///
     /// # Errors
     /// When the catalog or the store fails.
     pub fn heal(&self) -> Result<()> {
-        self.catalog().remove_unused_contents()?;
         for seq in self.store.recovered_damage() {
             if !self.rewrite_from_live(seq)? {
                 let mut catalog = self.catalog();
