@@ -239,7 +239,9 @@ fn config(options: &MountOptions) -> Config {
     let mut config = Config::default();
     config.mount_options = vec![
         MountOption::FSName(options.source.clone()),
-        MountOption::Subtype("keepfs".into()),
+        // As an option of the kernel's own: `Subtype` reaches only fusermount3, and the
+        // mount table would say `fuse`.
+        MountOption::CUSTOM("subtype=keepfs".into()),
         MountOption::DefaultPermissions,
         choose(options.devices, MountOption::Dev, MountOption::NoDev),
         choose(options.set_ids, MountOption::Suid, MountOption::NoSuid),
