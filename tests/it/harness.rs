@@ -155,7 +155,7 @@ pub struct Setup {
     init: Vec<String>,
     mount: Vec<String>,
     env: Vec<(String, String)>,
-    config: String,
+    config: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -181,9 +181,9 @@ impl Setup {
         self
     }
 
-    /// Sets a key of `keepfs.toml` before the first mount.
-    pub fn config(mut self, table: &str, line: &str) -> Self {
-        self.config.push_str(&format!("{table}\n{line}\n"));
+    /// Sets a key of `keepfs.toml`, to a value in TOML, before the first mount.
+    pub fn config(mut self, key: &str, value: &str) -> Self {
+        self.config.push((key.into(), value.into()));
         self
     }
 
@@ -212,11 +212,10 @@ impl Setup {
                 .args(&self.init),
         );
         assert!(done.status.success(), "keepfs init: {done:?}");
-        if !self.config.is_empty() {
+        for (key, value) in &self.config {
             let path = vault.join("keepfs.toml");
             let text = fs::read_to_string(&path).expect("keepfs.toml");
-            let merged = merge_toml(&text, &self.config);
-            fs::write(&path, merged).expect("keepfs.toml");
+            fs::write(&path, with_key(&text, key, value)).expect("keepfs.toml");
         }
         Mount {
             log: dir.path().join("log"),
@@ -230,21 +229,28 @@ impl Setup {
     }
 }
 
-/// `text` with the keys of `more` set in it, tables merged.
-fn merge_toml(text: &str, more: &str) -> String {
-    fn merge(into: &mut toml::Table, from: toml::Table) {
-        for (key, value) in from {
-            match (into.get_mut(&key), value) {
-                (Some(toml::Value::Table(old)), toml::Value::Table(new)) => merge(old, new),
-                (_, value) => {
-                    into.insert(key, value);
-                }
-            }
+/// The settings with one key set: on its own line where `init` wrote it, commented out or
+/// not, so that it lands in the right table.
+fn with_key(text: &str, key: &str, value: &str) -> String {
+    let mut found = false;
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let bare = line.trim_start_matches(['#', ' ']);
+        let is_it = bare
+            .strip_prefix(key)
+            .is_some_and(|rest| rest.trim_start().starts_with('='));
+        if is_it && !found {
+            found = true;
+            lines.push(format!("{key} = {value}"));
+        } else if !is_it || line.starts_with('#') {
+            lines.push(line.into());
         }
     }
-    let mut table: toml::Table = text.parse().expect("keepfs.toml as written by init");
-    merge(&mut table, more.parse().expect("the test's own TOML"));
-    table.to_string()
+    assert!(
+        found,
+        "keepfs.toml as written by init does not name '{key}':\n{text}"
+    );
+    lines.join("\n") + "\n"
 }
 
 /// A running daemon and its watchdog.
@@ -342,6 +348,11 @@ impl Mount {
         }
     }
 
+    /// The next daemon runs without the environment that [`Setup::env`] gave.
+    pub fn clear_env(&mut self) {
+        self.setup.env.clear();
+    }
+
     /// The daemon's process id.
     pub fn pid(&self) -> u32 {
         self.daemon.as_ref().expect("mounted").pid
@@ -368,7 +379,13 @@ impl Mount {
         lazy_unmount(&self.root);
     }
 
-    /// Takes the mount away whose daemon killed itself.
+    /// `kill -9`, from beside threads that are at work in the mount.
+    pub fn kill_only(&self) {
+        let daemon = self.daemon.as_ref().expect("mounted");
+        let _ = daemon.child.lock().unwrap().kill();
+    }
+
+    /// Takes the mount away whose daemon was killed, or killed itself.
     #[track_caller]
     pub fn crashed(&mut self) -> ExitStatus {
         let status = self.wait_for_exit();
@@ -474,6 +491,23 @@ impl Mount {
         })
     }
 
+    /// Appends to a file; the error where the daemon is gone.
+    pub fn append_if_there(&self, relative: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
+        let path = self.path(relative);
+        closing(|| {
+            OpenOptions::new()
+                .append(true)
+                .open(&path)?
+                .write_all(bytes)
+        })
+    }
+
+    /// Truncates a file; the error where the daemon is gone.
+    pub fn truncate_if_there(&self, relative: impl AsRef<Path>, len: u64) -> io::Result<()> {
+        let path = self.path(relative);
+        closing(|| OpenOptions::new().write(true).open(&path)?.set_len(len))
+    }
+
     /// A live file's bytes.
     #[track_caller]
     pub fn read(&self, relative: impl AsRef<Path>) -> Vec<u8> {
@@ -543,6 +577,16 @@ impl Mount {
         ids
     }
 
+    /// The version ids of a path; the error where the daemon is gone.
+    pub fn try_versions(&self, relative: impl AsRef<Path>) -> io::Result<Vec<String>> {
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(self.path(".versions").join(&relative))? {
+            ids.push(text(entry?.file_name().as_bytes()));
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
     /// Where a version is.
     pub fn version_path(&self, relative: impl AsRef<Path>, id: &str) -> PathBuf {
         self.path(".versions").join(relative).join(id)
@@ -569,8 +613,18 @@ impl Mount {
     /// The paths of all files in `.deleted`.
     #[track_caller]
     pub fn deleted(&self) -> BTreeSet<String> {
+        self.deleted_below("")
+    }
+
+    /// The paths of the files in `.deleted` below one directory, from the root.
+    #[track_caller]
+    pub fn deleted_below(&self, dir: &str) -> BTreeSet<String> {
         let top = self.path(".deleted");
-        files_below(&top)
+        let start = top.join(dir);
+        if !start.exists() {
+            return BTreeSet::new();
+        }
+        files_below(&start)
             .into_iter()
             .map(|path| text(path.strip_prefix(&top).unwrap().as_os_str().as_bytes()))
             .collect()

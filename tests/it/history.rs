@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use crate::harness::{
-    Mount, Setup, assert_read_only, closing, errno, is_id, is_root, mode, noise, not_run, set_xattr,
-    text, wait_for, xattr,
+    Mount, Setup, assert_read_only, closing, errno, is_id, is_root, mode, noise, not_run,
+    set_xattr, text, wait_for, xattr,
 };
 
 fn latest(m: &Mount, relative: &str) -> PathBuf {
@@ -45,10 +45,7 @@ fn nothing_can_be_written_in_a_history_tree() {
         assert_read_only("create", File::create(dir.join("new")));
         assert_read_only("mkdir", fs::create_dir(dir.join("new")));
         assert_read_only("rmdir", fs::remove_dir(&dir));
-        assert_read_only(
-            "symlink",
-            std::os::unix::fs::symlink("x", dir.join("new")),
-        );
+        assert_read_only("symlink", std::os::unix::fs::symlink("x", dir.join("new")));
         assert_read_only("link in", fs::hard_link(m.path("d/a"), dir.join("new")));
         assert_read_only("link out", fs::hard_link(&file, m.path("new")));
         assert_read_only("rename in", fs::rename(m.path("d/a"), dir.join("new")));
@@ -60,11 +57,13 @@ fn nothing_can_be_written_in_a_history_tree() {
         assert_read_only("setxattr", set_xattr(&file, "user.color", "red"));
         assert_read_only(
             "truncate",
-            m.try_run(&format!("python3 -c 'import os; os.truncate(\"{name}\", 0)'"))
-                .status
-                .success()
-                .then_some(())
-                .ok_or_else(|| Errno::ROFS.into()),
+            m.try_run(&format!(
+                "python3 -c 'import os; os.truncate(\"{name}\", 0)'"
+            ))
+            .status
+            .success()
+            .then_some(())
+            .ok_or_else(|| Errno::ROFS.into()),
         );
     }
     assert_read_only("rename out", fs::rename(&version, m.path("d/stolen")));
@@ -104,7 +103,10 @@ fn listings_leave_the_history_names_out() {
     assert_eq!(m.list(""), ["d"]);
     assert_eq!(m.run("find . | sort | tr '\\n' ' '"), ". ./d ./d/a ");
     m.run("rsync -a ./ \"$HOME/copy/\"");
-    assert_eq!(m.run("cd \"$HOME/copy\"; find . | sort | tr '\\n' ' '"), ". ./d ./d/a ");
+    assert_eq!(
+        m.run("cd \"$HOME/copy\"; find . | sort | tr '\\n' ' '"),
+        ". ./d ./d/a "
+    );
     assert_eq!(m.run("ls -A | wc -l").trim(), "1");
     assert_eq!(m.list(".versions"), ["d"]);
 }
@@ -141,7 +143,11 @@ fn latest_previous_and_the_extension_resolve_but_are_not_listed() {
     assert_eq!(read("latest"), "four");
     assert_eq!(read("previous"), "three");
     for wrong in ["nonsense", &ids[0][..8], &"0".repeat(32), ".jpg"] {
-        assert_eq!(errno(fs::metadata(dir.join(wrong))), Errno::NOENT, "{wrong}");
+        assert_eq!(
+            errno(fs::metadata(dir.join(wrong))),
+            Errno::NOENT,
+            "{wrong}"
+        );
     }
 }
 
@@ -177,8 +183,14 @@ fn a_version_shows_owner_mode_and_time_of_the_file_without_write_bits() {
     assert_eq!(stat.len(), 4);
     let live = fs::metadata(m.path("a")).unwrap();
     assert_eq!((stat.uid(), stat.gid()), (live.uid(), live.gid()));
-    assert_eq!((stat.mtime(), stat.mtime_nsec()), (live.mtime(), live.mtime_nsec()));
-    assert!(stat.ctime() >= live.ctime() - 5, "ctime is when it was kept");
+    assert_eq!(
+        (stat.mtime(), stat.mtime_nsec()),
+        (live.mtime(), live.mtime_nsec())
+    );
+    assert!(
+        stat.ctime() >= live.ctime() - 5,
+        "ctime is when it was kept"
+    );
 }
 
 #[test]
@@ -214,7 +226,10 @@ fn a_closed_directory_protects_its_history_too() {
 #[test]
 fn with_allow_other_the_kernel_keeps_strangers_out_of_history() {
     if !is_root() {
-        return not_run("allow_other", "needs root, or user_allow_other in /etc/fuse.conf");
+        return not_run(
+            "allow_other",
+            "needs root, or user_allow_other in /etc/fuse.conf",
+        );
     }
     let m = Setup::new().mount(&["-o", "allow_other"]).start();
     m.run("chmod 755 . ; umask 022; mkdir -m 700 private; echo secret > private/a; echo mine > closed; chmod 600 closed; echo all > open; rm private/a; echo again > private/a");
@@ -224,7 +239,10 @@ fn with_allow_other_the_kernel_keeps_strangers_out_of_history() {
             "setpriv --reuid=65534 --regid=65534 --clear-groups bash -c '{script}'"
         ))
     };
-    assert_eq!(text(&stranger("cat open .versions/open/latest").stdout), "all\nall\n");
+    assert_eq!(
+        text(&stranger("cat open .versions/open/latest").stdout),
+        "all\nall\n"
+    );
     for closed in [
         "cat private/a",
         "ls .versions/private",
@@ -291,9 +309,11 @@ fn history_is_read_by_range_and_equals_the_file() {
         }
         assert_eq!(file.read_at(&mut [0; 10], 20_000_000).unwrap(), 0);
         m.run("cmp big .versions/big/latest");
-        m.python("import mmap, glob
+        m.python(
+            "import mmap, glob
 f = open(glob.glob('.versions/big/*')[0], 'rb')
-assert mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)[:] == open('big', 'rb').read()");
+assert mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)[:] == open('big', 'rb').read()",
+        );
         if round == 0 {
             drop(file);
             m.unmount();
@@ -331,7 +351,9 @@ fn inode_numbers_of_history_are_stable_and_distinct() {
     assert_ne!(first[0], first[1]);
     assert_eq!(first, inodes());
     // tar and cp see one file under one inode number only.
-    m.run("tar cf \"$HOME/t.tar\" .versions && [[ $(tar tvf \"$HOME/t.tar\" | grep -c ^h) -eq 0 ]]");
+    m.run(
+        "tar cf \"$HOME/t.tar\" .versions && [[ $(tar tvf \"$HOME/t.tar\" | grep -c ^h) -eq 0 ]]",
+    );
 }
 
 #[test]

@@ -55,7 +55,12 @@ fn save_in_from_a_tools_name_for_the_target_takes_its_version_along() {
     let m = Mount::new();
     m.mkdir("d");
     for (n, source) in [
-        "t.lock", "t.tmp", "t.new", "t.part", ".t.Xy1Zq9", "t.oXy1Zq9",
+        "t.lock",
+        "t.tmp",
+        "t.new",
+        "t.part",
+        ".t.Xy1Zq9",
+        "t.oXy1Zq9",
     ]
     .iter()
     .enumerate()
@@ -79,7 +84,10 @@ fn save_in_from_a_tools_name_for_the_target_takes_its_version_along() {
 #[test]
 fn save_in_is_allowed_onto_a_reserved_name() {
     let m = Mount::new();
-    for (n, source) in [".a.Xy1Zq9", "a.lock", "a.tmp", "a.new", "a.part"].iter().enumerate() {
+    for (n, source) in [".a.Xy1Zq9", "a.lock", "a.tmp", "a.new", "a.part"]
+        .iter()
+        .enumerate()
+    {
         m.write("a", format!("old {n}"));
         m.remove("a");
         assert!(m.deleted().contains("a"));
@@ -208,7 +216,13 @@ fn a_move_onto_a_live_asset_leaves_older_versions_of_the_source_as_a_deleted_ass
     assert_eq!(m.texts("a"), ["a1", "b3"]);
     assert_eq!(m.texts("b"), ["b1", "b2"]);
     assert_eq!(m.read_deleted("b"), "b2");
-    assert_eq!(errno({ m.write("c", "c"); m.try_rename("c", "b") }), Errno::EXIST);
+    assert_eq!(
+        errno({
+            m.write("c", "c");
+            m.try_rename("c", "b")
+        }),
+        Errno::EXIST
+    );
 }
 
 #[test]
@@ -224,7 +238,10 @@ fn a_move_onto_a_reserved_name_is_refused_and_changes_nothing() {
     assert_eq!(m.texts("b"), ["young"]);
     assert_eq!(m.deleted().into_iter().collect::<Vec<_>>(), ["a"]);
     let log = m.log();
-    assert!(log.contains("restore") && log.contains("cp"), "the log names the ways out: {log}");
+    assert!(
+        log.contains("restore") && log.contains("cp"),
+        "the log names the ways out: {log}"
+    );
 }
 
 #[test]
@@ -401,7 +418,10 @@ fn renaming_a_file_onto_its_own_hard_link_does_nothing() {
     m.write("a", "x");
     m.run("ln a b");
     m.rename("a", "b");
-    assert!(m.exists("a") && m.exists("b"), "rename(2): same inode, nothing happens");
+    assert!(
+        m.exists("a") && m.exists("b"),
+        "rename(2): same inode, nothing happens"
+    );
     assert_eq!(m.read("a"), b"x");
 }
 

@@ -249,7 +249,9 @@ fn removing_and_replacing_during_the_ingest_loses_no_version() {
 #[test]
 fn sparse_files_keep_size_and_bytes() {
     let m = Mount::new();
-    m.run("truncate -s 64M sparse; printf tail | dd of=sparse bs=1 seek=50M conv=notrunc status=none");
+    m.run(
+        "truncate -s 64M sparse; printf tail | dd of=sparse bs=1 seek=50M conv=notrunc status=none",
+    );
     let path = m.version_path("sparse", m.versions("sparse").last().unwrap());
     assert_eq!(fs::metadata(&path).unwrap().len(), 64 << 20);
     m.run("cmp sparse .versions/sparse/latest");
@@ -262,7 +264,9 @@ fn copies_inside_the_mount_make_versions() {
     let bytes = noise(3, 2_500_000);
     m.write("a", &bytes);
     // copy_file_range, sendfile and plain writes, as the tools come.
-    m.run("cp --reflink=auto a b; cp --sparse=always a c; cat a > d; dd if=a of=e bs=1M status=none");
+    m.run(
+        "cp --reflink=auto a b; cp --sparse=always a c; cat a > d; dd if=a of=e bs=1M status=none",
+    );
     for name in ["b", "c", "d", "e"] {
         assert!(m.contents(name) == [bytes.clone()], "{name}");
     }
