@@ -129,7 +129,8 @@ pub trait Catalog: Send {
     /// Frees an asset's name. The asset must have no versions left. Its intervals
     /// in the past stay, its row goes.
     fn forget_asset(&mut self, asset: NodeId, now: Timestamp) -> Result<()>;
-    /// Forgets a directory below which nothing claims a name.
+    /// Forgets a directory, and the known directories below it. Nothing below may
+    /// claim a name, and none of them may have an override.
     fn forget_directory(&mut self, directory: NodeId, now: Timestamp) -> Result<()>;
 
     /// Up to `limit` children in the order of (name, kind), directories before
@@ -194,8 +195,16 @@ pub trait Catalog: Send {
         origin: Origin,
         restored_from: Option<VersionId>,
     ) -> Result<()>;
-    /// The version, with its id, becomes part of another asset's history.
-    fn move_version(&mut self, seq: VersionSeq, to: NodeId) -> Result<()>;
+    /// The version becomes part of another asset's history, under the id `id`
+    /// (its own, or a newer one where the order there needs it).
+    fn move_version(&mut self, seq: VersionSeq, to: NodeId, id: VersionId) -> Result<()>;
+    /// The newest stored version of an asset with that content and an id below `below`.
+    fn version_with_content(
+        &mut self,
+        asset: NodeId,
+        content: ContentId,
+        below: VersionId,
+    ) -> Result<Option<VersionId>>;
     /// Removes a version. A content that no version uses goes with it, and its
     /// chunks count one reference less.
     fn remove_version(&mut self, seq: VersionSeq) -> Result<()>;

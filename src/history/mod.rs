@@ -3,7 +3,16 @@
 //! A [`Place`] is a point in a tree; [`History`] answers what it is, what is in
 //! it and what its bytes are. There is no way from here to a mutating verb.
 
-use crate::model::{Attributes, InodeKey, NodeId, Timestamp, VersionSeq};
+mod content;
+mod listing;
+mod stat;
+#[cfg(test)]
+mod tests;
+mod xattrs;
+
+pub use content::Content;
+
+use crate::model::{Attributes, Name, NodeId, PublicId, Timestamp, VersionSeq, VersionState};
 use crate::vault::{Result, Vault};
 
 /// A point in the history trees. Equal places are the same file for good.
@@ -21,13 +30,32 @@ pub enum Place {
     DeletedFile(VersionSeq),
 }
 
+/// A directory, or a regular file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+}
+
+impl Place {
+    /// What kind of file it is.
+    pub fn kind(self) -> Kind {
+        match self {
+            Place::VersionsDirectory(_) | Place::Asset(_) | Place::DeletedDirectory(_) => {
+                Kind::Directory
+            }
+            Place::Version(_) | Place::DeletedFile(_) => Kind::File,
+        }
+    }
+}
+
 /// What `stat` shows of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     /// Which place.
     pub place: Place,
-    /// A directory, or a regular file.
-    pub is_directory: bool,
     /// Bytes; zero for directories.
     pub size: u64,
     /// Mode (no write bits), owner, mtime.
@@ -43,73 +71,78 @@ pub struct Item {
     pub name: Vec<u8>,
     /// What it names.
     pub place: Place,
-    /// A directory, or a regular file.
-    pub is_directory: bool,
 }
 
 /// The read side of a vault.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct History<'a> {
-    _vault: &'a Vault,
+    vault: &'a Vault,
 }
-
-/// An open version; reads by range, checked.
-#[derive(Debug)]
-pub struct Content {}
 
 impl<'a> History<'a> {
     /// The history of a vault.
     pub fn new(vault: &'a Vault) -> Self {
-        Self { _vault: vault }
+        Self { vault }
     }
 
-    /// Looks a name up. Resolves `latest`, `previous` and `<version_id>.<ext>` too,
-    /// which [`list`](Self::list) does not show. `None`: no such name.
-    pub fn lookup(&self, _parent: Place, _name: &[u8]) -> Result<Option<Stat>> {
-        todo!()
+    /// The path of the live file or directory whose history a place shows. `None`:
+    /// it is gone (purged).
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn public_id(&self, place: Place) -> Result<Option<PublicId>> {
+        let mut catalog = self.vault.catalog();
+        let node = match place {
+            Place::VersionsDirectory(node) | Place::DeletedDirectory(node) | Place::Asset(node) => {
+                node
+            }
+            Place::Version(seq) | Place::DeletedFile(seq) => match catalog.version(seq)? {
+                Some(version) => version.asset,
+                None => return Ok(None),
+            },
+        };
+        Ok(catalog.path_of(node)?)
     }
 
-    /// What a place is. `None`: it is gone (purged).
-    pub fn stat(&self, _place: Place) -> Result<Option<Stat>> {
-        todo!()
+    /// Opens a version's content. One whose bytes are still outside the store is
+    /// ingested first, so that no writer can change what the reader sees.
+    ///
+    /// # Errors
+    /// [`crate::vault::VaultError::NotFound`] when it is gone, or the store's failure.
+    pub fn open(&self, place: Place) -> Result<Content> {
+        let seq = match place {
+            Place::Version(seq) | Place::DeletedFile(seq) => seq,
+            _ => return Err(self.not_found(place, "a file")),
+        };
+        let version = self.vault.catalog().version(seq)?;
+        let version = version.ok_or_else(|| self.not_found(place, "the version"))?;
+        if let VersionState::Stored { content, .. } = version.state {
+            return Content::stored(self.vault, content);
+        }
+        let sealed = self.vault.open_sealed(&version)?;
+        if let Err(error) = self.vault.ingest_now(seq) {
+            log::warn!(
+                "reading version {} from outside the store: {error}",
+                version.id
+            );
+        }
+        let version_now = self.vault.catalog().version(seq)?;
+        match (version_now.map(|version| version.state), sealed) {
+            (Some(VersionState::Stored { content, .. }), _) => Content::stored(self.vault, content),
+            (_, Some((file, _))) => Ok(Content::file(file, version.size)),
+            (_, None) => Err(self.not_found(place, "the version's bytes")),
+        }
     }
 
-    /// The names in a directory.
-    pub fn list(&self, _place: Place) -> Result<Vec<Item>> {
-        todo!()
-    }
-
-    /// Opens a version's content.
-    pub fn open(&self, _place: Place) -> Result<Content> {
-        todo!()
-    }
-
-    /// The extended attributes of a place: the version's own and what the catalog
-    /// knows (`user.keepfs.version_id`, …).
-    pub fn xattrs(&self, _place: Place) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        todo!()
-    }
-
-    /// The public_id of the live file or directory whose history a place shows.
-    /// The reader's barrier uses it with [`live_inodes`](Self::live_inodes).
-    pub fn public_id(&self, _place: Place) -> Result<Option<crate::model::PublicId>> {
-        todo!()
-    }
-
-    /// The inodes of live assets at or directly below a place.
-    pub fn live_inodes(&self, _place: Place) -> Result<Vec<InodeKey>> {
-        todo!()
+    fn not_found(&self, place: Place, what: &str) -> crate::vault::VaultError {
+        crate::vault::VaultError::NotFound {
+            path: self.public_id(place).ok().flatten().unwrap_or_default(),
+            what: what.into(),
+        }
     }
 }
 
-impl Content {
-    /// Bytes.
-    pub fn size(&self) -> u64 {
-        todo!()
-    }
-
-    /// Fills `buffer` from `offset` on; fewer bytes only at the end.
-    pub fn read_at(&self, _offset: u64, _buffer: &mut [u8]) -> Result<usize> {
-        todo!()
-    }
+/// A name that can be looked up; `None` for what no directory entry can have.
+fn name(bytes: &[u8]) -> Option<Name> {
+    Name::new(bytes).ok()
 }

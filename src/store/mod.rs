@@ -5,15 +5,37 @@
 //! surprise: a chunk is safe before its pack is in the store. It is appended to
 //! the open pack in the spool first, and [`Store::sync`] makes that durable.
 
+mod backend;
+mod cache;
+mod check;
+mod chunker;
+mod codec;
 mod error;
+mod fetch;
+mod finish;
+mod in_flight;
+mod open_pack;
+mod pack;
+mod presence;
+mod reader;
+mod reclaim;
+mod recover;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 use std::io::Read;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 
+pub use backend::file_url;
 pub use error::{Result, StoreError};
+pub use reader::ContentReader;
 
-use crate::catalog::SharedCatalog;
+use crate::catalog::{Catalog, CatalogError, SharedCatalog};
 use crate::model::{ChunkHash, Clock, ContentId, PackId, VersionSeq};
 
 /// Where and how a store keeps its packs.
@@ -47,8 +69,49 @@ pub struct Written {
 }
 
 /// The content store of one vault.
+///
+/// Its methods block, and none but [`sync`](Self::sync) may be called with the
+/// catalog locked or from a thread of an async runtime. Readers outlive it.
 #[derive(Debug)]
-pub struct Store {}
+pub struct Store {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    recovered_damage: Vec<VersionSeq>,
+}
+
+/// What the threads and readers of a store have in common.
+struct Shared {
+    config: StoreConfig,
+    catalog: SharedCatalog,
+    clock: Arc<dyn Clock>,
+    backend: backend::Backend,
+    open_packs: open_pack::OpenPacks,
+    waiting: finish::Waiting,
+    in_flight: in_flight::InFlight,
+    presence: presence::Presence,
+    cache: cache::ChunkCache,
+    sources: fetch::Sources,
+    read_ahead: fetch::ReadAhead,
+    scratch: writer::ScratchPool,
+    /// Held by whoever rewrites packs.
+    maintenance: Mutex<()>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the store at {}", self.config.url)
+    }
+}
+
+impl Shared {
+    /// The catalog, locked: for a moment, never while compressing or waiting.
+    fn catalog(&self) -> Result<MutexGuard<'_, Box<dyn Catalog>>> {
+        self.catalog.lock().map_err(|_| {
+            let detail = "a thread failed in the middle of a change".into();
+            StoreError::Catalog(CatalogError::Invariant(detail))
+        })
+    }
+}
 
 /// How deep [`Store::check`] looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,69 +135,150 @@ pub struct Damage {
 
 impl Store {
     /// Opens the store and takes up the open packs that an earlier run left.
+    ///
+    /// # Errors
+    /// When the URL is none that can be opened, or spool or catalog fail. Lost
+    /// bytes are no error: see [`recovered_damage`](Self::recovered_damage).
     pub fn open(
-        _config: &StoreConfig,
-        _catalog: SharedCatalog,
-        _clock: Arc<dyn Clock>,
+        config: &StoreConfig,
+        catalog: SharedCatalog,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        todo!()
+        let packs = catalog
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .packs()?;
+        let shared = Arc::new(Shared {
+            backend: backend::Backend::open(&config.url, packs.is_empty())?,
+            open_packs: open_pack::OpenPacks::open(&config.spool_dir)?,
+            cache: cache::ChunkCache::new(config.cache_bytes_max),
+            config: config.clone(),
+            catalog,
+            clock,
+            waiting: finish::Waiting::default(),
+            in_flight: in_flight::InFlight::default(),
+            presence: presence::Presence::default(),
+            sources: fetch::Sources::default(),
+            read_ahead: fetch::ReadAhead::default(),
+            scratch: writer::ScratchPool::default(),
+            maintenance: Mutex::default(),
+        });
+        let recovered_damage = recover::recover(&shared, &packs)?;
+        let mut store = Self {
+            shared,
+            threads: Vec::new(),
+            recovered_damage,
+        };
+        store.start("keepfs-packs", |shared| finish::run(shared))?;
+        for _ in 0..config.threads.max(1) {
+            store.start("keepfs-ahead", |shared| shared.read_ahead.run(shared))?;
+        }
+        Ok(store)
+    }
+
+    fn start(&mut self, name: &str, run: fn(&Shared)) -> Result<()> {
+        let shared = self.shared.clone();
+        let thread = thread::Builder::new()
+            .name(name.into())
+            .spawn(move || run(&shared))
+            .map_err(|error| StoreError::Io(format!("starting a thread: {error}")))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// The versions whose bytes were acknowledged by the catalog but did not reach
+    /// the disk before the power failed, as [`open`](Self::open) found them. Writing
+    /// the same content again makes them whole.
+    pub fn recovered_damage(&self) -> Vec<VersionSeq> {
+        self.recovered_damage.clone()
     }
 
     /// Reads a content to its end and makes it known to the catalog. When it
     /// returns, every chunk is in a pack file or an open pack: safe from kill -9,
     /// and from power loss after [`sync`](Self::sync) and a commit.
-    pub fn write(&self, _reader: &mut (dyn Read + Send)) -> Result<Written> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`StoreError::Source`] when `reader` fails, [`StoreError::Full`] when there is
+    /// no space left. What was stored until then is used by the next attempt.
+    pub fn write(&self, reader: &mut (dyn Read + Send)) -> Result<Written> {
+        writer::write(&self.shared, reader)
     }
 
-    /// Makes the open packs durable.
+    /// Makes the open packs durable. May be called with the catalog locked.
+    ///
+    /// # Errors
+    /// When the disk of the spool says so.
     pub fn sync(&self) -> Result<()> {
-        todo!()
+        self.shared.open_packs.sync()
     }
 
     /// Closes the open packs and puts them into the store.
+    ///
+    /// # Errors
+    /// When a pack could not be put; it stays readable in the spool.
     pub fn flush(&self) -> Result<()> {
-        todo!()
+        let waiting = &self.shared.waiting;
+        self.shared.open_packs.end_growing(waiting)?;
+        waiting.wait_for(0)?;
+        finish::remove_marks(&self.shared);
+        Ok(())
     }
 
     /// A reader of one content.
-    pub fn reader(&self, _content: ContentId) -> Result<ContentReader> {
-        todo!()
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn reader(&self, content: ContentId) -> Result<ContentReader> {
+        ContentReader::new(self.shared.clone(), content)
     }
 
     /// Compares the store with the catalog. `progress` gets (bytes done, bytes in all).
+    ///
+    /// # Errors
+    /// When store or catalog cannot be read at all; damage is no error.
     pub fn check(
         &self,
-        _depth: CheckDepth,
-        _progress: &mut dyn FnMut(u64, u64),
+        depth: CheckDepth,
+        progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Vec<Damage>> {
-        todo!()
+        check::check(&self.shared, depth, progress)
     }
 
     /// Rewrites every pack that holds chunks which nothing references, so that
     /// their bytes are gone when it returns. Returns the bytes that were freed.
+    /// Waits for running writes that rely on one of these packs.
+    ///
+    /// # Errors
+    /// When a pack could not be rewritten; the others were.
     pub fn reclaim(&self) -> Result<u64> {
-        todo!()
+        let _alone = self.alone();
+        self.flush()?;
+        reclaim::reclaim(&self.shared)
     }
 
     /// Merges small packs. Returns how many are gone.
+    ///
+    /// # Errors
+    /// When a pack could not be rewritten; the others were.
     pub fn merge_small_packs(&self) -> Result<u64> {
-        todo!()
+        let _alone = self.alone();
+        reclaim::merge_small_packs(&self.shared)
+    }
+
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        let maintenance = self.shared.maintenance.lock();
+        maintenance.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reads one content by range.
-#[derive(Debug)]
-pub struct ContentReader {}
-
-impl ContentReader {
-    /// Bytes of the content.
-    pub fn size(&self) -> u64 {
-        todo!()
-    }
-
-    /// Fills `buffer` from `offset` on; fewer bytes only at the end.
-    pub fn read_at(&self, _offset: u64, _buffer: &mut [u8]) -> Result<usize> {
-        todo!()
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.shared.waiting.stop();
+        self.shared.read_ahead.stop();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so already.
+            let _ = thread.join();
+        }
+        finish::remove_marks(&self.shared);
     }
 }

@@ -89,6 +89,12 @@ pub enum VaultError {
         /// Who, as written in the lock file.
         pid: String,
     },
+    /// The store takes nothing at the moment; what is sealed waits.
+    #[error("sealed versions wait, none is lost: {reason}")]
+    StoreBlocked {
+        /// What the store said.
+        reason: String,
+    },
     /// The filesystem below answered with an error.
     #[error("{context}: {error}")]
     Io {

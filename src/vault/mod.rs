@@ -5,155 +5,253 @@
 //! the live tree is handed in as a closure and runs inside the catalog's
 //! savepoint, so the tree and the catalog change together or not at all.
 
+mod carry;
+mod check;
 mod error;
+mod ingest;
+mod link;
+pub mod live;
+mod lookup;
+mod names;
+mod pins;
+mod preserve;
+mod purge;
+mod remove;
+mod rename;
+mod rename_directory;
+mod restore;
+mod scan;
+mod seal;
+mod spool;
+mod status;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod workers;
 
-use std::io;
-use std::os::fd::BorrowedFd;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use check::CheckReport;
 pub use error::{Result, VaultError};
+pub use lookup::Chosen;
+pub use purge::Purged;
+pub use rename::{Party, Rename, RenameMode};
+pub(crate) use rename_directory::all_children;
+pub use restore::{Clobber, Restore, Restored};
+pub use scan::{ScanReport, Survey};
+pub use seal::WriteIntent;
+pub use status::Status;
+pub use workers::Workers;
 
-use crate::model::{FileFacts, InodeKey, Override, PublicId, VersionId};
+use crate::catalog::{Catalog, Durability, SharedCatalog};
+use crate::config::Config;
+use crate::model::{Clock, InodeKey, Location, NodeId, PublicId, VersionIds, VersionSeq};
+use crate::policy::Policy;
+use crate::store::{Store, StoreConfig};
+
+use ingest::Ingest;
+use live::LiveTree;
+use pins::{Held, Pins, Promised, SpoolName};
+use spool::Spool;
 
 /// One open vault.
-#[derive(Debug)]
-pub struct Vault {}
-
-/// What a writer is about to do to an inode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WriteIntent {
-    /// Anything: overwrite, truncate, punch holes.
-    Change,
-    /// Only add behind the present end (`O_WRONLY|O_APPEND` without `O_TRUNC`).
-    Append,
+pub struct Vault {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    catalog: SharedCatalog,
+    store: Store,
+    policy: Policy,
+    live: LiveTree,
+    spool: Spool,
+    pins: Pins,
+    ids: Mutex<VersionIds>,
+    ingest: Ingest,
+    /// Known directories by path; emptied when a directory moves or goes.
+    directories: Mutex<HashMap<PublicId, NodeId>>,
+    /// Whether any directory has an override: most vaults have none, and then no
+    /// close needs to look for one.
+    has_overrides: AtomicBool,
+    /// Inodes that are open for writing, with the number of announced writers.
+    writers: Mutex<HashMap<InodeKey, u32>>,
+    /// Inodes whose writer was told that its bytes are durable.
+    promised: Mutex<HashSet<InodeKey>>,
+    /// Sealed versions known to differ from the one before them, though of its size.
+    distinct: Mutex<HashSet<VersionSeq>>,
 }
 
-/// What is at one end of a rename.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Party {
-    /// No file of that name.
-    Nothing,
-    /// A regular file.
-    File(FileFacts),
-    /// A directory.
-    Directory,
-    /// A symlink, FIFO, socket or device: never an asset.
-    Special,
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vault")
+            .field("vault_dir", &self.config.vault_dir)
+            .finish_non_exhaustive()
+    }
 }
 
-/// How a rename treats its target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RenameMode {
-    /// Plain rename(2).
-    Replace,
-    /// `RENAME_NOREPLACE`.
-    NoReplace,
-    /// `RENAME_EXCHANGE`.
-    Exchange,
-}
+/// The catalog, locked.
+pub(crate) type CatalogGuard<'a> = MutexGuard<'a, Box<dyn Catalog>>;
 
 impl Vault {
-    /// Call before a writable open or a truncation of a regular file that exists:
-    /// makes sealed bytes in that inode safe from it.
+    /// Opens a vault over a catalog: takes up open packs, the spool and the versions
+    /// that still wait for ingest. Starts no thread; see [`Workers`].
     ///
     /// # Errors
-    /// When the bytes could not be made safe; the open must then fail with it.
-    pub fn before_write(
-        &self,
-        _inode: InodeKey,
-        _file: BorrowedFd<'_>,
-        _intent: WriteIntent,
-    ) -> Result<()> {
-        todo!()
+    /// When the live tree, the spool or the store cannot be opened.
+    pub fn open(config: Config, catalog: Box<dyn Catalog>, clock: Arc<dyn Clock>) -> Result<Self> {
+        let catalog: SharedCatalog = Arc::new(Mutex::new(catalog));
+        let policy = Policy::new(&config.policy).map_err(|error| VaultError::BadVault {
+            path: config.vault_dir.join("keepfs.toml"),
+            problem: error.to_string(),
+        })?;
+        let live = LiveTree::open(&config.live_dir).map_err(|error| {
+            VaultError::io(format!("live tree {}", config.live_dir.display()), error)
+        })?;
+        let spool = Spool::open(&config.spool_dir).map_err(|error| {
+            VaultError::io(format!("spool {}", config.spool_dir.display()), error)
+        })?;
+        let store_config = StoreConfig {
+            url: config.store_url.clone(),
+            spool_dir: config.spool_dir.clone(),
+            pack_bytes: config.pack_bytes,
+            cache_bytes_max: config.cache_bytes_max,
+            zstd_level: config.zstd_level,
+            threads: config.ingest_threads,
+        };
+        let store = Store::open(&store_config, catalog.clone(), clock.clone())?;
+        let vault = Self {
+            config,
+            catalog,
+            clock,
+            store,
+            policy,
+            live,
+            spool,
+            pins: Pins::default(),
+            ids: Mutex::new(VersionIds::after(None)),
+            ingest: Ingest::default(),
+            directories: Mutex::default(),
+            has_overrides: AtomicBool::new(false),
+            writers: Mutex::default(),
+            promised: Mutex::default(),
+            distinct: Mutex::default(),
+        };
+        vault.take_up()?;
+        Ok(vault)
     }
 
-    /// The last writable description of an inode is closed: seals its content if
-    /// it changed. `file` is open for reading or writing; `name` is a name it has
-    /// now (`None`: it was unlinked). Returns the version, `None` when none was due.
-    pub fn closed(
-        &self,
-        _name: Option<&PublicId>,
-        _file: BorrowedFd<'_>,
-    ) -> Result<Option<VersionId>> {
-        todo!()
+    /// The settings it was opened with.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
-    /// Unlinks a regular file: `unlink` is called once, inside the transaction.
-    pub fn remove(
-        &self,
-        _id: &PublicId,
-        _facts: &FileFacts,
-        _file: BorrowedFd<'_>,
-        _unlink: &mut dyn FnMut() -> io::Result<()>,
-    ) -> Result<()> {
-        todo!()
+    /// Its content store.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
-    /// Renames: `rename` is called once, inside the transaction, unless the rules refuse.
-    /// `target_file` is an `O_PATH` or readable descriptor of a regular target that goes away.
-    pub fn rename(
-        &self,
-        _from: &PublicId,
-        _source: Party,
-        _to: &PublicId,
-        _target: Party,
-        _target_file: Option<BorrowedFd<'_>>,
-        _mode: RenameMode,
-        _rename: &mut dyn FnMut() -> io::Result<()>,
-    ) -> Result<()> {
-        todo!()
+    /// Its live tree.
+    pub fn live(&self) -> &LiveTree {
+        &self.live
     }
 
-    /// link(2) of a regular file onto a new name.
-    pub fn link(
-        &self,
-        _from: Option<&PublicId>,
-        _to: &PublicId,
-        _facts: &FileFacts,
-        _link: &mut dyn FnMut() -> io::Result<()>,
-    ) -> Result<()> {
-        todo!()
+    /// The clock it lives by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 
-    /// A directory's mode or owner was changed through the mount.
-    pub fn directory_changed(&self, _id: &PublicId, _directory: BorrowedFd<'_>) -> Result<()> {
-        todo!()
+    /// The catalog, for reading.
+    pub(crate) fn catalog(&self) -> CatalogGuard<'_> {
+        lock(&self.catalog)
     }
 
-    /// `user.keepfs.backup` was set on or removed from a file or directory.
-    /// `file` is open for reading where `id` is a regular file.
-    pub fn override_changed(
-        &self,
-        _id: &PublicId,
-        _value: Option<Override>,
-        _file: Option<BorrowedFd<'_>>,
-    ) -> Result<()> {
-        todo!()
+    /// Commits what waits, if anything does.
+    ///
+    /// # Errors
+    /// When the catalog's disk is full or failing; nothing is lost from view.
+    pub fn commit(&self, durability: Durability) -> Result<()> {
+        let mut catalog = self.catalog();
+        if durability == Durability::Power || catalog.has_uncommitted() {
+            catalog.commit(durability)?;
+        }
+        Ok(())
     }
 
-    /// fsync was answered by the filesystem below: whatever the catalog needs to
+    /// Fsync was answered by the filesystem below: whatever the catalog needs to
     /// find those bytes is made durable too. `inode`: the file, `None` for a directory.
-    pub fn synced(&self, _inode: Option<InodeKey>) -> Result<()> {
-        todo!()
+    ///
+    /// # Errors
+    /// When the catalog cannot be made durable; the fsync must fail then.
+    pub fn synced(&self, inode: Option<InodeKey>) -> Result<()> {
+        if let Some(inode) = inode
+            && lock(&self.writers).contains_key(&inode)
+        {
+            lock(&self.promised).insert(inode);
+        }
+        self.commit(Durability::Power)
     }
 
     /// Extra names that the spool gave this inode; `st_nlink` must not show them.
-    pub fn spool_links(&self, _inode: InodeKey) -> u64 {
-        todo!()
+    pub fn spool_links(&self, inode: InodeKey) -> u64 {
+        self.spool.links_of(inode)
     }
 
-    /// `mv .deleted/x x`: brings a deleted asset back to its own place, where `create`
-    /// must not find a file. Anything but its own place is refused.
-    pub fn undelete(&self, _id: &PublicId) -> Result<()> {
-        todo!()
+    /// Rebuilds in memory what the rows and the spool say of an earlier run.
+    fn take_up(&self) -> Result<()> {
+        let spooled: HashSet<VersionSeq> = self
+            .spool
+            .recover()
+            .map_err(|error| VaultError::io("reading the spool", error))?
+            .into_iter()
+            .collect();
+        let mut catalog = self.catalog();
+        *lock(&self.ids) = VersionIds::after(catalog.last_version_id()?);
+        let overrides = catalog.setting(names::OVERRIDES_SETTING)?.is_some();
+        self.has_overrides.store(overrides, Ordering::Relaxed);
+        let mut needed = HashSet::new();
+        let mut after = VersionSeq(0);
+        loop {
+            let page = catalog.sealed_versions(after, 1000)?;
+            let Some(last) = page.last() else { break };
+            after = last.seq;
+            for version in &page {
+                let crate::model::VersionState::Sealed { file, location } = version.state else {
+                    continue;
+                };
+                needed.insert(version.seq);
+                let in_spool = spooled.contains(&version.seq);
+                if in_spool && location == Location::Live {
+                    catalog.set_location(version.seq, Location::SpoolLink)?;
+                }
+                // A copy in the spool has an inode of its own; pinning the old one is harmless.
+                if !in_spool || location != Location::SpoolCopy {
+                    self.pins.add(
+                        file.inode,
+                        Held {
+                            seq: version.seq,
+                            size: version.size,
+                            promised: Promised::Durable,
+                            named: match in_spool {
+                                true => SpoolName::Linked,
+                                false => SpoolName::No,
+                            },
+                        },
+                    );
+                }
+                self.ingest.enqueue(version.seq);
+            }
+        }
+        for orphan in spooled.difference(&needed) {
+            self.spool
+                .discard(*orphan)
+                .map_err(|error| VaultError::io("clearing the spool", error))?;
+        }
+        Ok(())
     }
+}
 
-    /// The status document as JSON, for the root's `user.keepfs.status`.
-    pub fn status_json(&self) -> Result<String> {
-        todo!()
-    }
-
-    /// Whether and why a live path is backed up, as JSON, for `user.keepfs.policy`.
-    pub fn policy_json(&self, _id: &PublicId, _file: Option<BorrowedFd<'_>>) -> Result<String> {
-        todo!()
-    }
+/// Locks; a panic elsewhere while holding the lock does not spread.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,171 @@
+//! Cases: transactions, settings, and the namespace now and in the past.
+
+use super::*;
+use crate::catalog::{Claim, Durability, NodeKind, Standing};
+use crate::model::{Override, PublicId, ROOT};
+
+cases! {
+    fn a_rollback_undoes_what_a_release_inside_it_kept(catalog) {
+        catalog.savepoint().unwrap();
+        catalog.set_setting("outer", Some("1")).unwrap();
+        catalog.savepoint().unwrap();
+        catalog.set_setting("inner", Some("2")).unwrap();
+        catalog.release().unwrap();
+        catalog.savepoint().unwrap();
+        catalog.set_setting("outer", None).unwrap();
+        catalog.rollback().unwrap();
+        assert_eq!(catalog.setting("outer").unwrap().as_deref(), Some("1"));
+        assert_eq!(catalog.setting("inner").unwrap().as_deref(), Some("2"));
+        catalog.rollback().unwrap();
+        assert_eq!(catalog.setting("inner").unwrap(), None);
+        assert!(!catalog.has_uncommitted());
+    }
+
+    fn a_commit_is_refused_inside_a_savepoint_and_a_release_without_one(catalog) {
+        catalog.savepoint().unwrap();
+        assert!(catalog.commit(Durability::Process).is_err());
+        catalog.release().unwrap();
+        assert!(catalog.release().is_err());
+        assert!(catalog.rollback().is_err());
+        catalog.set_setting("a", Some("b")).unwrap();
+        assert!(catalog.has_uncommitted());
+        catalog.commit(Durability::Process).unwrap();
+        assert!(!catalog.has_uncommitted());
+        catalog.commit(Durability::Power).unwrap();
+        catalog.commit(Durability::Power).unwrap();
+    }
+
+    fn a_name_holds_a_directory_and_an_asset_at_once_but_not_two_of_a_kind(catalog) {
+        let dir = directory(catalog, ROOT, "x");
+        let node = asset(catalog, "x", 1);
+        assert_eq!(catalog.directory_at(ROOT, &name("x")).unwrap(), Some(dir));
+        let claim = Claim { asset: node, standing: Standing::Live };
+        assert_eq!(catalog.asset_at(ROOT, &name("x")).unwrap(), Some(claim));
+        refused(catalog, |c| c.create_directory(ROOT, &name("x"), attributes(0), time(11)));
+        refused(catalog, |c| c.create_asset(ROOT, &name("x"), asset_id(2), time(11)));
+        refused(catalog, |c| c.create_asset(ROOT, &name("y"), asset_id(1), time(11)));
+        refused(catalog, |c| c.create_asset(NodeId(99), &name("y"), asset_id(2), time(11)));
+        assert_eq!(shown(&catalog.children(ROOT, None, 9).unwrap()), ["x/ false false", "x Live"]);
+        let key = (name("x"), NodeKind::Directory);
+        assert_eq!(shown(&catalog.children(ROOT, Some(&key), 9).unwrap()), ["x Live"]);
+    }
+
+    fn a_deleted_asset_keeps_its_name_and_loses_its_file(catalog) {
+        let node = asset(catalog, "a", 1);
+        catalog.set_asset_file(node, Some(&facts(u64::MAX))).unwrap();
+        let inode = facts(u64::MAX).inode;
+        assert_eq!(catalog.assets_on_inode(inode).unwrap(), [node]);
+        catalog.delete_asset(node, time(20)).unwrap();
+        refused(catalog, |c| c.delete_asset(node, time(21)));
+        refused(catalog, |c| c.create_asset(ROOT, &name("a"), asset_id(2), time(21)));
+        refused(catalog, |c| c.set_asset_file(node, Some(&facts(3))));
+        assert_eq!(catalog.assets_on_inode(inode).unwrap(), []);
+        let record = catalog.asset(node).unwrap().unwrap();
+        assert_eq!((record.standing, record.since, record.file), (Standing::Deleted, time(20), None));
+        catalog.revive_asset(node, time(30)).unwrap();
+        let record = catalog.asset(node).unwrap().unwrap();
+        assert_eq!((record.standing, record.since), (Standing::Live, time(30)));
+        assert_eq!(catalog.asset_by_id(asset_id(1)).unwrap(), Some(node));
+    }
+
+    fn the_tree_of_any_instant_can_be_read_back(catalog) {
+        let node = asset(catalog, "a", 1);
+        catalog.delete_asset(node, time(20)).unwrap();
+        catalog.revive_asset(node, time(30)).unwrap();
+        catalog.move_asset(node, ROOT, &name("b"), time(40)).unwrap();
+        catalog.forget_asset(node, time(50)).unwrap();
+        for (at, names) in [(9, vec![]), (10, vec!["a"]), (19, vec!["a"]), (20, vec![]), (29, vec![]),
+            (30, vec!["a"]), (40, vec!["b"]), (49, vec!["b"]), (50, vec![]), (i64::MAX, vec![])] {
+            let then: Vec<String> = catalog.children_at(ROOT, time(at)).unwrap()
+                .into_iter().map(|(name, ..)| name.to_string()).collect();
+            assert_eq!(then, names, "at {at}");
+        }
+    }
+
+    fn time_never_runs_backwards(catalog) {
+        let node = asset(catalog, "a", 1);
+        catalog.delete_asset(node, time(100)).unwrap();
+        catalog.revive_asset(node, time(50)).unwrap();
+        assert_eq!(catalog.asset(node).unwrap().unwrap().since, time(100));
+        catalog.savepoint().unwrap();
+        catalog.delete_asset(node, time(500)).unwrap();
+        catalog.rollback().unwrap();
+        catalog.delete_asset(node, time(200)).unwrap();
+        assert_eq!(catalog.asset(node).unwrap().unwrap().since, time(200));
+    }
+
+    fn a_directory_move_takes_everything_along_and_both_parents_know(catalog) {
+        let (a, b) = (directory(catalog, ROOT, "a"), directory(catalog, ROOT, "b"));
+        let deep = directory(catalog, a, "deep");
+        let node = catalog.create_asset(deep, &name("f"), asset_id(1), time(11)).unwrap();
+        let other = catalog.create_asset(deep, &name("g"), asset_id(2), time(11)).unwrap();
+        catalog.delete_asset(node, time(12)).unwrap();
+        assert_eq!(shown(&catalog.children(ROOT, None, 9).unwrap()), ["a/ true true", "b/ false false"]);
+        refused(catalog, |c| c.move_directory(a, deep, &name("in"), time(13)));
+        refused(catalog, |c| c.move_directory(a, a, &name("in"), time(13)));
+        refused(catalog, |c| c.move_directory(a, ROOT, &name("b"), time(13)));
+        refused(catalog, |c| c.move_directory(ROOT, a, &name("r"), time(13)));
+        catalog.move_directory(deep, b, &name("moved"), time(20)).unwrap();
+        assert_eq!(shown(&catalog.children(ROOT, None, 9).unwrap()), ["a/ false false", "b/ true true"]);
+        assert_eq!(catalog.path_of(node).unwrap().unwrap(), PublicId::new(b"b/moved/f").unwrap());
+        assert_eq!(catalog.path_of(NodeId(1234)).unwrap(), None);
+        catalog.swap_directories(a, b, time(30)).unwrap();
+        assert_eq!(catalog.path_of(other).unwrap().unwrap(), PublicId::new(b"a/moved/g").unwrap());
+        refused(catalog, |c| c.swap_directories(b, deep, time(31)));
+        catalog.revive_asset(node, time(40)).unwrap();
+        assert_eq!(shown(&catalog.children(ROOT, None, 9).unwrap()), ["a/ true false", "b/ false false"]);
+        let record = catalog.directory(ROOT).unwrap().unwrap();
+        assert_eq!((record.place, record.has_assets, record.has_deleted), (None, true, false));
+    }
+
+    fn two_assets_change_places_only_while_both_live(catalog) {
+        let (a, b) = (asset(catalog, "a", 1), asset(catalog, "b", 2));
+        catalog.swap_assets(a, b, time(20)).unwrap();
+        catalog.swap_assets(a, a, time(20)).unwrap();
+        assert_eq!(catalog.asset(a).unwrap().unwrap().name, name("b"));
+        assert_eq!(catalog.asset(b).unwrap().unwrap().name, name("a"));
+        refused(catalog, |c| c.move_asset(a, ROOT, &name("a"), time(21)));
+        refused(catalog, |c| c.move_asset(a, ROOT, &name("b"), time(21)));
+        catalog.delete_asset(a, time(22)).unwrap();
+        refused(catalog, |c| c.swap_assets(a, b, time(23)));
+        catalog.move_asset(a, ROOT, &name("c"), time(24)).unwrap();
+        let claim = catalog.asset_at(ROOT, &name("c")).unwrap().unwrap();
+        assert_eq!((claim.asset, claim.standing), (a, Standing::Deleted));
+    }
+
+    fn a_directory_is_forgotten_only_when_nothing_is_held_below_it(catalog) {
+        let outer = directory(catalog, ROOT, "outer");
+        let inner = directory(catalog, outer, "inner");
+        let node = catalog.create_asset(inner, &name("f"), asset_id(1), time(11)).unwrap();
+        catalog.delete_asset(node, time(12)).unwrap();
+        refused(catalog, |c| c.forget_directory(outer, time(13)));
+        catalog.forget_asset(node, time(14)).unwrap();
+        catalog.set_directory_override(inner, Some(Override::Off)).unwrap();
+        assert_eq!(catalog.directory(inner).unwrap().unwrap().backup, Some(Override::Off));
+        refused(catalog, |c| c.forget_directory(outer, time(15)));
+        catalog.set_directory_override(inner, None).unwrap();
+        catalog.set_directory_attributes(inner, attributes(0o7777)).unwrap();
+        assert_eq!(catalog.directory(inner).unwrap().unwrap().attributes, attributes(0o7777));
+        refused(catalog, |c| c.forget_directory(ROOT, time(16)));
+        catalog.forget_directory(outer, time(16)).unwrap();
+        assert_eq!(catalog.directory(inner).unwrap(), None);
+        assert_eq!(catalog.children(ROOT, None, 9).unwrap(), []);
+        assert_eq!(catalog.children_at(outer, time(15)).unwrap(), [(name("inner"), inner, NodeKind::Directory)]);
+        assert!(directory(catalog, ROOT, "outer") > inner, "nodes are never used twice");
+    }
+
+    fn listings_are_in_byte_order_and_come_in_pages(catalog) {
+        for (number, bytes) in [&b"b"[..], b"\xff", b"a", b"a\x01", b"B", b"\xc3\xa4"].iter().enumerate() {
+            let name = Name::new(bytes).unwrap();
+            catalog.create_asset(ROOT, &name, asset_id(number as u8), time(10)).unwrap();
+        }
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let page = catalog.children(ROOT, after.as_ref(), 2).unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.key());
+            seen.extend(page.into_iter().map(|child| child.key().0.as_bytes().to_vec()));
+        }
+        assert_eq!(seen, [&b"B"[..], b"a", b"a\x01", b"b", b"\xc3\xa4", b"\xff"]);
+    }
+}

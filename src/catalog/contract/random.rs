@@ -1,0 +1,260 @@
+//! The same random operations on both implementations; everything that can be
+//! seen afterwards must be equal, at every instant of the past too.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::catalog::{CatalogError, Durability, NodeKind, Result};
+use crate::model::{ContentId, Override, ROOT};
+
+/// Small numbers: the choices must collide often.
+type Pick = u8;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Savepoint,
+    Release,
+    Rollback,
+    Commit(bool),
+    CreateDirectory(Pick, Pick),
+    CreateAsset(Pick, Pick, Pick),
+    Delete(Pick),
+    Revive(Pick),
+    Move(Pick, Pick, Pick),
+    Swap(Pick, Pick),
+    MoveDirectory(Pick, Pick, Pick),
+    SwapDirectories(Pick, Pick),
+    Forget(Pick),
+    ForgetDirectory(Pick),
+    Override(Pick, bool),
+    File(Pick, Pick),
+    AddVersion(Pick, Pick),
+    Locate(Pick, Pick),
+    Store(Pick, Pick),
+    MoveVersion(Pick, Pick),
+    RemoveVersion(Pick),
+    AddPack(Pick, bool),
+    PutChunks(Vec<Pick>, Pick),
+    AddContent(Pick, Vec<Pick>),
+    RemoveDead(Pick),
+    RemovePack(Pick),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let n = || 0u8..16;
+    let few = || 0u8..5;
+    prop_oneof![
+        2 => Just(Step::Savepoint),
+        1 => Just(Step::Release),
+        1 => Just(Step::Rollback),
+        1 => any::<bool>().prop_map(Step::Commit),
+        6 => (n(), few()).prop_map(|(a, b)| Step::CreateDirectory(a, b)),
+        8 => (n(), few(), any::<u8>()).prop_map(|(a, b, c)| Step::CreateAsset(a, b, c)),
+        4 => n().prop_map(Step::Delete),
+        2 => n().prop_map(Step::Revive),
+        4 => (n(), n(), few()).prop_map(|(a, b, c)| Step::Move(a, b, c)),
+        2 => (n(), n()).prop_map(|(a, b)| Step::Swap(a, b)),
+        4 => (n(), n(), few()).prop_map(|(a, b, c)| Step::MoveDirectory(a, b, c)),
+        3 => (n(), n()).prop_map(|(a, b)| Step::SwapDirectories(a, b)),
+        2 => n().prop_map(Step::Forget),
+        2 => n().prop_map(Step::ForgetDirectory),
+        1 => (n(), any::<bool>()).prop_map(|(a, b)| Step::Override(a, b)),
+        2 => (n(), few()).prop_map(|(a, b)| Step::File(a, b)),
+        6 => (n(), few()).prop_map(|(a, b)| Step::AddVersion(a, b)),
+        2 => (n(), few()).prop_map(|(a, b)| Step::Locate(a, b)),
+        4 => (n(), few()).prop_map(|(a, b)| Step::Store(a, b)),
+        2 => (n(), n()).prop_map(|(a, b)| Step::MoveVersion(a, b)),
+        3 => n().prop_map(Step::RemoveVersion),
+        2 => (few(), any::<bool>()).prop_map(|(a, b)| Step::AddPack(a, b)),
+        4 => (prop::collection::vec(0u8..12, 0..5), few()).prop_map(|(a, b)| Step::PutChunks(a, b)),
+        4 => (few(), prop::collection::vec(0u8..12, 0..6)).prop_map(|(a, b)| Step::AddContent(a, b)),
+        1 => few().prop_map(Step::RemoveDead),
+        1 => few().prop_map(Step::RemovePack),
+    ]
+}
+
+/// One step at instant `now`; what it returned, as text. Savepoints are the caller's.
+fn apply(catalog: &mut dyn Catalog, step: &Step, now: i64) -> Result<String> {
+    let node = |pick: &Pick| NodeId(i64::from(*pick) + 1);
+    let named = |pick: &Pick| name(["a", "b", "c", "d", "e"][usize::from(*pick)]);
+    let seq = |pick: &Pick| VersionSeq(i64::from(*pick) + 1);
+    let at = time(now);
+    let content = |catalog: &mut dyn Catalog, pick: &Pick| {
+        let size = u64::from(*pick) * 7;
+        catalog
+            .content_by_hash(&hash(*pick + 50), size)
+            .map(|known| (known.unwrap_or(ContentId(999)), hash(*pick + 50), size))
+    };
+    let done = |done: Result<()>| done.map(|()| String::new());
+    let c = catalog;
+    match step {
+        Step::Savepoint | Step::Release | Step::Rollback | Step::Commit(_) => Ok(String::new()),
+        Step::CreateDirectory(p, n) => c
+            .create_directory(node(p), &named(n), attributes(0o755), at)
+            .map(|node| format!("{node:?}")),
+        Step::CreateAsset(p, n, id) => c
+            .create_asset(node(p), &named(n), asset_id(*id), at)
+            .map(|node| format!("{node:?}")),
+        Step::Delete(a) => done(c.delete_asset(node(a), at)),
+        Step::Revive(a) => done(c.revive_asset(node(a), at)),
+        Step::Move(a, p, n) => done(c.move_asset(node(a), node(p), &named(n), at)),
+        Step::Swap(a, b) => done(c.swap_assets(node(a), node(b), at)),
+        Step::MoveDirectory(d, p, n) => done(c.move_directory(node(d), node(p), &named(n), at)),
+        Step::SwapDirectories(a, b) => done(c.swap_directories(node(a), node(b), at)),
+        Step::Forget(a) => done(c.forget_asset(node(a), at)),
+        Step::ForgetDirectory(d) => done(c.forget_directory(node(d), at)),
+        Step::Override(d, on) => {
+            done(c.set_directory_override(node(d), on.then_some(Override::On)))
+        }
+        Step::File(a, ino) => {
+            let file = (*ino > 0).then(|| facts(u64::from(*ino)));
+            done(c.set_asset_file(node(a), file.as_ref()))
+        }
+        Step::AddVersion(a, ino) => c
+            .add_version(&sealed(node(a), now.cast_unsigned(), u64::from(*ino)))
+            .map(|seq| format!("{seq:?}")),
+        Step::Locate(v, to) => {
+            let places = [Location::Live, Location::SpoolLink, Location::SpoolCopy];
+            done(c.set_location(seq(v), places[usize::from(*to) % places.len()]))
+        }
+        Step::Store(v, n) => {
+            let (id, blake3, _) = content(c, n)?;
+            done(c.set_stored(seq(v), id, blake3))
+        }
+        Step::MoveVersion(v, a) => {
+            done(c.move_version(seq(v), node(a), version_id(now.cast_unsigned())))
+        }
+        Step::RemoveVersion(v) => done(c.remove_version(seq(v))),
+        Step::AddPack(p, stored) => {
+            let state = if *stored {
+                PackState::Stored
+            } else {
+                PackState::Open
+            };
+            match c.packs()?.iter().any(|known| known.id == PackId([*p; 16])) {
+                true => done(c.set_pack(&pack(*p, state))),
+                false => done(c.add_pack(&pack(*p, state))),
+            }
+        }
+        Step::PutChunks(chunks, p) => {
+            let chunks: Vec<_> = chunks.iter().map(|number| chunk(*number, *p)).collect();
+            done(c.put_chunks(&chunks))
+        }
+        Step::AddContent(n, chunks) => {
+            let (_, blake3, size) = content(c, n)?;
+            let chunks: Vec<_> = chunks.iter().map(|number| hash(*number)).collect();
+            c.add_content(&blake3, size, &chunks)
+                .map(|content| format!("{content:?}"))
+        }
+        Step::RemoveDead(p) => c
+            .remove_dead_chunks(PackId([*p; 16]))
+            .map(|gone| gone.to_string()),
+        Step::RemovePack(p) => done(c.remove_pack(PackId([*p; 16]))),
+    }
+}
+
+/// Everything that can be seen, as lines.
+fn seen(c: &mut dyn Catalog, until: i64) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for number in 1..=40 {
+        let node = NodeId(number);
+        lines.push(format!("{:?} {:?}", c.directory(node)?, c.asset(node)?));
+        lines.push(format!("{:?} {:?}", c.path_of(node)?, c.version_ids(node)?));
+        lines.push(format!("{:?}", c.children(node, None, usize::MAX)?));
+        let after = (name("b"), NodeKind::Directory);
+        lines.push(format!("{:?}", c.children(node, Some(&after), 2)?));
+        for at in (0..=until).step_by(3) {
+            lines.push(format!("{at}: {:?}", c.children_at(node, time(at))?));
+        }
+        lines.push(format!("{:?}", c.versions(node)?));
+        lines.push(format!("{:?}", c.latest_versions(node, 2)?));
+        lines.push(format!("{:?}", c.version(VersionSeq(number))?));
+    }
+    for ino in 0..5 {
+        lines.push(format!("{:?}", c.assets_on_inode(facts(ino).inode)?));
+        lines.push(format!("{:?}", c.sealed_on_inode(facts(ino).inode)?));
+    }
+    lines.push(format!("{:?}", c.sealed_versions(VersionSeq(2), 5)?));
+    lines.push(format!("{:?}", c.last_version_id()?));
+    for content in 1..20 {
+        lines.push(format!("{:?}", c.content_chunks(ContentId(content)).ok()));
+    }
+    for number in 0..12 {
+        lines.push(format!("{:?}", c.chunk(&hash(number))?));
+        let pack = PackId([number; 16]);
+        lines.push(format!("{:?}", c.pack_chunks(pack)?));
+        lines.push(format!("{:?}", c.versions_in_pack(pack)?));
+    }
+    lines.push(format!("{:?} {:?}", c.packs()?, c.pack_use()?));
+    lines.push(format!("{:?}", c.totals()?));
+    Ok(lines)
+}
+
+fn run(steps: &[Step]) -> std::result::Result<(), TestCaseError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.db");
+    let mut memory = MemoryCatalog::new();
+    let mut file = SqliteCatalog::open(&path).unwrap();
+    let (mut depth, mut now) = (0, 0);
+    for step in steps {
+        now += 1;
+        for catalog in [&mut memory as &mut dyn Catalog, &mut file] {
+            match step {
+                Step::Savepoint => catalog.savepoint(),
+                Step::Release if depth > 0 => catalog.release(),
+                Step::Rollback if depth > 0 => catalog.rollback(),
+                Step::Commit(power) if depth == 0 => catalog.commit(if *power {
+                    Durability::Power
+                } else {
+                    Durability::Process
+                }),
+                _ => Ok(()),
+            }
+            .unwrap();
+        }
+        match step {
+            Step::Savepoint => depth += 1,
+            Step::Release | Step::Rollback if depth > 0 => depth -= 1,
+            _ => {}
+        }
+        let [in_memory, in_file] = [&mut memory as &mut dyn Catalog, &mut file].map(|catalog| {
+            crate::catalog::atomically(catalog, |catalog| apply(catalog, step, now))
+        });
+        match (in_memory, in_file) {
+            (Ok(a), Ok(b)) => prop_assert_eq!(a, b, "{:?}", step),
+            (Err(CatalogError::Invariant(_)), Err(CatalogError::Invariant(_))) => {}
+            (a, b) => prop_assert!(false, "{step:?}: memory {a:?}, file {b:?}"),
+        }
+    }
+    prop_assert_eq!(
+        seen(&mut memory, now).unwrap(),
+        seen(&mut file, now).unwrap()
+    );
+    prop_assert_eq!(file.check().unwrap(), Vec::<String>::new());
+    for _ in 0..depth {
+        memory.release().unwrap();
+        file.release().unwrap();
+    }
+    file.commit(Durability::Process).unwrap();
+    drop(file);
+    let mut file = SqliteCatalog::open(&path).unwrap();
+    prop_assert_eq!(
+        seen(&mut memory, now).unwrap(),
+        seen(&mut file, now).unwrap()
+    );
+    prop_assert!(catalog_is_rooted(&mut file));
+    Ok(())
+}
+
+fn catalog_is_rooted(catalog: &mut dyn Catalog) -> bool {
+    matches!(catalog.directory(ROOT), Ok(Some(record)) if record.place.is_none())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn both_implementations_agree_on_everything(steps in prop::collection::vec(step(), 1..120)) {
+        run(&steps)?;
+    }
+}

@@ -1,0 +1,146 @@
+//! Contents: lists of chunks, shared by the versions that have the same bytes.
+//!
+//! A chunk counts how often contents list it, twice in one list as two. Its pack
+//! keeps the sum of the stored bytes of chunks that count anything and of those
+//! that do not, so that finding packs worth a rewrite reads one row per pack.
+
+use std::collections::HashMap;
+
+use super::codec::{pack_chunks, unpack_chunks};
+use super::packs::{chunk_from, select_chunk};
+use super::transaction::values;
+use super::{SqliteCatalog, invariant};
+use crate::catalog::{ChunkRecord, Result};
+use crate::model::{ChunkHash, ContentId};
+
+impl SqliteCatalog {
+    pub(super) fn find_content(&self, blake3: &ChunkHash, size: u64) -> Result<Option<ContentId>> {
+        self.one(
+            "SELECT id FROM content WHERE blake3 = ?1 AND size = ?2",
+            (&blake3.0[..], size.cast_signed()),
+            |row| Ok(ContentId(row.get(0)?)),
+        )
+    }
+
+    /// Fails unless the content is known under that hash.
+    pub(super) fn require_content(&self, content: ContentId, blake3: &ChunkHash) -> Result<()> {
+        let found = self.one(
+            "SELECT blake3 FROM content WHERE id = ?1",
+            [content.0],
+            |row| row.get(0),
+        )?;
+        match found {
+            Some(hash) if ChunkHash(hash) == *blake3 => Ok(()),
+            Some(_) => invariant(format!("content {} has another hash", content.0)),
+            None => invariant(format!("no content {}", content.0)),
+        }
+    }
+
+    pub(super) fn insert_content(
+        &mut self,
+        blake3: &ChunkHash,
+        size: u64,
+        chunks: &[ChunkHash],
+    ) -> Result<ContentId> {
+        let mut rows = Vec::with_capacity(chunks.len());
+        for hash in chunks {
+            match self.one(
+                "SELECT id FROM chunk WHERE hash = ?1",
+                [&hash.0[..]],
+                |row| row.get::<_, i64>(0),
+            )? {
+                Some(row) => rows.push(row),
+                None => return invariant(format!("chunk {hash} is not known")),
+            }
+        }
+        let content = self.insert(
+            "INSERT INTO content (blake3, size, chunks) VALUES (?1, ?2, ?3)",
+            values![blake3.0.to_vec(), size.cast_signed(), pack_chunks(&rows)],
+        )?;
+        self.count_references(&rows, 1)?;
+        Ok(ContentId(content))
+    }
+
+    /// Every chunk in the list counts `step` references more, for each time it is in it.
+    fn count_references(&mut self, rows: &[i64], step: i64) -> Result<()> {
+        let mut steps: HashMap<i64, i64> = HashMap::with_capacity(rows.len());
+        for row in rows {
+            *steps.entry(*row).or_default() += step;
+        }
+        // Stored bytes that came to life, per pack.
+        let mut woken: HashMap<i64, i64> = HashMap::new();
+        // In order: neighbours share a page, and the same changes give the same file.
+        let mut steps: Vec<_> = steps.into_iter().collect();
+        steps.sort_unstable();
+        for (row, step) in steps {
+            let Some((refs, pack, stored)) = self.one(
+                "SELECT refs, pack, stored_bytes FROM chunk WHERE id = ?1",
+                [row],
+                |row| {
+                    Ok((
+                        row.get::<_, i64>(0)?,
+                        row.get::<_, i64>(1)?,
+                        row.get::<_, i64>(2)?,
+                    ))
+                },
+            )?
+            else {
+                return invariant(format!("no chunk {row}"));
+            };
+            let after = refs + step;
+            self.write(
+                "UPDATE chunk SET refs = ?2 WHERE id = ?1",
+                values![row, after],
+            )?;
+            let life = i64::from(after > 0) - i64::from(refs > 0);
+            if life != 0 {
+                *woken.entry(pack).or_default() += life * stored;
+            }
+        }
+        for (pack, bytes) in woken {
+            self.add_to_pack(pack, bytes, -bytes)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn chunk_rows(&self, content: ContentId) -> Result<Vec<i64>> {
+        let Some(bytes) = self.one(
+            "SELECT chunks FROM content WHERE id = ?1",
+            [content.0],
+            |row| row.get::<_, Vec<u8>>(0),
+        )?
+        else {
+            return invariant(format!("no content {}", content.0));
+        };
+        unpack_chunks(&bytes)
+            .ok_or_else(|| self.corrupt(format!("chunk list of content {}", content.0)))
+    }
+
+    pub(super) fn chunks_of(&self, content: ContentId) -> Result<Vec<ChunkRecord>> {
+        self.chunk_rows(content)?
+            .into_iter()
+            .map(|row| {
+                self.one(
+                    concat!(select_chunk!(), " WHERE chunk.id = ?1"),
+                    [row],
+                    chunk_from,
+                )?
+                .ok_or_else(|| self.corrupt(format!("content {} lists no chunk {row}", content.0)))
+            })
+            .collect()
+    }
+
+    pub(super) fn drop_content_if_unused(&mut self, content: ContentId) -> Result<()> {
+        let used = self.one(
+            "SELECT 1 FROM version WHERE content = ?1 LIMIT 1",
+            [content.0],
+            |_| Ok(()),
+        )?;
+        if used.is_some() {
+            return Ok(());
+        }
+        let rows = self.chunk_rows(content)?;
+        self.write("DELETE FROM content WHERE id = ?1", values![content.0])?;
+        self.count_references(&rows, -1)
+    }
+}

@@ -1,0 +1,326 @@
+//! The trait, method by method, each handed to the file of its theme.
+//!
+//! No SQL here but the two lines for settings.
+
+use super::SqliteCatalog;
+use super::transaction::values;
+use crate::catalog::{
+    AssetRecord, Catalog, Child, ChunkRecord, Claim, DirectoryRecord, Durability, NodeKind,
+    PackRecord, PackUse, Result, Standing, Totals,
+};
+use crate::model::{
+    AssetId, Attributes, ChunkHash, ContentId, FileFacts, InodeKey, Location, Name, NodeId, Origin,
+    Override, PackId, PublicId, Timestamp, Version, VersionId, VersionSeq,
+};
+
+impl SqliteCatalog {
+    fn read_setting(&self, key: &str) -> Result<Option<String>> {
+        self.one("SELECT value FROM setting WHERE key = ?1", [key], |row| {
+            row.get(0)
+        })
+    }
+
+    fn write_setting(&mut self, key: &str, value: Option<&str>) -> Result<()> {
+        match value {
+            Some(value) => self.write(
+                "INSERT INTO setting (key, value) VALUES (?1, ?2)
+                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                values![key.to_owned(), value.to_owned()],
+            )?,
+            None => self.write(
+                "DELETE FROM setting WHERE key = ?1",
+                values![key.to_owned()],
+            )?,
+        };
+        Ok(())
+    }
+}
+
+impl Catalog for SqliteCatalog {
+    fn savepoint(&mut self) -> Result<()> {
+        self.savepoint_begin();
+        Ok(())
+    }
+
+    fn release(&mut self) -> Result<()> {
+        self.savepoint_release()
+    }
+
+    fn rollback(&mut self) -> Result<()> {
+        self.savepoint_rollback()
+    }
+
+    fn commit(&mut self, durability: Durability) -> Result<()> {
+        self.commit_all(durability)
+    }
+
+    fn has_uncommitted(&self) -> bool {
+        !self.redo.is_empty()
+    }
+
+    fn setting(&mut self, key: &str) -> Result<Option<String>> {
+        self.read_setting(key)
+    }
+
+    fn set_setting(&mut self, key: &str, value: Option<&str>) -> Result<()> {
+        self.write_setting(key, value)
+    }
+
+    fn directory_at(&mut self, parent: NodeId, name: &Name) -> Result<Option<NodeId>> {
+        Ok(self
+            .find(parent, name, NodeKind::Directory)?
+            .map(|(node, _)| node))
+    }
+
+    fn asset_at(&mut self, parent: NodeId, name: &Name) -> Result<Option<Claim>> {
+        self.find_claim(parent, name)
+    }
+
+    fn create_directory(
+        &mut self,
+        parent: NodeId,
+        name: &Name,
+        attributes: Attributes,
+        now: Timestamp,
+    ) -> Result<NodeId> {
+        self.add_directory(parent, name, attributes, now)
+    }
+
+    fn create_asset(
+        &mut self,
+        parent: NodeId,
+        name: &Name,
+        asset_id: AssetId,
+        now: Timestamp,
+    ) -> Result<NodeId> {
+        self.add_asset(parent, name, asset_id, now)
+    }
+
+    fn delete_asset(&mut self, asset: NodeId, now: Timestamp) -> Result<()> {
+        self.change_standing(asset, Standing::Deleted, now)
+    }
+
+    fn revive_asset(&mut self, asset: NodeId, now: Timestamp) -> Result<()> {
+        self.change_standing(asset, Standing::Live, now)
+    }
+
+    fn move_asset(
+        &mut self,
+        asset: NodeId,
+        parent: NodeId,
+        name: &Name,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.relocate_asset(asset, parent, name, now)
+    }
+
+    fn swap_assets(&mut self, a: NodeId, b: NodeId, now: Timestamp) -> Result<()> {
+        self.exchange_assets(a, b, now)
+    }
+
+    fn move_directory(
+        &mut self,
+        directory: NodeId,
+        parent: NodeId,
+        name: &Name,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.relocate_directory(directory, parent, name, now)
+    }
+
+    fn swap_directories(&mut self, a: NodeId, b: NodeId, now: Timestamp) -> Result<()> {
+        self.exchange_directories(a, b, now)
+    }
+
+    fn forget_asset(&mut self, asset: NodeId, now: Timestamp) -> Result<()> {
+        self.drop_asset(asset, now)
+    }
+
+    fn forget_directory(&mut self, directory: NodeId, now: Timestamp) -> Result<()> {
+        self.drop_directory(directory, now)
+    }
+
+    fn children(
+        &mut self,
+        directory: NodeId,
+        after: Option<&(Name, NodeKind)>,
+        limit: usize,
+    ) -> Result<Vec<Child>> {
+        self.list(directory, after, limit)
+    }
+
+    fn children_at(
+        &mut self,
+        directory: NodeId,
+        at: Timestamp,
+    ) -> Result<Vec<(Name, NodeId, NodeKind)>> {
+        self.list_at(directory, at)
+    }
+
+    fn directory(&mut self, node: NodeId) -> Result<Option<DirectoryRecord>> {
+        self.directory_record(node)
+    }
+
+    fn asset(&mut self, node: NodeId) -> Result<Option<AssetRecord>> {
+        self.asset_record(node)
+    }
+
+    fn asset_by_id(&mut self, asset_id: AssetId) -> Result<Option<NodeId>> {
+        self.find_asset_id(asset_id)
+    }
+
+    fn assets_on_inode(&mut self, inode: InodeKey) -> Result<Vec<NodeId>> {
+        self.find_on_inode(inode)
+    }
+
+    fn set_directory_attributes(&mut self, node: NodeId, attributes: Attributes) -> Result<()> {
+        self.write_attributes(node, attributes)
+    }
+
+    fn set_directory_override(&mut self, node: NodeId, value: Option<Override>) -> Result<()> {
+        self.write_override(node, value)
+    }
+
+    fn set_asset_file(&mut self, asset: NodeId, file: Option<&FileFacts>) -> Result<()> {
+        self.record_file(asset, file)
+    }
+
+    fn path_of(&mut self, node: NodeId) -> Result<Option<PublicId>> {
+        self.path(node)
+    }
+
+    fn add_version(&mut self, version: &Version) -> Result<VersionSeq> {
+        self.insert_version(version)
+    }
+
+    fn version(&mut self, seq: VersionSeq) -> Result<Option<Version>> {
+        self.find_version(seq)
+    }
+
+    fn version_by_id(&mut self, asset: NodeId, id: VersionId) -> Result<Option<Version>> {
+        self.find_version_id(asset, id)
+    }
+
+    fn version_ids(&mut self, asset: NodeId) -> Result<Vec<(VersionId, VersionSeq)>> {
+        self.ids_of(asset)
+    }
+
+    fn versions(&mut self, asset: NodeId) -> Result<Vec<Version>> {
+        self.versions_of(asset)
+    }
+
+    fn latest_versions(&mut self, asset: NodeId, count: usize) -> Result<Vec<Version>> {
+        self.latest_of(asset, count)
+    }
+
+    fn sealed_versions(&mut self, after: VersionSeq, limit: usize) -> Result<Vec<Version>> {
+        self.sealed_after(after, limit)
+    }
+
+    fn sealed_on_inode(&mut self, inode: InodeKey) -> Result<Vec<Version>> {
+        self.sealed_in(inode)
+    }
+
+    fn set_location(&mut self, seq: VersionSeq, location: Location) -> Result<()> {
+        self.write_location(seq, location)
+    }
+
+    fn set_stored(&mut self, seq: VersionSeq, content: ContentId, blake3: ChunkHash) -> Result<()> {
+        self.write_stored(seq, content, blake3)
+    }
+
+    fn set_origin(
+        &mut self,
+        seq: VersionSeq,
+        origin: Origin,
+        restored_from: Option<VersionId>,
+    ) -> Result<()> {
+        self.write_origin(seq, origin, restored_from)
+    }
+
+    fn move_version(&mut self, seq: VersionSeq, to: NodeId, id: VersionId) -> Result<()> {
+        self.change_asset(seq, to, id)
+    }
+
+    fn version_with_content(
+        &mut self,
+        asset: NodeId,
+        content: ContentId,
+        below: VersionId,
+    ) -> Result<Option<VersionId>> {
+        self.find_by_content(asset, content, below)
+    }
+
+    fn remove_version(&mut self, seq: VersionSeq) -> Result<()> {
+        self.drop_version(seq)
+    }
+
+    fn last_version_id(&mut self) -> Result<Option<VersionId>> {
+        self.greatest_id()
+    }
+
+    fn content_by_hash(&mut self, blake3: &ChunkHash, size: u64) -> Result<Option<ContentId>> {
+        self.find_content(blake3, size)
+    }
+
+    fn add_content(
+        &mut self,
+        blake3: &ChunkHash,
+        size: u64,
+        chunks: &[ChunkHash],
+    ) -> Result<ContentId> {
+        self.insert_content(blake3, size, chunks)
+    }
+
+    fn content_chunks(&mut self, content: ContentId) -> Result<Vec<ChunkRecord>> {
+        self.chunks_of(content)
+    }
+
+    fn chunk(&mut self, hash: &ChunkHash) -> Result<Option<ChunkRecord>> {
+        self.find_chunk(hash)
+    }
+
+    fn add_pack(&mut self, pack: &PackRecord) -> Result<()> {
+        self.insert_pack(pack)
+    }
+
+    fn set_pack(&mut self, pack: &PackRecord) -> Result<()> {
+        self.update_pack(pack)
+    }
+
+    fn put_chunks(&mut self, chunks: &[ChunkRecord]) -> Result<()> {
+        self.record_chunks(chunks)
+    }
+
+    fn packs(&mut self) -> Result<Vec<PackRecord>> {
+        self.all_packs()
+    }
+
+    fn pack_chunks(&mut self, pack: PackId) -> Result<Vec<ChunkRecord>> {
+        self.chunks_in(pack)
+    }
+
+    fn pack_use(&mut self) -> Result<Vec<PackUse>> {
+        self.use_of_packs()
+    }
+
+    fn versions_in_pack(&mut self, pack: PackId) -> Result<Vec<VersionSeq>> {
+        self.versions_needing(pack)
+    }
+
+    fn remove_dead_chunks(&mut self, pack: PackId) -> Result<u64> {
+        self.drop_dead_chunks(pack)
+    }
+
+    fn remove_pack(&mut self, pack: PackId) -> Result<()> {
+        self.drop_pack(pack)
+    }
+
+    fn totals(&mut self) -> Result<Totals> {
+        self.count_all()
+    }
+
+    fn check(&mut self) -> Result<Vec<String>> {
+        self.look_for_damage()
+    }
+}

@@ -1,0 +1,285 @@
+//! `keepfs.toml` as text, key by key, to checked settings.
+//!
+//! Read through the parser's spanned table rather than a derived struct: every
+//! error can then name its line and key, and `format` is judged before any other
+//! key, so that a newer file is called newer and not wrong.
+
+use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use super::ConfigError;
+use super::units::{Interval, parse_bytes, parse_duration, parse_interval, store_path};
+use crate::model::Override;
+use crate::policy::{Policy, PolicySettings};
+
+/// The one format there is.
+pub(super) const FORMAT: i64 = 1;
+
+const KEYS: [&str; 14] = [
+    "format",
+    "name",
+    "backup",
+    "live",
+    "store",
+    "exclude",
+    "skip_fetched",
+    "checkpoint_interval",
+    "commit_interval_ms",
+    "cache_bytes_max",
+    "pack_bytes",
+    "zstd_level",
+    "ingest_threads",
+    "pack_age_max",
+];
+
+/// What the file says, with defaults where it says nothing. Paths are not yet absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Settings {
+    pub name: Option<String>,
+    pub policy: PolicySettings,
+    pub live: PathBuf,
+    pub store_path: PathBuf,
+    pub checkpoint_interval: Interval,
+    pub commit_interval: Duration,
+    pub cache_bytes_max: u64,
+    pub pack_bytes: u64,
+    pub zstd_level: i32,
+    pub ingest_threads: usize,
+    pub pack_age_max: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: None,
+            policy: PolicySettings {
+                backup: Override::On,
+                exclude: Vec::new(),
+                skip_fetched: false,
+            },
+            live: "live".into(),
+            store_path: "store".into(),
+            checkpoint_interval: Interval::Off,
+            commit_interval: Duration::from_millis(200),
+            cache_bytes_max: 256 << 20,
+            pack_bytes: 16 << 20,
+            zstd_level: 3,
+            ingest_threads: 2,
+            pack_age_max: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Reads the text of `file`, which is named in errors only.
+pub(super) fn read(file: &Path, text: &str) -> Result<Settings, ConfigError> {
+    let line = |span: Range<usize>| line_of(text, span.start);
+    let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
+        file: file.to_owned(),
+        line: error.span().map_or(1, line),
+        problem: error.message().replace('\n', " "),
+    })?;
+    let table = table.get_ref();
+    let bad_value = |line, key: &str, problem| ConfigError::BadValue {
+        file: file.to_owned(),
+        line,
+        key: key.to_owned(),
+        problem,
+    };
+
+    let Some((key, value)) = table.get_key_value("format") else {
+        let problem = format!("is missing: add the line format = {FORMAT}");
+        return Err(bad_value(1, "format", problem));
+    };
+    match integer(value.get_ref()) {
+        Ok(FORMAT) => {}
+        Ok(format) if format > FORMAT => {
+            return Err(ConfigError::NewerFormat {
+                file: file.to_owned(),
+                line: line(key.span()),
+                format,
+            });
+        }
+        Ok(format) => {
+            let problem = format!("there is no format {format}: write {FORMAT}");
+            return Err(bad_value(line(key.span()), "format", problem));
+        }
+        Err(problem) => return Err(bad_value(line(key.span()), "format", problem)),
+    }
+
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    let mut settings = Settings::default();
+    for (key, value) in entries {
+        let name = key.get_ref().as_ref();
+        if !KEYS.contains(&name) {
+            return Err(ConfigError::UnknownKey {
+                file: file.to_owned(),
+                line: line(key.span()),
+                key: name.escape_debug().to_string(),
+                known: KEYS.join(", "),
+            });
+        }
+        settings
+            .set(name, value.get_ref())
+            .map_err(|problem| bad_value(line(key.span()), name, problem))?;
+    }
+    Ok(settings)
+}
+
+impl Settings {
+    fn set(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), String> {
+        match key {
+            "name" => self.name = Some(vault_name(string(value)?)?),
+            "backup" => self.policy.backup = switch(value)?,
+            "live" => self.live = directory(string(value)?)?,
+            "store" => self.store_path = store_path(string(value)?)?,
+            "exclude" => self.policy.exclude = exclude(value)?,
+            "skip_fetched" => {
+                self.policy.skip_fetched = value
+                    .as_bool()
+                    .ok_or_else(|| wrong_type(value, "true or false"))?;
+            }
+            "checkpoint_interval" => self.checkpoint_interval = parse_interval(string(value)?)?,
+            "commit_interval_ms" => {
+                let millis = u64::try_from(integer(value)?).unwrap_or(0);
+                self.commit_interval = commit_interval(Duration::from_millis(millis))?;
+            }
+            "cache_bytes_max" => self.cache_bytes_max = cache_bytes_max(bytes(value)?)?,
+            "pack_bytes" => self.pack_bytes = pack_bytes(bytes(value)?)?,
+            "zstd_level" => self.zstd_level = zstd_level(integer(value)?)?,
+            "ingest_threads" => self.ingest_threads = ingest_threads(integer(value)?)?,
+            "pack_age_max" => self.pack_age_max = pack_age_max(parse_duration(string(value)?)?)?,
+            // `format` was judged first; every other key is one of KEYS.
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+// --- ranges, shared with the mount flags ------------------------------------
+
+pub(super) fn checkpoint_interval(interval: Interval) -> Result<Interval, String> {
+    match interval {
+        Interval::Every(Duration::ZERO) => Err("must be at least 1s, or off".to_owned()),
+        interval => Ok(interval),
+    }
+}
+
+pub(super) fn commit_interval(interval: Duration) -> Result<Duration, String> {
+    let range = Duration::from_millis(1)..=Duration::from_secs(60);
+    if range.contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("must be from 1 to 60000 milliseconds".to_owned())
+    }
+}
+
+pub(super) fn cache_bytes_max(bytes: u64) -> Result<u64, String> {
+    within(bytes, 64 << 10..=1 << 50, "from 64KiB to 1024TiB")
+}
+
+pub(super) fn pack_bytes(bytes: u64) -> Result<u64, String> {
+    within(bytes, 64 << 10..=1 << 30, "from 64KiB to 1GiB")
+}
+
+pub(super) fn zstd_level(level: i64) -> Result<i32, String> {
+    within(level, 1..=19, "from 1 to 19").map(|level| level as i32)
+}
+
+pub(super) fn ingest_threads(threads: i64) -> Result<usize, String> {
+    within(threads, 1..=64, "from 1 to 64").map(|threads| threads as usize)
+}
+
+pub(super) fn pack_age_max(age: Duration) -> Result<Duration, String> {
+    if age.is_zero() {
+        Err("must be at least 1s".to_owned())
+    } else {
+        Ok(age)
+    }
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(
+    value: T,
+    range: RangeInclusive<T>,
+    words: &str,
+) -> Result<T, String> {
+    if range.contains(&value) {
+        Ok(value)
+    } else {
+        Err(format!("{value} is out of range: must be {words}"))
+    }
+}
+
+// --- kinds of values ----------------------------------------------------------
+
+fn vault_name(name: &str) -> Result<String, String> {
+    if name.trim().is_empty() || name.contains(char::is_control) {
+        return Err("must be one line of text, or leave the key out".to_owned());
+    }
+    Ok(name.to_owned())
+}
+
+fn directory(path: &str) -> Result<PathBuf, String> {
+    if path.is_empty() || path.contains('\0') {
+        return Err("must be a directory, relative to the vault or absolute".to_owned());
+    }
+    Ok(path.into())
+}
+
+fn switch(value: &DeValue<'_>) -> Result<Override, String> {
+    value
+        .as_str()
+        .and_then(|word| Override::from_word(word.as_bytes()))
+        .ok_or_else(|| "write \"on\" or \"off\"".to_owned())
+}
+
+fn exclude(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+    let list = value
+        .as_array()
+        .ok_or_else(|| wrong_type(value, "a list like [\"*.o\", \"build/\"]"))?;
+    let exclude = list
+        .iter()
+        .map(|pattern| string(pattern.get_ref()).map(ToOwned::to_owned))
+        .collect::<Result<Vec<_>, _>>()?;
+    let settings = PolicySettings {
+        exclude,
+        ..Settings::default().policy
+    };
+    Policy::new(&settings).map_err(|error| error.to_string())?;
+    Ok(settings.exclude)
+}
+
+fn bytes(value: &DeValue<'_>) -> Result<u64, String> {
+    match value {
+        DeValue::Integer(_) => {
+            u64::try_from(integer(value)?).map_err(|_| "must not be negative".to_owned())
+        }
+        DeValue::String(text) => parse_bytes(text),
+        _ => Err(wrong_type(value, "a size like \"256MiB\"")),
+    }
+}
+
+fn integer(value: &DeValue<'_>) -> Result<i64, String> {
+    value
+        .as_integer()
+        .and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok())
+        .ok_or_else(|| wrong_type(value, "a whole number"))
+}
+
+fn string<'v>(value: &'v DeValue<'_>) -> Result<&'v str, String> {
+    value
+        .as_str()
+        .ok_or_else(|| wrong_type(value, "text in quotes"))
+}
+
+fn wrong_type(value: &DeValue<'_>, wanted: &str) -> String {
+    format!("is of type {}: write {wanted}", value.type_str())
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().iter().take(offset);
+    before.filter(|byte| **byte == b'\n').count() + 1
+}

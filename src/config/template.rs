@@ -1,0 +1,179 @@
+//! The `keepfs.toml` that `init` writes: every setting explained, defaults commented out.
+//!
+//! What was asked for stands as a line of its own; what was not stands behind a `#`,
+//! so that a later keepfs may choose a better default.
+
+use std::fmt::Write;
+
+use super::file::{FORMAT, Settings};
+use super::units::{Interval, show_bytes, show_duration};
+use super::{ConfigError, InitOptions};
+
+/// The text of the file.
+pub(super) fn render(options: &InitOptions) -> Result<String, ConfigError> {
+    let defaults = Settings::default();
+    let live = match &options.live {
+        None => None,
+        Some(path) => Some(path.to_str().ok_or_else(|| ConfigError::BadFlag {
+            key: "live",
+            problem: format!(
+                "{} is not UTF-8: give the live tree a name that is, or a symlink to it",
+                path.display()
+            ),
+        })?),
+    };
+    let backup = options.backup.unwrap_or(defaults.policy.backup);
+
+    let mut page = Page(String::from(
+        "# Settings of this keepfs vault. They are read when it is mounted.\n\
+         # A line behind '#' shows the default; remove the '#' to change it.\n",
+    ));
+    page.entry(
+        "The format of this file.",
+        "format",
+        Line::Set(FORMAT.to_string()),
+    );
+    page.entry(
+        "What people call the vault. Default: the name of this directory.",
+        "name",
+        match &options.name {
+            Some(name) => Line::Set(quoted(name)),
+            None => Line::Default(quoted("assets")),
+        },
+    );
+    page.entry(
+        "Is everything backed up (\"on\"), or only what user.keepfs.backup turns on (\"off\")?",
+        "backup",
+        Line::Set(quoted(backup.as_str())),
+    );
+    page.entry(
+        "The live tree: a plain directory, relative to this file or absolute.",
+        "live",
+        Line::Set(quoted(live.unwrap_or("live"))),
+    );
+    page.entry(
+        "Where packs of content go: a directory, relative to this file or absolute,\n\
+         or a URL like \"file:///srv/packs\".",
+        "store",
+        Line::Set(quoted(options.store.as_deref().unwrap_or("store"))),
+    );
+    page.entry(
+        "Derived files that are not backed up, in gitignore syntax: [\"*.o\", \"build/\"].\n\
+         Names that tools use in passing are left out anyway (keepfs policy PATH says why).",
+        "exclude",
+        chosen(options.exclude.as_ref(), defaults.policy.exclude, list),
+    );
+    page.entry(
+        "Leave out files that were downloaded: those with the attribute user.xdg.origin.url.",
+        "skip_fetched",
+        chosen(
+            options.skip_fetched.as_ref(),
+            defaults.policy.skip_fetched,
+            bool::to_string,
+        ),
+    );
+    page.entry(
+        "Make a version of a file that stays open for writing this often: \"15m\", \"2h\", or \"off\".",
+        "checkpoint_interval",
+        chosen(options.checkpoint_interval.as_ref(), defaults.checkpoint_interval, interval),
+    );
+    page.entry(
+        "What is closed but not fsynced can be lost in a power failure for this many\n\
+         milliseconds. 1 to 60000.",
+        "commit_interval_ms",
+        chosen(
+            options.commit_interval.as_ref(),
+            defaults.commit_interval,
+            |interval| interval.as_millis().to_string(),
+        ),
+    );
+    page.entry(
+        "Memory for reading old versions.",
+        "cache_bytes_max",
+        chosen(
+            options.cache_bytes_max.as_ref(),
+            defaults.cache_bytes_max,
+            size,
+        ),
+    );
+    page.entry(
+        "The size of one object in the store. \"64KiB\" to \"1GiB\".",
+        "pack_bytes",
+        chosen(options.pack_bytes.as_ref(), defaults.pack_bytes, size),
+    );
+    page.entry(
+        "How hard to compress, 1 (fast) to 19 (small). What does not shrink is stored as it is.",
+        "zstd_level",
+        chosen(
+            options.zstd_level.as_ref(),
+            defaults.zstd_level,
+            i32::to_string,
+        ),
+    );
+    page.entry(
+        "Threads that hash and compress in the background, 1 to 64.",
+        "ingest_threads",
+        chosen(
+            options.ingest_threads.as_ref(),
+            defaults.ingest_threads,
+            usize::to_string,
+        ),
+    );
+    page.entry(
+        "Content waits at most this long for its pack to fill before it goes to the store.",
+        "pack_age_max",
+        chosen(
+            options.pack_age_max.as_ref(),
+            defaults.pack_age_max,
+            |age| quoted(&show_duration(*age)),
+        ),
+    );
+    Ok(page.0)
+}
+
+enum Line {
+    Set(String),
+    Default(String),
+}
+
+struct Page(String);
+
+impl Page {
+    fn entry(&mut self, comment: &str, key: &str, line: Line) {
+        let comment = comment.replace('\n', "\n# ");
+        let line = match line {
+            Line::Set(value) => format!("{key} = {value}"),
+            Line::Default(value) => format!("#{key} = {value}"),
+        };
+        // Writing to a String cannot fail.
+        let _ = write!(self.0, "\n# {comment}\n{line}\n");
+    }
+}
+
+fn chosen<T>(option: Option<&T>, default: T, show: impl Fn(&T) -> String) -> Line {
+    match option {
+        Some(value) => Line::Set(show(value)),
+        None => Line::Default(show(&default)),
+    }
+}
+
+fn interval(interval: &Interval) -> String {
+    match interval {
+        Interval::Off => quoted("off"),
+        Interval::Every(duration) => quoted(&show_duration(*duration)),
+    }
+}
+
+fn size(bytes: &u64) -> String {
+    quoted(&show_bytes(*bytes))
+}
+
+#[allow(clippy::ptr_arg)] // The shape that `chosen` takes.
+fn list(patterns: &Vec<String>) -> String {
+    let patterns: Vec<_> = patterns.iter().map(|pattern| quoted(pattern)).collect();
+    format!("[{}]", patterns.join(", "))
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}

@@ -1,0 +1,1 @@
+//! The trees over a vault in a temporary directory.

@@ -1,0 +1,60 @@
+//! What `getfattr` shows of a place: the file's own attributes as they were, and what
+//! the catalog knows of the version.
+
+use crate::model::{Version, VersionState, Xattrs};
+use crate::vault::Result;
+
+use super::{History, Place};
+
+impl History<'_> {
+    /// The extended attributes of a place.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn xattrs(&self, place: Place) -> Result<Xattrs> {
+        let mut catalog = self.vault.catalog();
+        match place {
+            Place::VersionsDirectory(_) | Place::DeletedDirectory(_) => Ok(Vec::new()),
+            Place::Asset(node) => Ok(catalog
+                .asset(node)?
+                .map(|record| vec![entry("asset_id", &record.asset_id.to_string())])
+                .unwrap_or_default()),
+            Place::Version(seq) | Place::DeletedFile(seq) => {
+                let Some(version) = catalog.version(seq)? else {
+                    return Ok(Vec::new());
+                };
+                let asset = catalog.asset(version.asset)?;
+                let mut xattrs = version_xattrs(&version);
+                if let Some(record) = asset {
+                    xattrs.push(entry("asset_id", &record.asset_id.to_string()));
+                }
+                Ok(xattrs)
+            }
+        }
+    }
+}
+
+fn version_xattrs(version: &Version) -> Xattrs {
+    let mut xattrs = version.xattrs.clone();
+    xattrs.push(entry("version_id", &version.id.to_string()));
+    xattrs.push(entry("origin", version.origin.as_str()));
+    xattrs.push(entry("kept_at", &version.kept_at.to_string()));
+    if let Some(source) = version.restored_from {
+        xattrs.push(entry("restored_from", &source.to_string()));
+    }
+    match version.state {
+        VersionState::Sealed { .. } => xattrs.push(entry("state", "sealed")),
+        VersionState::Stored { blake3, .. } => {
+            xattrs.push(entry("state", "stored"));
+            xattrs.push(entry("blake3", &blake3.to_string()));
+        }
+    }
+    xattrs
+}
+
+fn entry(name: &str, value: &str) -> (Vec<u8>, Vec<u8>) {
+    (
+        format!("user.keepfs.{name}").into_bytes(),
+        value.as_bytes().to_vec(),
+    )
+}

@@ -1,0 +1,200 @@
+//! Takes full packs from the spool into the store, on a thread of its own.
+//!
+//! The order is the promise: object durable, then the row says `Stored`, then
+//! the spool file goes. The surprise: that file is emptied first and removed
+//! later, when the catalog has the row on disk; until then its name tells an
+//! open after a crash that the object may be one that the catalog never heard of.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::error::{Result, StoreError};
+use super::open_pack::{Growing, spool_error};
+use super::{Shared, pack};
+use crate::catalog::{Durability, PackRecord, PackState};
+use crate::model::PackId;
+use crate::model::failpoint::reach;
+
+/// Full packs that may wait; writers wait when there are more.
+const WAITING_MAX: usize = 4;
+/// Names of stored packs that stay in the spool until the catalog is flushed for them.
+const MARKS_MAX: usize = 64;
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Growing>,
+    /// How often an attempt failed, and why the last one did.
+    failures: u64,
+    last_failure: Option<Failure>,
+    /// Somebody wants a failed attempt repeated now.
+    is_poked: bool,
+    is_stopping: bool,
+    /// Stored packs whose spool file is empty but still there.
+    marks: Vec<PackId>,
+}
+
+#[derive(Debug, Clone)]
+enum Failure {
+    Full(&'static str),
+    Other(String),
+}
+
+impl Failure {
+    fn of(error: &StoreError) -> Self {
+        match error {
+            StoreError::Full { what } => Failure::Full(what),
+            other => Failure::Other(other.to_string()),
+        }
+    }
+
+    fn error(&self) -> StoreError {
+        match self {
+            Failure::Full(what) => StoreError::Full { what },
+            Failure::Other(detail) => StoreError::Io(format!("storing a pack: {detail}")),
+        }
+    }
+}
+
+/// The full packs that wait to be stored.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Waiting {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a full pack.
+    pub(super) fn push(&self, full: Growing) {
+        let mut state = self.state();
+        state.waiting.push_back(full);
+        state.is_poked = true;
+        self.changed.notify_all();
+    }
+
+    /// Returns when at most `left` packs wait, or with the error that keeps them.
+    pub(super) fn wait_for(&self, left: usize) -> Result<()> {
+        let mut state = self.state();
+        let failures = state.failures;
+        if state.waiting.len() > left {
+            state.is_poked = true;
+            self.changed.notify_all();
+        }
+        while state.waiting.len() > left && !state.is_stopping {
+            if let Some(failure) = &state.last_failure
+                && state.failures > failures
+            {
+                return Err(failure.error());
+            }
+            state = self.wait(state);
+        }
+        Ok(())
+    }
+
+    /// Returns when there is room for one more.
+    pub(super) fn wait_for_room(&self) -> Result<()> {
+        self.wait_for(WAITING_MAX)
+    }
+
+    /// Ends [`run`] after the pack it is at.
+    pub(super) fn stop(&self) {
+        self.state().is_stopping = true;
+        self.changed.notify_all();
+    }
+}
+
+/// Stores full packs until [`Waiting::stop`].
+pub(super) fn run(shared: &Shared) {
+    let waiting = &shared.waiting;
+    let mut state = waiting.state();
+    while !state.is_stopping {
+        let must_wait = state.last_failure.is_some() && !state.is_poked;
+        let Some(full) = state.waiting.front().filter(|_| !must_wait) else {
+            let timed = waiting.changed.wait_timeout(state, RETRY_AFTER);
+            let (woken, timeout) = timed.unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.is_poked |= timeout.timed_out();
+            continue;
+        };
+        let full = Growing {
+            pack: full.pack.clone(),
+            chunks: full.chunks.clone(),
+        };
+        state.is_poked = false;
+        drop(state);
+        let outcome = store(shared, &full);
+        state = waiting.state();
+        match outcome {
+            Ok(()) => {
+                state.waiting.pop_front();
+                state.last_failure = None;
+                state.marks.push(full.pack.id);
+            }
+            Err(error) => {
+                log::error!("pack {} stays in the spool: {error}", full.pack.id);
+                state.failures += 1;
+                state.last_failure = Some(Failure::of(&error));
+            }
+        }
+        waiting.changed.notify_all();
+        if state.marks.len() >= MARKS_MAX {
+            drop(state);
+            remove_marks(shared);
+            state = waiting.state();
+        }
+    }
+}
+
+fn store(shared: &Shared, full: &Growing) -> Result<()> {
+    let id = full.pack.id;
+    let records_end = full.pack.written_bytes();
+    let mut bytes = vec![0; records_end as usize];
+    full.pack.read(0, &mut bytes).map_err(spool_error)?;
+    bytes.extend_from_slice(&pack::table_and_trailer(&full.chunks, records_end));
+    let record = PackRecord {
+        id,
+        state: PackState::Stored,
+        bytes: bytes.len() as u64,
+    };
+    reach("store.before-put");
+    shared.backend.put(id, bytes)?;
+    reach("store.after-put");
+    shared.catalog()?.set_pack(&record)?;
+    reach("store.after-stored-row");
+    shared.open_packs.make_unreadable(id);
+    // The space is a matter of convenience; the object is complete.
+    let _ = full.pack.clear();
+    Ok(())
+}
+
+/// Flushes the catalog and removes the spool files of packs that are stored.
+/// A failure is logged and costs nothing but their names.
+pub(super) fn remove_marks(shared: &Shared) {
+    let marks = std::mem::take(&mut shared.waiting.state().marks);
+    if marks.is_empty() {
+        return;
+    }
+    let removed = shared
+        .catalog()
+        .and_then(|mut catalog| Ok(catalog.commit(Durability::Power)?))
+        .and_then(|()| {
+            marks
+                .iter()
+                .try_for_each(|&id| shared.open_packs.remove(id))
+        });
+    if let Err(error) = removed {
+        log::warn!("spool files of stored packs are kept for now: {error}");
+        shared.waiting.state().marks.extend(marks);
+    }
+}

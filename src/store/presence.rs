@@ -1,0 +1,88 @@
+//! Which chunks that the catalog knows are really there, as far as is known.
+//!
+//! New content must never rely on a chunk that is not there. Looking at every
+//! chunk would read the whole store, so a stored pack is looked up once in a
+//! run, and damage that anybody stumbles on is remembered. The surprise: writing
+//! the same content again heals it, because its chunk is stored anew.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::catalog::ChunkRecord;
+use crate::model::{ChunkHash, PackId};
+
+#[derive(Debug, Default)]
+struct State {
+    there: HashSet<PackId>,
+    missing: HashSet<PackId>,
+    damaged: HashSet<ChunkHash>,
+}
+
+/// What is known of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Its pack was seen, and no damage in it.
+    There,
+    /// Its pack is missing, or its bytes are damaged.
+    Gone,
+    /// Nobody looked at its pack yet.
+    Unknown,
+}
+
+/// What was seen of packs and chunks in this run.
+#[derive(Debug, Default)]
+pub(super) struct Presence(Mutex<State>);
+
+impl Presence {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a chunk can be relied on.
+    pub(super) fn of(&self, chunk: &ChunkRecord) -> Verdict {
+        let state = self.state();
+        if state.missing.contains(&chunk.pack) || state.damaged.contains(&chunk.hash) {
+            Verdict::Gone
+        } else if state.there.contains(&chunk.pack) {
+            Verdict::There
+        } else {
+            Verdict::Unknown
+        }
+    }
+
+    /// The pack was seen whole.
+    pub(super) fn pack_is_there(&self, pack: PackId) {
+        let mut state = self.state();
+        state.missing.remove(&pack);
+        state.there.insert(pack);
+    }
+
+    /// The pack is not there, or not whole.
+    pub(super) fn pack_is_missing(&self, pack: PackId) {
+        let mut state = self.state();
+        state.there.remove(&pack);
+        state.missing.insert(pack);
+    }
+
+    /// True when the pack is known not to be there.
+    pub(super) fn is_missing(&self, pack: PackId) -> bool {
+        self.state().missing.contains(&pack)
+    }
+
+    /// The pack was removed on purpose.
+    pub(super) fn forget_pack(&self, pack: PackId) {
+        let mut state = self.state();
+        state.there.remove(&pack);
+        state.missing.remove(&pack);
+    }
+
+    /// The chunk's bytes do not match its name.
+    pub(super) fn chunk_is_damaged(&self, chunk: ChunkHash) {
+        self.state().damaged.insert(chunk);
+    }
+
+    /// The chunk was stored anew, or read back whole.
+    pub(super) fn chunk_is_whole(&self, chunk: ChunkHash) {
+        self.state().damaged.remove(&chunk);
+    }
+}

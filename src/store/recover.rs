@@ -1,0 +1,181 @@
+//! What [`Store::open`](super::Store::open) does with the packs an earlier run left open.
+//!
+//! The catalog's rows are the authority, the spool file is the evidence. Rows
+//! may be ahead of the file (power failed) or behind it (the process was
+//! killed). The surprise: rows whose bytes are gone are moved to a pack that
+//! never existed; it stays `Open` without a file, which is how every later
+//! open knows them as lost until the content is written again.
+
+use std::collections::{HashMap, HashSet};
+
+use super::codec::decode;
+use super::error::Result;
+use super::open_pack::{Growing, end_of};
+use super::pack::{self, HEADER_BYTES, RECORD_HEADER_BYTES};
+use super::{Shared, check};
+use crate::catalog::{ChunkRecord, PackRecord, PackState, atomically};
+use crate::model::{PackId, VersionSeq};
+
+/// Takes up what an earlier run left; returns the versions that lost bytes.
+pub(super) fn recover(shared: &Shared, packs: &[PackRecord]) -> Result<Vec<VersionSeq>> {
+    let spool: HashSet<PackId> = shared.open_packs.names()?.into_iter().collect();
+    let known: HashMap<PackId, PackState> = packs.iter().map(|p| (p.id, p.state)).collect();
+    for &pack in &spool {
+        shared.backend.clear_leftovers(pack)?;
+        match known.get(&pack) {
+            Some(PackState::Open) => {}
+            Some(PackState::Stored) => shared.open_packs.remove(pack)?,
+            // Its rows were never committed, so nothing refers to its bytes. A catalog
+            // without any pack is no witness, though: it may just have been replaced.
+            None if !known.is_empty() => {
+                shared.backend.delete(pack)?;
+                shared.open_packs.remove(pack)?;
+            }
+            None => log::warn!("spool: pack {pack} is not known to the catalog; left alone"),
+        }
+    }
+    let mut lost = Vec::new();
+    let mut alive = Vec::new();
+    for pack in packs.iter().filter(|pack| pack.state == PackState::Open) {
+        let chunks = shared.catalog()?.pack_chunks(pack.id)?;
+        if adopt_object(shared, pack.id, &chunks)? {
+            continue;
+        }
+        let (growing, lost_pack) = take_up(shared, pack.id, chunks)?;
+        alive.extend(growing);
+        lost.extend(lost_pack);
+    }
+    resume(shared, alive);
+    let mut versions = Vec::new();
+    for pack in lost {
+        shared.presence.pack_is_missing(pack);
+        versions.extend(shared.catalog()?.versions_in_pack(pack)?);
+    }
+    versions.sort_unstable();
+    versions.dedup();
+    if !versions.is_empty() {
+        log::error!(
+            "the last bytes of {} versions did not reach the disk before the power failed",
+            versions.len()
+        );
+    }
+    Ok(versions)
+}
+
+/// The pack was put, but its row says `Open`: when the object is whole, it counts.
+fn adopt_object(shared: &Shared, id: PackId, chunks: &[ChunkRecord]) -> Result<bool> {
+    let Some(bytes) = shared.backend.pack_bytes(id)? else {
+        return Ok(false);
+    };
+    let source = shared.backend.source(id)?;
+    let entries = match check::read_table(shared, &source, id, bytes) {
+        Ok(entries) => entries,
+        Err(error) => {
+            log::warn!("the object of an open pack is not used: {error}");
+            return Ok(false);
+        }
+    };
+    let in_table: HashSet<_> = entries.iter().map(|e| (e.hash, e.offset)).collect();
+    if !chunks
+        .iter()
+        .all(|c| in_table.contains(&(c.hash, c.offset)))
+    {
+        return Ok(false);
+    }
+    shared.backend.protect(id)?;
+    let mut catalog = shared.catalog()?;
+    atomically(&mut **catalog, |catalog| {
+        // Rows that the power failure took: their bytes are here, and only a row
+        // makes it possible to use them again or to remove them.
+        for entry in &entries {
+            if catalog.chunk(&entry.hash)?.is_none() {
+                catalog.put_chunks(std::slice::from_ref(entry))?;
+            }
+        }
+        catalog.set_pack(&PackRecord {
+            id,
+            state: PackState::Stored,
+            bytes,
+        })
+    })?;
+    drop(catalog);
+    shared.open_packs.remove(id)?;
+    Ok(true)
+}
+
+/// Compares rows and file of an open pack. Returns what can go on, and the pack
+/// that the lost rows are in now.
+fn take_up(
+    shared: &Shared,
+    id: PackId,
+    chunks: Vec<ChunkRecord>,
+) -> Result<(Option<Growing>, Option<PackId>)> {
+    let bytes = shared.open_packs.load(id)?.unwrap_or_default();
+    let (whole, lost) = if pack::has_header(&bytes, id) {
+        chunks.iter().partition(|chunk| is_whole(&bytes, chunk))
+    } else {
+        (Vec::new(), chunks.clone())
+    };
+    if whole.is_empty() {
+        shared.open_packs.remove(id)?;
+        if lost.is_empty() {
+            shared.catalog()?.remove_pack(id)?;
+            return Ok((None, None));
+        }
+        return Ok((None, Some(id)));
+    }
+    let lost_pack = if lost.is_empty() {
+        None
+    } else {
+        Some(move_to_lost_pack(shared, &lost)?)
+    };
+    let growing = shared.open_packs.take_up(id, whole)?;
+    shared.presence.pack_is_there(id);
+    Ok((Some(growing), lost_pack))
+}
+
+fn is_whole(pack_bytes: &[u8], chunk: &ChunkRecord) -> bool {
+    let record = chunk
+        .offset
+        .checked_sub(RECORD_HEADER_BYTES)
+        .filter(|start| *start >= HEADER_BYTES)
+        .and_then(|start| pack::record_at(pack_bytes, start, chunk.pack));
+    record.as_ref() == Some(chunk)
+        && pack_bytes
+            .get(chunk.offset as usize..end_of(chunk) as usize)
+            .is_some_and(|stored| decode(chunk, stored.to_vec()).is_some())
+}
+
+fn move_to_lost_pack(shared: &Shared, lost: &[ChunkRecord]) -> Result<PackId> {
+    let id = PackId::new(&*shared.clock);
+    let moved: Vec<_> = lost
+        .iter()
+        .map(|chunk| ChunkRecord { pack: id, ..*chunk })
+        .collect();
+    let mut catalog = shared.catalog()?;
+    atomically(&mut **catalog, |catalog| {
+        catalog.add_pack(&PackRecord {
+            id,
+            state: PackState::Open,
+            bytes: 0,
+        })?;
+        catalog.put_chunks(&moved)
+    })?;
+    Ok(id)
+}
+
+/// The pack with most room goes on growing; the others are stored as they are.
+fn resume(shared: &Shared, mut alive: Vec<Growing>) {
+    alive.sort_by_key(|growing| std::cmp::Reverse(growing.pack.written_bytes()));
+    let last = alive.pop();
+    for full in alive {
+        shared.waiting.push(full);
+    }
+    match last {
+        Some(last) if last.pack.written_bytes() < shared.config.pack_bytes => {
+            shared.open_packs.grow_on(last);
+        }
+        Some(full) => shared.waiting.push(full),
+        None => {}
+    }
+}

@@ -1,0 +1,176 @@
+//! Damage in the store gives its own error and never wrong bytes; a full disk
+//! harms nothing.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use crate::model::VersionSeq;
+use crate::store::testing::{Bench, noise, text};
+use crate::store::{CheckDepth, Damage, StoreError};
+
+fn writable(file: &Path) -> File {
+    fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
+    File::options().read(true).write(true).open(file).unwrap()
+}
+
+fn check(bench: &Bench, depth: CheckDepth) -> Vec<Damage> {
+    let mut last = (0, 0);
+    let found = bench.store().check(depth, &mut |done, all| {
+        assert!(last.0 <= done && done <= all);
+        last = (done, all);
+    });
+    assert_eq!(last.0, last.1);
+    found.unwrap()
+}
+
+#[test]
+fn a_flipped_bit_is_an_error_and_never_wrong_bytes() {
+    for source in [noise(100_000, 1), text(100_000, 1)] {
+        let mut bench = Bench::new();
+        let content = bench.write(&source);
+        bench.store().flush().unwrap();
+        let [file] = &bench.files("store")[..] else {
+            panic!()
+        };
+        let file = writable(file);
+        for at in [80, 81, 5_000, 20_000] {
+            bench.reopen();
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).unwrap();
+            file.write_all_at(&[byte[0] ^ 4], at).unwrap();
+            let error = bench.read(content).unwrap_err();
+            assert!(matches!(error, StoreError::ChunkDamaged { .. }), "{error}");
+            assert_eq!(check(&bench, CheckDepth::Listing), []);
+            let [damage] = &check(&bench, CheckDepth::ReadData)[..] else {
+                panic!()
+            };
+            assert!(damage.detail.contains("1 of 1 chunks"), "{damage:?}");
+            assert_eq!(damage.versions, [VersionSeq(content.0)]);
+            file.write_all_at(&byte, at).unwrap();
+            assert_eq!(bench.read(content).unwrap(), source);
+        }
+    }
+}
+
+#[test]
+fn damage_in_one_chunk_leaves_the_rest_of_the_content_readable() {
+    let bench = Bench::new();
+    let source = noise(10 << 20, 1);
+    let content = bench.write(&source);
+    bench.store().flush().unwrap();
+    let [file] = &bench.files("store")[..] else {
+        panic!()
+    };
+    writable(file).write_all_at(b"XXXX", 4096).unwrap();
+    let reader = bench.store().reader(content).unwrap();
+    let mut buffer = vec![0; 1 << 20];
+    assert!(reader.read_at(0, &mut buffer).is_err());
+    for offset in (5 << 20..10 << 20).step_by(1 << 20) {
+        reader.read_at(offset as u64, &mut buffer).unwrap();
+        assert!(buffer == source[offset..][..1 << 20]);
+    }
+}
+
+#[test]
+fn a_missing_pack_is_named_and_its_content_can_be_written_again() {
+    let mut bench = Bench::new();
+    let source = noise(3 << 20, 1);
+    let content = bench.write(&source);
+    bench.store().flush().unwrap();
+    fs::remove_file(&bench.files("store")[0]).unwrap();
+    bench.reopen();
+    let error = bench.read(content).unwrap_err();
+    assert!(matches!(error, StoreError::PackMissing { .. }), "{error}");
+    let [damage] = &check(&bench, CheckDepth::Listing)[..] else {
+        panic!()
+    };
+    assert_eq!(damage.detail, "missing from the store");
+    // Never deduplicated against what is not there, even without a check before.
+    bench.reopen();
+    let written = bench.store().write(&mut &source[..]).unwrap();
+    assert_eq!((written.content, written.new_bytes), (content, 3 << 20));
+    assert_eq!(bench.read(content).unwrap(), source);
+    assert_eq!(check(&bench, CheckDepth::ReadData), []);
+}
+
+#[test]
+fn a_pack_that_was_cut_short_is_an_error_wherever_the_cut_is() {
+    let mut bench = Bench::new();
+    let source = noise(1 << 20, 1);
+    let content = bench.write(&source);
+    bench.store().flush().unwrap();
+    let [path] = &bench.files("store")[..] else {
+        panic!()
+    };
+    let whole = fs::read(path).unwrap();
+    for kept in [0, 10, 32, 80, 500_000, whole.len() - 200] {
+        fs::remove_file(path).unwrap();
+        fs::write(path, &whole[..kept]).unwrap();
+        bench.reopen();
+        match bench.read(content) {
+            Ok(bytes) => assert_eq!(bytes, source),
+            Err(error) => assert!(matches!(error, StoreError::PackDamaged { .. }), "{error}"),
+        }
+        let [damage] = &check(&bench, CheckDepth::Listing)[..] else {
+            panic!()
+        };
+        assert!(damage.detail.contains("bytes instead of"), "{damage:?}");
+    }
+    // Cut in the table and filled up again: the size is right, the table is not.
+    let mut torn = whole.clone();
+    let table_at = whole.len() - 100;
+    torn[table_at] ^= 1;
+    fs::remove_file(path).unwrap();
+    fs::write(path, torn).unwrap();
+    bench.reopen();
+    let [damage] = &check(&bench, CheckDepth::Listing)[..] else {
+        panic!()
+    };
+    assert!(damage.detail.contains("checksum"), "{damage:?}");
+}
+
+#[test]
+fn a_full_spool_is_told_and_later_writes_succeed() {
+    let mut bench = Bench::new();
+    let kept = bench.write(&noise(100_000, 1));
+    let source = noise(3 << 20, 2);
+    let limit = &bench.store().shared.open_packs.file_bytes_max;
+    limit.store(500_000, Ordering::SeqCst);
+    for bytes in [200_000, 3 << 20] {
+        let error = bench.store().write(&mut &noise(bytes + 300_000, 3)[..]);
+        let error = error.unwrap_err();
+        assert!(
+            matches!(error, StoreError::Full { what: "the spool" }),
+            "{error}"
+        );
+    }
+    bench.facts.assert_consistent();
+    let limit = &bench.store().shared.open_packs.file_bytes_max;
+    limit.store(u64::MAX, Ordering::SeqCst);
+    let content = bench.write(&source);
+    for round in 0..2 {
+        assert_eq!(bench.read(content).unwrap(), source, "round {round}");
+        assert_eq!(bench.read(kept).unwrap(), noise(100_000, 1));
+        bench.reopen();
+    }
+    assert_eq!(bench.store().recovered_damage(), []);
+    assert_eq!(check(&bench, CheckDepth::ReadData), []);
+}
+
+#[test]
+fn a_store_that_takes_no_packs_keeps_them_in_the_spool_until_it_does() {
+    let mut bench = Bench::with_pack_bytes(1 << 20);
+    let content = bench.write(&noise(100_000, 1));
+    // A file where the directory of the packs should be.
+    let obstacle = bench.directory.path().join("store/packs");
+    fs::write(&obstacle, b"").unwrap();
+    bench.store().flush().unwrap_err();
+    assert_eq!(bench.read(content).unwrap(), noise(100_000, 1));
+    fs::remove_file(&obstacle).unwrap();
+    bench.store().flush().unwrap();
+    assert_eq!(bench.files("store").len(), 1);
+    bench.reopen();
+    assert_eq!(bench.read(content).unwrap(), noise(100_000, 1));
+}

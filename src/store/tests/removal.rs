@@ -1,0 +1,128 @@
+//! What nothing refers to can be removed for good, and small packs become few.
+
+use crate::catalog::Catalog;
+use crate::model::{ContentId, VersionSeq};
+use crate::store::CheckDepth;
+use crate::store::testing::{Bench, noise};
+
+fn remove(bench: &Bench, content: ContentId) {
+    let mut catalog = bench.facts.clone();
+    catalog.remove_version(VersionSeq(content.0)).unwrap();
+}
+
+#[test]
+fn reclaim_removes_the_bytes_themselves_and_nothing_else() {
+    let mut bench = Bench::with_pack_bytes(1 << 20);
+    let marker = b"the marker of a content to be forgotten";
+    let kept: Vec<_> = (0..30).map(|s| bench.write(&noise(100_000, s))).collect();
+    let doomed = bench.write(marker);
+    let more = bench.write(&noise(100_000, 99));
+    assert_eq!(bench.store().reclaim().unwrap(), 0);
+    assert!(bench.holds(marker));
+    let packs_before = bench.facts.all_packs();
+    remove(&bench, doomed);
+    assert!(bench.store().reclaim().unwrap() >= marker.len() as u64);
+    assert!(!bench.holds(marker));
+    // Only the pack with the marker was rewritten.
+    let packs = bench.facts.all_packs();
+    let same = packs.iter().filter(|p| packs_before.contains(p)).count();
+    assert_eq!(
+        (same, packs.len()),
+        (packs_before.len() - 1, packs_before.len())
+    );
+    for _ in 0..2 {
+        for (seed, content) in kept.iter().enumerate() {
+            assert_eq!(bench.read(*content).unwrap(), noise(100_000, seed as u64));
+        }
+        assert_eq!(bench.read(more).unwrap(), noise(100_000, 99));
+        bench.reopen();
+    }
+    let found = bench.store().check(CheckDepth::ReadData, &mut |_, _| {});
+    assert_eq!(found.unwrap(), []);
+    bench.facts.assert_consistent();
+}
+
+#[test]
+fn a_pack_with_nothing_alive_goes_without_a_successor() {
+    let bench = Bench::new();
+    let content = bench.write(&noise(100_000, 1));
+    remove(&bench, content);
+    assert!(bench.store().reclaim().unwrap() > 100_000);
+    assert!(bench.files("store").is_empty() && bench.files("spool").is_empty());
+    assert!(bench.facts.all_packs().is_empty());
+    bench.write(&noise(100_000, 1));
+}
+
+#[test]
+fn bytes_that_were_stored_anew_elsewhere_leave_the_old_pack_too() {
+    use std::os::unix::fs::{FileExt, PermissionsExt};
+    let mut bench = Bench::new();
+    let marker = [&b"the marker of a damaged content"[..], &noise(90_000, 7)].concat();
+    let content = bench.write(&marker);
+    let other = bench.write(&noise(100_000, 1));
+    bench.store().flush().unwrap();
+    let [path] = &bench.files("store")[..] else {
+        panic!()
+    };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.write_all_at(b"damage", 50_000).unwrap();
+    bench.reopen();
+    bench.read(content).unwrap_err();
+    assert_eq!(bench.write(&marker), content);
+    assert_eq!(bench.read(content).unwrap(), marker);
+    remove(&bench, content);
+    bench.store().reclaim().unwrap();
+    assert!(!bench.holds(b"the marker of a damaged content"));
+    assert_eq!(bench.read(other).unwrap(), noise(100_000, 1));
+}
+
+#[test]
+fn writes_and_reclaims_at_once_lose_nothing() {
+    let bench = Bench::with_pack_bytes(1 << 20);
+    std::thread::scope(|scope| {
+        for thread in 0..2_u64 {
+            let bench = &bench;
+            scope.spawn(move || {
+                for round in 0..40_u64 {
+                    // The same few contents come, go and come back.
+                    let source = noise(60_000, thread * 100 + round % 3);
+                    let content = bench.write(&source);
+                    assert_eq!(bench.read(content).unwrap(), source);
+                    remove(bench, content);
+                }
+            });
+        }
+        scope.spawn(|| {
+            for _ in 0..15 {
+                bench.store().reclaim().unwrap();
+            }
+        });
+    });
+    bench.store().reclaim().unwrap();
+    assert_eq!(bench.facts.chunk_count(), 0);
+    assert!(bench.files("store").is_empty());
+    bench.facts.assert_consistent();
+}
+
+#[test]
+fn many_small_packs_become_one() {
+    let mut bench = Bench::with_pack_bytes(1 << 20);
+    let mut contents = Vec::new();
+    for seed in 0..20 {
+        if seed == 10 {
+            assert_eq!(bench.store().merge_small_packs().unwrap(), 0);
+        }
+        contents.push(bench.write(&noise(10_000, seed)));
+        bench.store().flush().unwrap();
+    }
+    assert_eq!(bench.files("store").len(), 20);
+    assert_eq!(bench.store().merge_small_packs().unwrap(), 19);
+    assert_eq!(bench.files("store").len(), 1);
+    bench.reopen();
+    for (seed, content) in contents.iter().enumerate() {
+        assert_eq!(bench.read(*content).unwrap(), noise(10_000, seed as u64));
+    }
+    let found = bench.store().check(CheckDepth::ReadData, &mut |_, _| {});
+    assert_eq!(found.unwrap(), []);
+}

@@ -1,0 +1,339 @@
+//! Ingest: sealed bytes are read, chunked and stored, then their pins end.
+//!
+//! Any thread may ingest: the workers in the background, a reader of history
+//! that needs an answer now. The surprise: a version can turn out to be the same
+//! content as the one before it; it is taken back then, and was never counted.
+
+use std::collections::{HashSet, VecDeque};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Condvar, Mutex};
+
+use crate::catalog::{Catalog, Durability};
+use crate::model::{NodeId, Origin, Timestamp, Version, VersionSeq, VersionState, failpoint};
+use crate::store::Written;
+
+use super::spool::reopen_for_reading;
+use super::{Result, Vault, VaultError, live, lock};
+
+/// Stored versions wait for a common flush up to this many bytes.
+const BATCH_BYTES_MAX: u64 = 64 << 20;
+
+/// What waits for ingest and what is under way.
+#[derive(Debug, Default)]
+pub(super) struct Ingest {
+    pub(super) queue: Mutex<Queue>,
+    pub(super) changed: Condvar,
+}
+
+/// The queue's state.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub(super) waiting: VecDeque<VersionSeq>,
+    pub(super) active: HashSet<VersionSeq>,
+    pub(super) written: Vec<(VersionSeq, Written)>,
+    pub(super) written_bytes: u64,
+    pub(super) stopping: bool,
+    /// Why the store takes nothing at the moment.
+    pub(super) blocked: Option<String>,
+    /// When a version last became durable in the store.
+    pub(super) last_success: Option<Timestamp>,
+}
+
+impl Ingest {
+    pub(super) fn enqueue(&self, seq: VersionSeq) {
+        lock(&self.queue).waiting.push_back(seq);
+        self.changed.notify_all();
+    }
+}
+
+impl Queue {
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.active.is_empty() && self.written.is_empty()
+    }
+}
+
+impl Vault {
+    /// Makes the bytes of one sealed version durable in the store before returning.
+    ///
+    /// # Errors
+    /// When the bytes cannot be read or the store takes none.
+    pub fn ingest_now(&self, seq: VersionSeq) -> Result<()> {
+        if let Some(written) = self.ingest_one(seq)? {
+            lock(&self.ingest.queue).written.push((seq, written));
+        }
+        self.finish_batch()
+    }
+
+    /// Reads and stores one version; `None` when somebody else did or it is gone.
+    /// The caller hands the result to the batch.
+    pub(super) fn ingest_one(&self, seq: VersionSeq) -> Result<Option<Written>> {
+        {
+            let mut queue = lock(&self.ingest.queue);
+            while queue.active.contains(&seq) {
+                queue = self
+                    .ingest
+                    .changed
+                    .wait(queue)
+                    .unwrap_or_else(|poisoned| poisoned.into_inner());
+            }
+            if queue.written.iter().any(|(written, _)| *written == seq) {
+                return Ok(None);
+            }
+            queue.active.insert(seq);
+        }
+        let result = self.write_content(seq);
+        let mut queue = lock(&self.ingest.queue);
+        queue.active.remove(&seq);
+        drop(queue);
+        self.ingest.changed.notify_all();
+        result
+    }
+
+    fn write_content(&self, seq: VersionSeq) -> Result<Option<Written>> {
+        // Twice: the bytes may move to the spool while they are read from the live file.
+        for _ in 0..3 {
+            let Some(version) = self.catalog().version(seq)? else {
+                return Ok(None);
+            };
+            if !matches!(version.state, VersionState::Sealed { .. }) {
+                return Ok(None);
+            }
+            let (file, from_spool) = match self.open_sealed(&version)? {
+                Some(source) => source,
+                None => {
+                    self.bytes_are_gone(&version)?;
+                    return Ok(None);
+                }
+            };
+            let written = self.store.write(&mut file.take(version.size))?;
+            failpoint::reach("ingest.written");
+            let moved = !from_spool && self.in_spool(seq)?;
+            if !moved && written.size == version.size {
+                return Ok(Some(written));
+            }
+            if !moved {
+                self.bytes_are_gone(&version)?;
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Stores a version's bytes out of a given file, on the spot.
+    pub(super) fn ingest_from(&self, seq: VersionSeq, file: BorrowedFd<'_>) -> Result<()> {
+        let Some(version) = self.catalog().version(seq)? else {
+            return Ok(());
+        };
+        let source = reopen_for_reading(file)
+            .map_err(|error| VaultError::io("opening a sealed file", error))?;
+        let written = self.store.write(&mut source.take(version.size))?;
+        lock(&self.ingest.queue).written.push((seq, written));
+        self.finish_batch()
+    }
+
+    /// Where a sealed version's bytes can be read, and whether that is the spool.
+    /// `None`: nowhere any more.
+    pub(crate) fn open_sealed(&self, version: &Version) -> Result<Option<(File, bool)>> {
+        let VersionState::Sealed { file: sealed, .. } = version.state else {
+            return Ok(None);
+        };
+        if let Some(file) = self.open_spooled(version.seq)? {
+            return Ok(Some((file, true)));
+        }
+        // The asset may be renamed between the look-up and the open.
+        for _ in 0..5 {
+            let Some(id) = self.catalog().path_of(version.asset)? else {
+                break;
+            };
+            match self.live.open_file(&id) {
+                Ok(file) => {
+                    let facts = live::facts_of(file.as_fd())
+                        .map_err(|error| VaultError::io(id.to_string(), error))?;
+                    if facts.inode == sealed.inode {
+                        return Ok(Some((file, false)));
+                    }
+                }
+                Err(error) if live::is_absent(&error) => {}
+                Err(error) => return Err(VaultError::io(id.to_string(), error)),
+            }
+            // Whoever took the name away put the bytes into the spool first.
+            if let Some(file) = self.open_spooled(version.seq)? {
+                return Ok(Some((file, true)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn open_spooled(&self, seq: VersionSeq) -> Result<Option<File>> {
+        self.spool
+            .open_file(seq)
+            .map_err(|error| VaultError::io("opening a spool file", error))
+    }
+
+    fn in_spool(&self, seq: VersionSeq) -> Result<bool> {
+        Ok(self.open_spooled(seq)?.is_some())
+    }
+
+    /// The live file was changed or removed behind the mount's back before its bytes
+    /// were stored: the version never existed as far as anyone can read it.
+    fn bytes_are_gone(&self, version: &Version) -> Result<()> {
+        let mut catalog = self.catalog();
+        let path = catalog.path_of(version.asset)?.unwrap_or_default();
+        log::error!(
+            "{path}: version {} is lost: its file was changed outside the mount before it was stored",
+            version.id
+        );
+        catalog.remove_version(version.seq)?;
+        drop(catalog);
+        self.end_pin(version);
+        Ok(())
+    }
+
+    /// True when the batch is big enough to be made durable.
+    pub(super) fn batch_is_full(queue: &Queue) -> bool {
+        queue.written_bytes >= BATCH_BYTES_MAX || queue.written.len() >= 2000
+    }
+
+    /// Makes everything written so far durable, records it, and ends the pins.
+    pub(super) fn finish_batch(&self) -> Result<()> {
+        let batch = {
+            let mut queue = lock(&self.ingest.queue);
+            queue.written_bytes = 0;
+            // Those at work stay visible as active until they are recorded.
+            let batch = std::mem::take(&mut queue.written);
+            queue.active.extend(batch.iter().map(|(seq, _)| *seq));
+            batch
+        };
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let result = self.record_batch(&batch);
+        let mut queue = lock(&self.ingest.queue);
+        for (seq, _) in &batch {
+            queue.active.remove(seq);
+        }
+        match &result {
+            Ok(()) => queue.last_success = Some(self.clock.now()),
+            Err(_) => queue.waiting.extend(batch.iter().map(|(seq, _)| *seq)),
+        }
+        drop(queue);
+        self.ingest.changed.notify_all();
+        result
+    }
+
+    fn record_batch(&self, batch: &[(VersionSeq, Written)]) -> Result<()> {
+        self.store.sync()?;
+        failpoint::reach("ingest.synced");
+        let mut done = Vec::with_capacity(batch.len());
+        {
+            let mut catalog = self.catalog();
+            let catalog = catalog.as_mut();
+            for (seq, written) in batch {
+                let Some(version) = catalog.version(*seq)? else {
+                    continue;
+                };
+                self.record_stored(catalog, &version, written)?;
+                done.push(version);
+            }
+            catalog.commit(Durability::Power)?;
+        }
+        failpoint::reach("ingest.recorded");
+        for version in &done {
+            self.end_pin(version);
+        }
+        Ok(())
+    }
+
+    fn record_stored(
+        &self,
+        catalog: &mut dyn Catalog,
+        version: &Version,
+        written: &Written,
+    ) -> Result<()> {
+        let same_as_before = self
+            .version_before(catalog, version)?
+            .is_some_and(|before| holds(&before, written));
+        if same_as_before && version.origin != Origin::Restore && version.origin != Origin::Link {
+            return Ok(catalog.remove_version(version.seq)?);
+        }
+        if matches!(version.origin, Origin::Write | Origin::Restore) {
+            let source =
+                catalog.version_with_content(version.asset, written.content, version.id)?;
+            let origin = match source {
+                Some(_) => Origin::Restore,
+                None => Origin::Write,
+            };
+            if (origin, source) != (version.origin, version.restored_from) {
+                catalog.set_origin(version.seq, origin, source)?;
+            }
+        }
+        Ok(catalog.set_stored(version.seq, written.content, written.blake3)?)
+    }
+
+    /// The version that precedes another one in its asset's history.
+    pub(super) fn version_before(
+        &self,
+        catalog: &mut dyn Catalog,
+        version: &Version,
+    ) -> Result<Option<Version>> {
+        let recent = catalog.latest_versions(version.asset, 4)?;
+        if let Some(before) = recent.iter().find(|other| other.id < version.id) {
+            return Ok(Some(before.clone()));
+        }
+        let ids = catalog.version_ids(version.asset)?;
+        let before = ids.iter().rev().find(|(id, _)| *id < version.id);
+        match before {
+            Some((_, seq)) => Ok(catalog.version(*seq)?),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn end_pin(&self, version: &Version) {
+        lock(&self.distinct).remove(&version.seq);
+        if let VersionState::Sealed { file, .. } = version.state {
+            self.pins.release(file.inode, version.seq);
+        }
+        if let Err(error) = self.spool.discard(version.seq) {
+            log::warn!("spool file {} stays: {error}", version.seq.0);
+        }
+    }
+
+    /// Settles what history shows of an asset: a sealed version that may be the
+    /// same content as the one before it is ingested now.
+    ///
+    /// # Errors
+    /// When it could not be ingested.
+    pub fn settle(&self, asset: NodeId) -> Result<()> {
+        loop {
+            let latest = self.catalog().latest_versions(asset, 2)?;
+            let [last, before] = latest.as_slice() else {
+                return Ok(());
+            };
+            let open_question = matches!(last.state, VersionState::Sealed { .. })
+                && last.origin != Origin::Restore
+                && last.size == before.size
+                && !lock(&self.distinct).contains(&last.seq);
+            if !open_question {
+                return Ok(());
+            }
+            // In order: the one before must be known to compare with.
+            if matches!(before.state, VersionState::Sealed { .. }) {
+                self.ingest_now(before.seq)?;
+            }
+            self.ingest_now(last.seq)?;
+            let still_sealed = self
+                .catalog()
+                .version(last.seq)?
+                .is_some_and(|version| matches!(version.state, VersionState::Sealed { .. }));
+            if still_sealed {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn holds(version: &Version, written: &Written) -> bool {
+    matches!(version.state, VersionState::Stored { content, .. } if content == written.content)
+}

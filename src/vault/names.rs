@@ -1,0 +1,227 @@
+//! From public ids to nodes, and whether a path is backed up.
+
+use std::sync::atomic::Ordering;
+
+use crate::catalog::{AssetRecord, Catalog, Claim, Standing};
+use crate::model::{
+    AssetId, Attributes, FileFacts, Name, NodeId, Override, PublicId, ROOT, Timestamp, Xattrs,
+};
+use crate::policy::{Decision, Kept, Subject};
+
+use super::live::Found;
+use super::{Result, Vault, VaultError, live, lock};
+
+/// The attribute that switches backup for a file or a directory.
+pub(super) const BACKUP_XATTR: &[u8] = b"user.keepfs.backup";
+/// The attribute by which downloads name where they came from.
+pub(super) const FETCHED_XATTR: &[u8] = b"user.xdg.origin.url";
+/// Present when any directory has an override.
+pub(super) const OVERRIDES_SETTING: &str = "directory_overrides";
+
+/// An asset and how it claims its name.
+#[derive(Debug, Clone)]
+pub(super) struct KnownAsset {
+    pub record: AssetRecord,
+}
+
+impl KnownAsset {
+    pub fn node(&self) -> NodeId {
+        self.record.node
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.record.standing == Standing::Live
+    }
+}
+
+impl Vault {
+    /// The known directory at a path. `None`: nothing below it was ever backed up.
+    pub(crate) fn directory_node(
+        &self,
+        catalog: &mut dyn Catalog,
+        id: &PublicId,
+    ) -> Result<Option<NodeId>> {
+        if id.is_root() {
+            return Ok(Some(ROOT));
+        }
+        if let Some(node) = lock(&self.directories).get(id) {
+            return Ok(Some(*node));
+        }
+        let mut node = ROOT;
+        for component in id.components() {
+            match catalog.directory_at(node, &Name::new(component)?)? {
+                Some(child) => node = child,
+                None => return Ok(None),
+            }
+        }
+        lock(&self.directories).insert(id.clone(), node);
+        Ok(Some(node))
+    }
+
+    /// The directory at a path, made known with its live attributes where it is not.
+    pub(super) fn ensure_directory(
+        &self,
+        catalog: &mut dyn Catalog,
+        id: &PublicId,
+        now: Timestamp,
+    ) -> Result<NodeId> {
+        if let Some(node) = self.directory_node(catalog, id)? {
+            return Ok(node);
+        }
+        let Some((parent_id, name)) = id.split() else {
+            return Ok(ROOT);
+        };
+        let parent = self.ensure_directory(catalog, &parent_id, now)?;
+        let attributes = match self.live.find(id) {
+            Ok(Some(Found::Directory(attributes))) => attributes,
+            // The directory is on its way out; what it was matters to nobody but root.
+            _ => Attributes {
+                mode: 0o700,
+                uid: 0,
+                gid: 0,
+                mtime: now,
+            },
+        };
+        // The cache learns of it at the next look-up, after the savepoint is through.
+        Ok(catalog.create_directory(parent, &name, attributes, now)?)
+    }
+
+    /// The asset that claims a path.
+    pub(super) fn asset_at(
+        &self,
+        catalog: &mut dyn Catalog,
+        id: &PublicId,
+    ) -> Result<Option<KnownAsset>> {
+        let Some((parent, name)) = id.split() else {
+            return Ok(None);
+        };
+        let Some(parent) = self.directory_node(catalog, &parent)? else {
+            return Ok(None);
+        };
+        let Some(Claim { asset, .. }) = catalog.asset_at(parent, &name)? else {
+            return Ok(None);
+        };
+        let record = catalog.asset(asset)?.ok_or_else(|| missing_row(id))?;
+        Ok(Some(KnownAsset { record }))
+    }
+
+    /// A new live asset at a path that nothing claims.
+    pub(super) fn create_asset(
+        &self,
+        catalog: &mut dyn Catalog,
+        id: &PublicId,
+        now: Timestamp,
+    ) -> Result<NodeId> {
+        let (parent, name) = id.split().ok_or_else(|| VaultError::WrongKind {
+            path: id.clone(),
+            problem: "the mount root is a directory",
+        })?;
+        let parent = self.ensure_directory(catalog, &parent, now)?;
+        let asset_id = AssetId::new(self.clock.as_ref());
+        Ok(catalog.create_asset(parent, &name, asset_id, now)?)
+    }
+
+    /// Frees a name whose asset has no versions left, and the directories above it
+    /// that stay behind empty.
+    pub(super) fn forget_asset(
+        &self,
+        catalog: &mut dyn Catalog,
+        asset: NodeId,
+        now: Timestamp,
+    ) -> Result<()> {
+        catalog.forget_asset(asset, now)?;
+        Ok(())
+    }
+
+    /// Whether a path is backed up. `xattrs`: the file's own, where there is a file.
+    pub(super) fn decide(
+        &self,
+        catalog: &mut dyn Catalog,
+        id: &PublicId,
+        xattrs: &Xattrs,
+    ) -> Result<Decision> {
+        let value = |name: &[u8]| {
+            xattrs
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value)
+        };
+        let file_override = value(BACKUP_XATTR).and_then(|word| Override::from_word(word));
+        let directory = self.directory_override(catalog, id)?;
+        Ok(self.policy.decide(&Subject {
+            id,
+            file_override,
+            directory_override: directory.as_ref().map(|(path, value)| (path, *value)),
+            fetched: value(FETCHED_XATTR).is_some(),
+        }))
+    }
+
+    /// Whether a new file of that name would be backed up.
+    pub(super) fn keeps(
+        &self,
+        catalog: &mut dyn Catalog,
+        id: &PublicId,
+        xattrs: &Xattrs,
+    ) -> Result<bool> {
+        Ok(self.decide(catalog, id, xattrs)?.kept == Kept::Yes)
+    }
+
+    fn directory_override(
+        &self,
+        catalog: &mut dyn Catalog,
+        id: &PublicId,
+    ) -> Result<Option<(PublicId, Override)>> {
+        if !self.has_overrides.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let mut at = id.clone();
+        while let Some((parent, _)) = at.split() {
+            if let Some(node) = self.directory_node(catalog, &parent)?
+                && let Some(record) = catalog.directory(node)?
+                && let Some(value) = record.backup
+            {
+                return Ok(Some((parent, value)));
+            }
+            at = parent;
+        }
+        Ok(None)
+    }
+
+    /// A directory's mode or owner was changed through the mount.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn directory_changed(
+        &self,
+        id: &PublicId,
+        directory: std::os::fd::BorrowedFd<'_>,
+    ) -> Result<()> {
+        let attributes = live::attributes_of(directory)
+            .map_err(|error| VaultError::io(id.to_string(), error))?;
+        let mut catalog = self.catalog();
+        if let Some(node) = self.directory_node(catalog.as_mut(), id)? {
+            catalog.set_directory_attributes(node, attributes)?;
+        }
+        Ok(())
+    }
+
+    /// Directories moved or went: paths are looked up anew.
+    pub(super) fn forget_directory_paths(&self) {
+        lock(&self.directories).clear();
+    }
+
+    /// Records what the live file of an asset looks like now.
+    pub(super) fn note_file(
+        &self,
+        catalog: &mut dyn Catalog,
+        asset: NodeId,
+        facts: &FileFacts,
+    ) -> Result<()> {
+        Ok(catalog.set_asset_file(asset, Some(facts))?)
+    }
+}
+
+/// A claim without its row: damage, not a rule.
+pub(super) fn missing_row(id: &PublicId) -> VaultError {
+    crate::catalog::CatalogError::Invariant(format!("{id}: a claim without its asset")).into()
+}

@@ -1,0 +1,150 @@
+//! Preservation: before an inode changes or its name goes, sealed bytes are made safe.
+//!
+//! A hard link where the name goes away, a reflink or a copy where the bytes
+//! change. An append needs neither: the sealed bytes are the file's first ones.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use crate::catalog::Durability;
+use crate::model::{InodeKey, Location, PublicId, VersionSeq, failpoint};
+
+use super::pins::{Held, Promised, SpoolName};
+use super::seal::WriteIntent;
+use super::spool::reopen_for_reading;
+use super::{CatalogGuard, Result, Vault, VaultError, lock};
+
+impl Vault {
+    /// Call before a writable open (a creation too) or a truncation of a regular
+    /// file: makes sealed bytes in that inode safe from it. Each call announces a
+    /// writer; [`closed`](Self::closed) ends them all.
+    ///
+    /// # Errors
+    /// When the bytes could not be made safe; the open must then fail with it.
+    pub fn before_write(
+        &self,
+        inode: InodeKey,
+        file: BorrowedFd<'_>,
+        intent: WriteIntent,
+    ) -> Result<()> {
+        *lock(&self.writers).entry(inode).or_default() += 1;
+        if intent == WriteIntent::Append || !self.pins.is_pinned(inode) {
+            return Ok(());
+        }
+        let preserved = self.preserve_by_copy(inode, file);
+        if preserved.is_err() {
+            let mut writers = lock(&self.writers);
+            if let Some(count) = writers.get_mut(&inode) {
+                *count -= 1;
+                if *count == 0 {
+                    writers.remove(&inode);
+                }
+            }
+        }
+        preserved
+    }
+
+    fn preserve_by_copy(&self, inode: InodeKey, file: BorrowedFd<'_>) -> Result<()> {
+        let Some(preserving) = self.pins.begin(inode) else {
+            return Ok(());
+        };
+        let held = preserving.held.clone();
+        self.make_findable(&held)?;
+        let readable = reopen_for_reading(file)
+            .map_err(|error| VaultError::io("opening a sealed file", error))?;
+        let mut done: Vec<VersionSeq> = Vec::with_capacity(held.len());
+        for version in &held {
+            match self.spool.copy(version.seq, readable.as_fd(), version.size) {
+                Ok(()) => done.push(version.seq),
+                // No room for a copy: put the bytes into the store right now instead.
+                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => {
+                    self.ingest_from(version.seq, readable.as_fd())?;
+                }
+                Err(error) => {
+                    return Err(VaultError::io("copying sealed bytes to the spool", error));
+                }
+            }
+        }
+        self.record_moved(&held, &done, Location::SpoolCopy)?;
+        preserving.done(&done);
+        failpoint::reach("preserve.recorded");
+        Ok(())
+    }
+
+    /// Locks the catalog at a moment when the names of these inodes may go away:
+    /// what is sealed in them has a name in the spool. Seals take the same lock, so
+    /// none slips in between.
+    pub(super) fn lock_preserved(
+        &self,
+        names: &[(InodeKey, &PublicId)],
+    ) -> Result<CatalogGuard<'_>> {
+        loop {
+            for (inode, id) in names {
+                if self.pins.needs_spool_name(*inode) {
+                    self.preserve_by_link(*inode, id)?;
+                }
+            }
+            let catalog = self.catalog();
+            if !names
+                .iter()
+                .any(|(inode, _)| self.pins.needs_spool_name(*inode))
+            {
+                return Ok(catalog);
+            }
+        }
+    }
+
+    fn preserve_by_link(&self, inode: InodeKey, id: &PublicId) -> Result<()> {
+        let Some(preserving) = self.pins.begin(inode) else {
+            return Ok(());
+        };
+        let held = preserving.held.clone();
+        self.make_findable(&held)?;
+        let file = self
+            .live
+            .open_path(id)
+            .map_err(|error| VaultError::io(id.to_string(), error))?;
+        for version in held.iter().filter(|held| held.named == SpoolName::No) {
+            let location = self
+                .spool
+                .link(version.seq, file.as_fd())
+                .map_err(|error| VaultError::io("linking sealed bytes into the spool", error))?;
+            failpoint::reach("preserve.linked");
+            self.record_moved(&held, &[version.seq], location)?;
+            match location {
+                Location::SpoolCopy => preserving.done(&[version.seq]),
+                _ => preserving.named(version.seq),
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of sealed versions must survive what their bytes survive, or nobody
+    /// would look for the bytes in the spool.
+    fn make_findable(&self, held: &[Held]) -> Result<()> {
+        self.commit(durability(held))
+    }
+
+    fn record_moved(&self, held: &[Held], seqs: &[VersionSeq], location: Location) -> Result<()> {
+        let durability = durability(held);
+        if durability == Durability::Power {
+            for seq in seqs {
+                self.spool
+                    .sync(*seq)
+                    .map_err(|error| VaultError::io("syncing the spool", error))?;
+            }
+        }
+        let mut catalog = self.catalog();
+        for seq in seqs {
+            catalog.set_location(*seq, location)?;
+        }
+        catalog.commit(durability)?;
+        Ok(())
+    }
+}
+
+fn durability(held: &[Held]) -> Durability {
+    match held.iter().any(|held| held.promised == Promised::Durable) {
+        true => Durability::Power,
+        false => Durability::Process,
+    }
+}

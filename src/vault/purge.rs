@@ -1,0 +1,109 @@
+//! Irreversible deletion: the rows go, then the bytes, from every pack that has them.
+
+use std::collections::BTreeSet;
+
+use crate::catalog::{Durability, Standing, atomically};
+use crate::model::{NodeId, PublicId, Version, VersionIdPrefix};
+
+use super::{Result, Vault, VaultError};
+
+/// What was deleted for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Purged {
+    /// Assets whose history is gone whole.
+    pub assets: u64,
+    /// Versions.
+    pub versions: u64,
+    /// Bytes that the store and the spool are smaller by.
+    pub freed_bytes: u64,
+}
+
+impl Vault {
+    /// Deletes versions of one asset for good. All prefixes must fit before any goes.
+    ///
+    /// # Errors
+    /// As [`choose_version`](Self::choose_version), or the store's failure; the
+    /// versions are out of reach then, and `reclaim` finishes at the next try.
+    pub fn delete_versions(&self, id: &PublicId, prefixes: &[VersionIdPrefix]) -> Result<Purged> {
+        let mut versions: Vec<Version> = Vec::new();
+        let mut asset = None;
+        for prefix in prefixes {
+            let chosen = self.choose_version(id, Some(prefix))?;
+            asset = Some(chosen.asset);
+            if !versions
+                .iter()
+                .any(|version| version.seq == chosen.version.seq)
+            {
+                versions.push(chosen.version);
+            }
+        }
+        let Some(asset) = asset else {
+            return Ok(Purged::default());
+        };
+        let assets = self.remove_versions(asset, &versions)?;
+        self.make_irreversible(assets, versions.len() as u64)
+    }
+
+    /// Deletes the whole history of an asset, or of every deleted asset below a
+    /// directory, for good. Live files stay, without a past.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`], or the store's failure.
+    pub fn purge(&self, id: &PublicId) -> Result<Purged> {
+        let mut assets: Vec<NodeId> = Vec::new();
+        self.for_each_asset(id, &mut |path, asset, standing| {
+            if path == id || standing == Standing::Deleted {
+                assets.push(asset);
+            }
+            Ok(())
+        })?;
+        if assets.is_empty() {
+            return Err(VaultError::NotFound {
+                path: id.clone(),
+                what: "an asset or a deleted asset below".into(),
+            });
+        }
+        let mut count = 0;
+        let mut gone = 0;
+        for asset in assets {
+            let versions = self.catalog().versions(asset)?;
+            count += versions.len() as u64;
+            gone += self.remove_versions(asset, &versions)?;
+        }
+        self.make_irreversible(gone, count)
+    }
+
+    /// Returns how many assets ended with their last version: none or one.
+    fn remove_versions(&self, asset: NodeId, versions: &[Version]) -> Result<u64> {
+        let unique: BTreeSet<_> = versions.iter().map(|version| version.seq).collect();
+        let mut catalog = self.catalog();
+        let now = self.clock.now();
+        let ended = atomically(catalog.as_mut(), |catalog| {
+            for seq in &unique {
+                catalog.remove_version(*seq)?;
+            }
+            let ended = catalog.latest_versions(asset, 1)?.is_empty();
+            if ended {
+                self.forget_asset(catalog, asset, now)?;
+            }
+            Ok::<_, VaultError>(ended)
+        })?;
+        catalog.commit(Durability::Power)?;
+        drop(catalog);
+        for version in versions {
+            self.end_pin(version);
+        }
+        Ok(u64::from(ended))
+    }
+
+    fn make_irreversible(&self, assets: u64, versions: u64) -> Result<Purged> {
+        let freed_bytes = self.store.reclaim()?;
+        self.commit(Durability::Power)?;
+        log::warn!("deleted for good: {versions} versions, {assets} assets, {freed_bytes} bytes");
+        Ok(Purged {
+            assets,
+            versions,
+            freed_bytes,
+        })
+    }
+}

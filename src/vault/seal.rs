@@ -1,0 +1,325 @@
+//! Sealing: at the last close for writing, one row and one pin.
+//!
+//! No byte is copied here. The surprise: a small file that keeps its size is
+//! hashed on the spot, to tell a new content from the same one again; a large one
+//! is sealed as "perhaps the same" and settled by ingest before anyone sees it.
+
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use crate::catalog::{Catalog, atomically};
+use crate::model::{
+    ChunkHash, FileFacts, InodeKey, Location, NodeId, Origin, Override, PublicId, Version,
+    VersionId, VersionSeq, VersionState, Xattrs, failpoint,
+};
+
+use super::names::KnownAsset;
+use super::pins::{Held, Promised, SpoolName};
+use super::spool::reopen_for_reading;
+use super::{Result, Vault, VaultError, live, lock};
+
+/// A file up to this size is hashed at the close when it keeps its size.
+const SAME_CHECK_BYTES_MAX: u64 = 128 * 1024;
+
+/// A content sealed this soon after its last change may have been changed again
+/// within one tick of the filesystem's clock, unseen by ctime.
+const CLOCK_TICK: Duration = Duration::from_millis(20);
+
+/// What a writer is about to do to an inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteIntent {
+    /// Anything: overwrite, truncate, punch holes.
+    Change,
+    /// Only add behind the present end (`O_WRONLY|O_APPEND` without `O_TRUNC`).
+    Append,
+}
+
+/// A content to be sealed.
+pub(super) struct Seal<'a> {
+    pub id: &'a PublicId,
+    pub file: BorrowedFd<'a>,
+    pub facts: FileFacts,
+    pub xattrs: Xattrs,
+    pub origin: Origin,
+    pub promised: Promised,
+}
+
+/// How a file's bytes compare with the latest version's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Same,
+    Different,
+    Unknown,
+}
+
+impl Vault {
+    /// The last writable description of an inode is closed: seals its content if
+    /// it changed. `file` is open for reading or writing; `name` is a name it has
+    /// now (`None`: it was unlinked). Returns the version, `None` when none was due.
+    ///
+    /// # Errors
+    /// When the file cannot be looked at or the catalog fails.
+    pub fn closed(
+        &self,
+        name: Option<&PublicId>,
+        file: BorrowedFd<'_>,
+    ) -> Result<Option<VersionId>> {
+        let facts = live::facts_of(file).map_err(|error| VaultError::io("a closed file", error))?;
+        lock(&self.writers).remove(&facts.inode);
+        let promised = match lock(&self.promised).remove(&facts.inode) {
+            true => Promised::Durable,
+            false => Promised::Nothing,
+        };
+        let Some(id) = name else { return Ok(None) };
+        let xattrs =
+            live::user_xattrs(file).map_err(|error| VaultError::io(id.to_string(), error))?;
+        let seal = |id: &PublicId| {
+            self.seal(&Seal {
+                id,
+                file,
+                facts,
+                xattrs: xattrs.clone(),
+                origin: Origin::Write,
+                promised,
+            })
+        };
+        let version = seal(id)?;
+        if facts.nlink.saturating_sub(self.spool_links(facts.inode)) > 1 {
+            for other in self.other_names(&facts, id)? {
+                seal(&other)?;
+            }
+        }
+        Ok(version)
+    }
+
+    /// The other assets that share a hard-linked file.
+    fn other_names(&self, facts: &FileFacts, id: &PublicId) -> Result<Vec<PublicId>> {
+        let mut catalog = self.catalog();
+        let mut others = Vec::new();
+        for node in catalog.assets_on_inode(facts.inode)? {
+            if let Some(path) = catalog.path_of(node)?
+                && path != *id
+            {
+                others.push(path);
+            }
+        }
+        Ok(others)
+    }
+
+    /// Seals a content at a path, if the policy keeps it and it changed.
+    pub(super) fn seal(&self, seal: &Seal<'_>) -> Result<Option<VersionId>> {
+        let mut catalog = self.catalog();
+        let catalog = catalog.as_mut();
+        if !self.keeps(catalog, seal.id, &seal.xattrs)? {
+            return Ok(None);
+        }
+        self.seal_kept(catalog, seal)
+    }
+
+    /// Seals a content at a path that the policy keeps, if it changed.
+    pub(super) fn seal_kept(
+        &self,
+        catalog: &mut dyn Catalog,
+        seal: &Seal<'_>,
+    ) -> Result<Option<VersionId>> {
+        let known = self.asset_at(catalog, seal.id)?;
+        let mut comparison = Comparison::Different;
+        if let Some(asset) = known.as_ref().filter(|asset| asset.is_live())
+            && let Some(latest) = catalog.latest_versions(asset.node(), 1)?.first()
+        {
+            if looks_untouched(asset, latest, &seal.facts) {
+                return Ok(None);
+            }
+            if latest.size == seal.facts.size {
+                comparison = self.compare(latest, seal)?;
+            }
+            if comparison == Comparison::Same {
+                self.note_file(catalog, asset.node(), &seal.facts)?;
+                return Ok(None);
+            }
+        }
+        failpoint::reach("seal.before-row");
+        let sealed = atomically(catalog, |catalog| self.add_sealed(catalog, known, seal))?;
+        if comparison == Comparison::Different {
+            lock(&self.distinct).insert(sealed.0);
+        }
+        self.pins.add(
+            seal.facts.inode,
+            Held {
+                seq: sealed.0,
+                size: seal.facts.size,
+                promised: seal.promised,
+                named: SpoolName::No,
+            },
+        );
+        self.ingest.enqueue(sealed.0);
+        failpoint::reach("seal.after-row");
+        Ok(Some(sealed.1))
+    }
+
+    fn add_sealed(
+        &self,
+        catalog: &mut dyn Catalog,
+        known: Option<KnownAsset>,
+        seal: &Seal<'_>,
+    ) -> Result<(VersionSeq, VersionId)> {
+        let now = self.clock.now();
+        let mut origin = seal.origin;
+        let asset = match known {
+            None => self.create_asset(catalog, seal.id, now)?,
+            Some(asset) if asset.is_live() => asset.node(),
+            Some(asset) => {
+                catalog.revive_asset(asset.node(), now)?;
+                // Ingest finds out which version came back, or that none did.
+                origin = Origin::Restore;
+                asset.node()
+            }
+        };
+        self.note_file(catalog, asset, &seal.facts)?;
+        let version = self.new_version(
+            asset,
+            seal.facts,
+            seal.xattrs.clone(),
+            origin,
+            VersionState::Sealed {
+                file: seal.facts,
+                location: Location::Live,
+            },
+        );
+        Ok((catalog.add_version(&version)?, version.id))
+    }
+
+    /// A version that is new now.
+    pub(super) fn new_version(
+        &self,
+        asset: NodeId,
+        facts: FileFacts,
+        xattrs: Xattrs,
+        origin: Origin,
+        state: VersionState,
+    ) -> Version {
+        Version {
+            seq: VersionSeq(0),
+            asset,
+            id: lock(&self.ids).next(self.clock.as_ref()),
+            size: facts.size,
+            attributes: facts.attributes,
+            xattrs: xattrs
+                .into_iter()
+                .filter(|(name, _)| !name.starts_with(b"user.keepfs."))
+                .collect(),
+            kept_at: self.clock.now(),
+            origin,
+            restored_from: None,
+            state,
+        }
+    }
+
+    /// Compares a file with the latest version of the same size, where that is cheap.
+    fn compare(&self, latest: &Version, seal: &Seal<'_>) -> Result<Comparison> {
+        if seal.facts.size == 0 {
+            return Ok(Comparison::Same);
+        }
+        if seal.facts.size > SAME_CHECK_BYTES_MAX {
+            return Ok(Comparison::Unknown);
+        }
+        let before = match latest.state {
+            VersionState::Stored { blake3, .. } => blake3,
+            VersionState::Sealed { file, .. } => {
+                match self.spool.open_file(latest.seq) {
+                    Ok(Some(spooled)) => match hash_file(spooled, latest.size) {
+                        Ok(hash) => hash,
+                        Err(_) => return Ok(Comparison::Unknown),
+                    },
+                    // Still pinned in this very inode: whoever changed it would have moved it.
+                    Ok(None) if file.inode == seal.facts.inode => return Ok(Comparison::Same),
+                    _ => return Ok(Comparison::Unknown),
+                }
+            }
+        };
+        let now = reopen_for_reading(seal.file).and_then(|file| hash_file(file, seal.facts.size));
+        Ok(match now {
+            Ok(hash) if hash == before => Comparison::Same,
+            Ok(_) => Comparison::Different,
+            Err(_) => Comparison::Unknown,
+        })
+    }
+
+    /// `user.keepfs.backup` was set on or removed from a file or directory.
+    /// `file` is open for reading where `id` is a regular file; with `On`, its
+    /// present content is kept at once.
+    ///
+    /// # Errors
+    /// When the catalog fails or the file cannot be read.
+    pub fn override_changed(
+        &self,
+        id: &PublicId,
+        value: Option<Override>,
+        file: Option<BorrowedFd<'_>>,
+    ) -> Result<()> {
+        if let Some(file) = file {
+            if value == Some(Override::On) {
+                self.keep_present(id, file, Origin::Backup)?;
+            }
+            return Ok(());
+        }
+        let mut catalog = self.catalog();
+        atomically(catalog.as_mut(), |catalog| {
+            let node = self.ensure_directory(catalog, id, self.clock.now())?;
+            catalog.set_directory_override(node, value)?;
+            catalog.set_setting(super::names::OVERRIDES_SETTING, Some("1"))?;
+            Ok::<_, VaultError>(())
+        })?;
+        self.has_overrides
+            .store(true, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Seals the present content of a file that is not open for writing.
+    pub(super) fn keep_present(
+        &self,
+        id: &PublicId,
+        file: BorrowedFd<'_>,
+        origin: Origin,
+    ) -> Result<Option<VersionId>> {
+        let io = |error| VaultError::io(id.to_string(), error);
+        let facts = live::facts_of(file).map_err(io)?;
+        if self.is_being_written(facts.inode) {
+            return Ok(None);
+        }
+        let xattrs = live::user_xattrs(file).map_err(io)?;
+        self.seal(&Seal {
+            id,
+            file,
+            facts,
+            xattrs,
+            origin,
+            // It was there before us: its owner counts on it.
+            promised: Promised::Durable,
+        })
+    }
+
+    /// True while somebody has the inode open for writing.
+    pub(super) fn is_being_written(&self, inode: InodeKey) -> bool {
+        lock(&self.writers).contains_key(&inode)
+    }
+}
+
+/// Nothing but time passed since the latest version: the same file, with the same
+/// size, mtime and ctime, and no change could hide within a clock tick.
+fn looks_untouched(asset: &KnownAsset, latest: &Version, facts: &FileFacts) -> bool {
+    asset.record.file.is_some_and(|seen| {
+        seen.inode == facts.inode
+            && seen.size == facts.size
+            && seen.ctime == facts.ctime
+            && seen.attributes.mtime == facts.attributes.mtime
+    }) && latest.kept_at.since(facts.ctime) > CLOCK_TICK
+}
+
+fn hash_file(file: std::fs::File, size: u64) -> std::io::Result<ChunkHash> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    let _ = file.as_fd();
+    file.take(size).read_to_end(&mut bytes)?;
+    Ok(ChunkHash(*blake3::hash(&bytes).as_bytes()))
+}

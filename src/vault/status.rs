@@ -1,0 +1,123 @@
+//! What `status` says: what is sealed, stored, pending; sizes; the last success.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{HISTORY_NAMES, Override, PublicId};
+
+use super::{Result, Vault, lock};
+
+/// The state of a vault at a glance. Sizes in bytes, times in RFC 3339.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Status {
+    /// The vault's name.
+    pub name: String,
+    /// Its directory.
+    pub vault: String,
+    /// Its live tree.
+    pub live: String,
+    /// Where its packs lie.
+    pub store: String,
+    /// `on` or `off`.
+    pub backup: String,
+    /// Live assets.
+    pub assets_live: u64,
+    /// Deleted assets that can be restored.
+    pub assets_deleted: u64,
+    /// Versions of all.
+    pub versions: u64,
+    /// Versions whose bytes are not in a pack yet.
+    pub versions_pending: u64,
+    /// Their bytes.
+    pub pending_bytes: u64,
+    /// When the oldest of them was kept.
+    pub oldest_pending: Option<String>,
+    /// When a version last became durable in a pack, since the mount.
+    pub last_success: Option<String>,
+    /// Why versions wait longer than they should.
+    pub blocked: Option<String>,
+    /// Sum of the sizes of all versions.
+    pub logical_bytes: u64,
+    /// Bytes of all distinct chunks.
+    pub unique_bytes: u64,
+    /// Bytes of all packs.
+    pub stored_bytes: u64,
+    /// Packs.
+    pub packs: u64,
+}
+
+impl Vault {
+    /// The state now.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn status(&self) -> Result<Status> {
+        let totals = self.catalog().totals()?;
+        let (blocked, last_success) = {
+            let queue = lock(&self.ingest.queue);
+            (queue.blocked.clone(), queue.last_success)
+        };
+        Ok(Status {
+            name: self.config.name.clone(),
+            vault: self.config.vault_dir.display().to_string(),
+            live: self.config.live_dir.display().to_string(),
+            store: self.config.store_url.clone(),
+            backup: self.config.policy.backup.as_str().into(),
+            assets_live: totals.assets_live,
+            assets_deleted: totals.assets_deleted,
+            versions: totals.versions,
+            versions_pending: totals.versions_sealed,
+            pending_bytes: totals.sealed_bytes,
+            oldest_pending: totals.oldest_sealed_at.map(|time| time.to_string()),
+            last_success: last_success.map(|time| time.to_string()),
+            blocked,
+            logical_bytes: totals.logical_bytes,
+            unique_bytes: totals.unique_bytes,
+            stored_bytes: totals.pack_bytes,
+            packs: totals.packs,
+        })
+    }
+
+    /// The status as JSON, for the root's `user.keepfs.status`.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn status_json(&self) -> Result<String> {
+        Ok(serde_json::to_string(&self.status()?).unwrap_or_default())
+    }
+
+    /// Whether and why a live path is backed up, as JSON, for `user.keepfs.policy`.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn policy_json(&self, id: &PublicId) -> Result<String> {
+        let (kept, reason) = self.explain_policy(id)?;
+        let document = serde_json::json!({
+            "path": id.to_string(),
+            "kept": kept.as_str(),
+            "reason": reason,
+        });
+        Ok(document.to_string())
+    }
+
+    /// Whether a path is backed up, and the rule that says so.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn explain_policy(&self, id: &PublicId) -> Result<(Override, String)> {
+        if let Some(history) = HISTORY_NAMES
+            .iter()
+            .find(|(_, name)| id.components().next() == Some(name.as_bytes()))
+        {
+            let reason = format!("{} is history, which is kept already", history.1);
+            return Ok((Override::Off, reason));
+        }
+        let xattrs = self.xattrs_at(id);
+        let mut catalog = self.catalog();
+        let decision = self.decide(catalog.as_mut(), id, &xattrs)?;
+        let kept = match decision.kept {
+            crate::policy::Kept::Yes => Override::On,
+            crate::policy::Kept::No => Override::Off,
+        };
+        Ok((kept, decision.reason.to_string()))
+    }
+}

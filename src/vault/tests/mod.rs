@@ -1,0 +1,7 @@
+//! The rules, shown on a vault in a temporary directory without a mount.
+
+mod deleting;
+mod renaming;
+mod restoring;
+mod scanning;
+mod sealing;

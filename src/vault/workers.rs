@@ -1,0 +1,240 @@
+//! The threads of an open vault: ingest, and the housekeeper that commits and flushes.
+//!
+//! Ingest runs at the lowest priority: whoever works in the mount goes first.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::catalog::Durability;
+
+use super::{Result, Vault, lock};
+
+/// How long a worker lets written versions wait for company before it makes them durable.
+const BATCH_WAIT: Duration = Duration::from_millis(500);
+
+/// How long ingest waits after the store refused bytes.
+const RETRY_WAIT: Duration = Duration::from_secs(5);
+
+/// The running threads. Dropping it stops them where they are; [`stop`](Self::stop)
+/// drains first.
+#[derive(Debug)]
+pub struct Workers {
+    vault: Arc<Vault>,
+    threads: Vec<JoinHandle<()>>,
+    stop: Arc<Stop>,
+}
+
+#[derive(Debug, Default)]
+struct Stop {
+    wanted: AtomicBool,
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Workers {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(vault: Arc<Vault>) -> std::io::Result<Self> {
+        let stop = Arc::new(Stop::default());
+        let mut threads = Vec::new();
+        for index in 0..vault.config.ingest_threads {
+            let vault = vault.clone();
+            let run = move || {
+                lower_priority();
+                vault.run_ingest();
+            };
+            threads.push(spawn(format!("keepfs-ingest-{index}"), run)?);
+        }
+        let (housekeeping, housekeeper_stop) = (vault.clone(), stop.clone());
+        let run = move || housekeeping.run_housekeeping(&housekeeper_stop);
+        threads.push(spawn("keepfs-commit".into(), run)?);
+        Ok(Self {
+            vault,
+            threads,
+            stop,
+        })
+    }
+
+    /// Ingests what waits, flushes the packs, commits, and ends the threads.
+    /// `progress` gets the number of versions that still wait.
+    ///
+    /// # Errors
+    /// When the store takes nothing: the versions stay sealed, and wait for the next mount.
+    pub fn stop(mut self, progress: &mut dyn FnMut(u64)) -> Result<()> {
+        let drained = self.vault.drain(progress);
+        self.end();
+        drained
+    }
+
+    fn end(&mut self) {
+        lock(&self.vault.ingest.queue).stopping = true;
+        self.vault.ingest.changed.notify_all();
+        self.stop.wanted.store(true, Ordering::SeqCst);
+        drop(lock(&self.stop.lock));
+        self.stop.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                log::error!("a vault thread panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Vault {
+    /// Returns when everything sealed so far is stored and durable.
+    ///
+    /// # Errors
+    /// When the store takes nothing at the moment.
+    pub fn drain(&self, progress: &mut dyn FnMut(u64)) -> Result<()> {
+        let mut queue = lock(&self.ingest.queue);
+        while !queue.is_idle() && queue.blocked.is_none() {
+            progress((queue.waiting.len() + queue.active.len() + queue.written.len()) as u64);
+            queue = self
+                .ingest
+                .changed
+                .wait_timeout(queue, Duration::from_millis(100))
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .0;
+        }
+        let blocked = queue.blocked.clone();
+        drop(queue);
+        if let Some(reason) = blocked {
+            self.commit(Durability::Power)?;
+            return Err(super::VaultError::StoreBlocked { reason });
+        }
+        self.store.flush()?;
+        self.commit(Durability::Power)
+    }
+
+    fn run_ingest(&self) {
+        while let Some(seq) = self.next_to_ingest() {
+            let outcome = self.ingest_one(seq);
+            let mut queue = lock(&self.ingest.queue);
+            match outcome {
+                Ok(written) => {
+                    queue.blocked = None;
+                    if let Some(written) = written {
+                        queue.written_bytes += written.size;
+                        queue.written.push((seq, written));
+                    }
+                    if Self::batch_is_full(&queue) {
+                        drop(queue);
+                        self.finish_or_block();
+                    }
+                }
+                Err(error) => {
+                    queue.waiting.push_front(seq);
+                    drop(queue);
+                    self.block(&error);
+                }
+            }
+        }
+    }
+
+    /// The next version to ingest; finishes batches while it waits. `None`: stop.
+    fn next_to_ingest(&self) -> Option<crate::model::VersionSeq> {
+        let mut idle_since: Option<Instant> = None;
+        let mut queue = lock(&self.ingest.queue);
+        loop {
+            if queue.stopping {
+                return None;
+            }
+            if let Some(seq) = queue.waiting.pop_front() {
+                return Some(seq);
+            }
+            let since = *idle_since.get_or_insert_with(Instant::now);
+            let alone = queue.active.is_empty();
+            if !queue.written.is_empty() && (alone || since.elapsed() >= BATCH_WAIT) {
+                drop(queue);
+                self.finish_or_block();
+                queue = lock(&self.ingest.queue);
+                idle_since = None;
+                continue;
+            }
+            queue = self
+                .ingest
+                .changed
+                .wait_timeout(queue, BATCH_WAIT)
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .0;
+        }
+    }
+
+    fn finish_or_block(&self) {
+        if let Err(error) = self.finish_batch() {
+            self.block(&error);
+        }
+    }
+
+    /// The store takes nothing: says so once, and waits before the next try.
+    fn block(&self, error: &super::VaultError) {
+        let mut queue = lock(&self.ingest.queue);
+        let reason = error.to_string();
+        if queue.blocked.as_deref() != Some(reason.as_str()) {
+            log::error!("sealed versions wait: {reason}");
+            queue.blocked = Some(reason);
+        }
+        self.ingest.changed.notify_all();
+        let until = Instant::now() + RETRY_WAIT;
+        while !queue.stopping && Instant::now() < until {
+            queue = self
+                .ingest
+                .changed
+                .wait_timeout(queue, RETRY_WAIT)
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .0;
+        }
+    }
+
+    fn run_housekeeping(&self, stop: &Stop) {
+        let mut flushed = Instant::now();
+        let mut guard = lock(&stop.lock);
+        while !stop.wanted.load(Ordering::SeqCst) {
+            guard = stop
+                .changed
+                .wait_timeout(guard, self.config.commit_interval)
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .0;
+            if let Err(error) = self.commit(Durability::Process) {
+                log::error!("what was sealed lately is not committed yet: {error}");
+            }
+            if flushed.elapsed() >= self.config.pack_age_max {
+                flushed = Instant::now();
+                self.flush_packs();
+            }
+        }
+    }
+
+    fn flush_packs(&self) {
+        let idle = lock(&self.ingest.queue).is_idle();
+        if idle && let Err(error) = self.store.flush() {
+            log::error!("packs stay in the spool: {error}");
+            return;
+        }
+        if idle && let Err(error) = self.store.merge_small_packs() {
+            log::warn!("small packs stay small: {error}");
+        }
+    }
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name).spawn(run)
+}
+
+/// On Linux a thread has a priority of its own, and hands it on to those it starts.
+fn lower_priority() {
+    let thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(thread), 19) {
+        log::debug!("ingest keeps its priority: {error}");
+    }
+}
