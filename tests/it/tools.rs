@@ -258,7 +258,7 @@ fn sqlite_with_a_rollback_journal_and_two_processes_keeps_its_integrity() {
     m.run(
         "sqlite3 app.db 'pragma journal_mode=delete; create table t(a);' > /dev/null
          work() { for i in {1..25}; do sqlite3 -cmd '.timeout 20000' app.db \"insert into t values($i);\"; done; }
-         work & work & wait %1; wait %2
+         work & first=$!; work; wait $first
          [[ $(sqlite3 app.db 'pragma integrity_check; select count(*) from t') == $'ok\\n50' ]]",
     );
     assert_no_traces(&m, &[]);
