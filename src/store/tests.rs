@@ -5,6 +5,7 @@
 mod crash;
 mod damage;
 mod removal;
+mod speed;
 
 use std::io;
 

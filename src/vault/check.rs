@@ -29,11 +29,12 @@ impl Vault {
         depth: CheckDepth,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<CheckReport> {
-        let mut report = CheckReport {
-            problems: self.catalog().check()?,
-            versions: self.catalog().totals()?.versions,
-            ..CheckReport::default()
-        };
+        let mut report = CheckReport::default();
+        {
+            let mut catalog = self.catalog();
+            report.problems = catalog.check()?;
+            report.versions = catalog.totals()?.versions;
+        }
         self.check_sealed(&mut report)?;
         let mut bytes = 0;
         let damages = self.store.check(depth, &mut |done, all| {

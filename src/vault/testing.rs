@@ -49,7 +49,20 @@ impl TestVault {
 
     /// As after kill -9: what was not committed is gone, and the vault is opened anew.
     pub fn crash(self) -> Self {
-        let config = self.vault.config().clone();
+        let mut config = self.vault.config().clone();
+        // The forgotten catalog keeps its locks while this process lives: go on with a
+        // copy of what a kill would have left on disk.
+        let mut copy = config.catalog_path.clone().into_os_string();
+        copy.push(".left");
+        for suffix in ["", "-wal"] {
+            let name = |path: &std::ffi::OsStr| {
+                let mut name = path.to_os_string();
+                name.push(suffix);
+                name
+            };
+            let _ = fs::copy(name(config.catalog_path.as_os_str()), name(&copy));
+        }
+        config.catalog_path = copy.into();
         std::mem::forget(self.vault);
         Self {
             vault: open(config, &self.clock),
