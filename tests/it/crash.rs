@@ -213,7 +213,7 @@ fn crash_points() -> Vec<String> {
                 continue;
             }
             let source = fs::read_to_string(&path).unwrap_or_default();
-            for call in source.split("failpoint::reach(").skip(1) {
+            for call in source.split("reach(").skip(1) {
                 let mut quoted = call.trim_start().split('"');
                 if let (Some(""), Some(name)) = (quoted.next(), quoted.next()) {
                     names.insert(name.to_string());
