@@ -7,16 +7,22 @@
 //!   all three on the plain values of [`model`];
 //! - [`vault`] is the rules: what a close, a rename, a delete and a restore mean;
 //! - [`history`] shows the past as read-only trees of plain values;
-//! - [`mount`] is the kernel's side.
+//! - [`mount`] is the kernel's side, [`server`] the control socket's;
+//! - [`daemon`] puts one vault together and runs it, [`cli`] is what people type.
+//!
+//! [`config`] is the settings file, read once and checked.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod catalog;
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod history;
 pub mod model;
 pub mod mount;
 pub mod policy;
+pub mod server;
 pub mod store;
 pub mod vault;

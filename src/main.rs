@@ -1,3 +1,9 @@
 //! Arguments to command to exit code.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    keepfs::cli::main()
+}

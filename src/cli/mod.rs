@@ -1,1 +1,40 @@
-//! (to come)
+//! The command line: one file a command.
+//!
+//! Arguments become a value, the value becomes an exit code. Everything that fails says
+//! so in one line on standard error, and every kind of failure has its exit code
+//! ([`Exit`]). Nothing here decides what a version is.
+
+mod access;
+mod arguments;
+mod backup;
+mod check;
+mod completions;
+mod confirm;
+mod delete_version;
+mod deleted;
+mod exit;
+mod helper;
+mod init;
+mod man;
+mod mount;
+mod output;
+mod place;
+mod policy;
+mod progress;
+mod purge;
+mod restore;
+mod scan;
+mod start;
+mod status;
+mod table;
+#[cfg(test)]
+mod tests;
+mod through_mount;
+mod umount;
+mod usage;
+mod vault_settings;
+mod versions;
+mod walk;
+
+pub use exit::Exit;
+pub use start::main;

@@ -1,8 +1,8 @@
 //! The kernel's side: FUSE requests to operations on the live tree and on history.
 //!
 //! Only this module names fuser. [`mount`] starts a session and returns; [`Mounted`]
-//! is its owner's end. Operations return values and errors; `shell` turns them into
-//! replies, `errno` turns errors into errno, and nothing else does.
+//! is its owner's end. Operations return values and errors; `shell` and `reply`
+//! turn them into replies, `errno` turns errors into errno, and nothing else does.
 
 mod attr;
 mod barrier;
@@ -16,8 +16,10 @@ mod node;
 mod nodes;
 mod open_inode;
 mod options;
+mod reply;
 mod session;
 mod shell;
+mod tree;
 
 use std::os::fd::{AsFd, AsRawFd};
 

@@ -19,7 +19,8 @@ use super::handles::Handles;
 use super::history::Past;
 use super::live::Live;
 use super::options::{Audience, MountOptions, Permit, Writing};
-use super::shell::{Shell, Tree};
+use super::shell::Shell;
+use super::tree::Tree;
 use crate::model::PublicId;
 use crate::vault::Vault;
 

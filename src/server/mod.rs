@@ -1,1 +1,26 @@
-//! (to come)
+//! The control socket: what changes a vault while a daemon has it.
+//!
+//! [`Request`]s are plain values; [`execute`] runs one against an open vault, whether
+//! it came through the socket ([`Server`], [`Client`]) or from a command line that has
+//! the vault itself. Nothing here knows of mounts: who must hear of a changed live
+//! file is handed in as a closure.
+
+mod client;
+mod execute;
+mod failure;
+mod listing;
+mod protocol;
+mod restore;
+mod serve;
+mod socket;
+mod wire_path;
+
+pub use client::Client;
+pub use execute::{Door, execute};
+pub use failure::{ErrorCode, Failure, code_of_config};
+pub use protocol::{
+    CheckRequest, DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, RestoreRequest,
+    RestoreSource, RestoredRow, Switch, VersionRow,
+};
+pub use serve::Server;
+pub use wire_path::WirePath;

@@ -5,7 +5,6 @@
 mod crash;
 mod damage;
 mod removal;
-mod speed;
 
 use std::io;
 

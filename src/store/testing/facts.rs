@@ -332,6 +332,12 @@ impl Catalog for Facts {
     fn set_origin(&mut self, _: VersionSeq, _: Origin, _: Option<VersionId>) -> Result<()> {
         unimplemented!()
     }
+    fn remove_content_if_unused(&mut self, _: ContentId) -> Result<()> {
+        unimplemented!()
+    }
+    fn remove_unused_contents(&mut self) -> Result<u64> {
+        unimplemented!()
+    }
     fn version_with_content(
         &mut self,
         _: NodeId,

@@ -1,0 +1,149 @@
+//! The way to a vault for a command: its daemon where there is one, else the vault itself.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use super::output::{Stop, say, stop};
+use super::place::Home;
+use super::progress::Bar;
+use super::through_mount;
+use crate::config::Config;
+use crate::daemon::Opened;
+use crate::server::{
+    Client, Door, ErrorCode, Event, Failure, Item, Progress, Reply, Request, execute,
+};
+
+/// Hears of the items of an answer.
+pub type Items<'a> = &'a mut dyn FnMut(Item) -> Result<(), Stop>;
+
+/// Runs a request on the vault of a path, and shows how far it is.
+pub fn run(home: &Home, request: &Request, items: Items<'_>) -> Result<Reply, Stop> {
+    match connect(home)? {
+        Reached::Daemon(mut client) => with_bar(items, |events| client.request(request, events)),
+        Reached::Nobody(vault) => directly(&vault, request, items),
+    }
+}
+
+/// Who has the vault.
+pub enum Reached {
+    /// Its daemon.
+    Daemon(Client),
+    /// Nobody: it can be opened.
+    Nobody(PathBuf),
+}
+
+/// Looks for the daemon of a vault.
+pub fn connect(home: &Home) -> Result<Reached, Stop> {
+    let vault = match home {
+        Home::Vault(vault) => vault.clone(),
+        Home::Mount(mountpoint) => vault_behind(mountpoint)?,
+    };
+    let config = Config::load(&vault)?;
+    let found = Client::connect(&config.socket_path).map_err(|error| {
+        stop(
+            ErrorCode::Refused,
+            format!(
+                "{}: cannot talk to the daemon ({error}): only root and the user who mounted the vault may",
+                config.socket_path.display()
+            ),
+        )
+    })?;
+    match (found, home) {
+        (Some(client), _) => Ok(Reached::Daemon(client)),
+        (None, Home::Vault(_)) => Ok(Reached::Nobody(vault)),
+        (None, Home::Mount(mountpoint)) => Err(stop(
+            ErrorCode::Failed,
+            format!(
+                "{}: its daemon does not answer: unmount it, and mount it again",
+                mountpoint.display()
+            ),
+        )),
+    }
+}
+
+fn vault_behind(mountpoint: &Path) -> Result<PathBuf, Stop> {
+    let found = through_mount::vault_of(mountpoint).map_err(|error| {
+        stop(
+            ErrorCode::Failed,
+            format!("{}: {error}", mountpoint.display()),
+        )
+    })?;
+    found.ok_or_else(|| {
+        stop(
+            ErrorCode::Failed,
+            format!(
+                "{}: does not say which vault it shows",
+                mountpoint.display()
+            ),
+        )
+    })
+}
+
+fn directly(vault: &Path, request: &Request, items: Items<'_>) -> Result<Reply, Stop> {
+    let opened = Opened::for_command(vault, &mut |text| say(text)).map_err(Failure::from)?;
+    let reply = match request {
+        Request::Status
+        | Request::Versions { .. }
+        | Request::Deleted { .. }
+        | Request::Policy { .. } => with_bar(items, |events| {
+            let mut door = Door {
+                events,
+                changed: &|_| {},
+            };
+            execute(opened.vault(), request, &mut door)
+        })?,
+        _ => {
+            let workers = opened.start_workers().map_err(Failure::from)?;
+            with_bar(items, |events| {
+                let mut door = Door {
+                    events: &mut *events,
+                    changed: &|_| {},
+                };
+                let reply = execute(opened.vault(), request, &mut door);
+                let stopped = workers.stop(&mut |versions| {
+                    let _ = events(Event::Progress(Progress::Waiting { versions }));
+                });
+                let reply = reply?;
+                stopped?;
+                Ok(reply)
+            })?
+        }
+    };
+    opened.close().map_err(Failure::from)?;
+    Ok(reply)
+}
+
+/// Takes items and progress apart; what an item's reader fails with ends the request.
+fn with_bar(
+    items: Items<'_>,
+    work: impl FnOnce(&mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Reply, Failure>,
+) -> Result<Reply, Stop> {
+    let mut bar = Bar::new();
+    let mut failed = None;
+    let result = work(&mut |event| match event {
+        Event::Progress(progress) => {
+            bar.update(&progress);
+            ControlFlow::Continue(())
+        }
+        Event::Item(item) => {
+            bar.clear();
+            match items(item) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        }
+    });
+    bar.clear();
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(result?),
+    }
+}
+
+/// For requests whose answer has no items.
+pub fn no_items(_: Item) -> Result<(), Stop> {
+    Ok(())
+}

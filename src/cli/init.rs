@@ -1,0 +1,95 @@
+//! `keepfs init`: makes a vault.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::output::{Outcome, Stop, print_line, stop};
+use super::vault_settings::{VaultSettings, parse_switch};
+use crate::config::InitOptions;
+use crate::daemon::create;
+use crate::model::Override;
+use crate::server::{ErrorCode, Failure};
+
+/// Make a vault
+///
+/// A vault is one directory with the settings (keepfs.toml), the live tree, the catalog and
+/// the store. keepfs mount makes one with the defaults where there is none; init is for
+/// what shall be different from the start.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  keepfs init /srv/vault
+  keepfs init /srv/vault --live /home/ada/photos --exclude '*.o'
+  keepfs init /srv/vault --backup off      nothing is kept until keepfs.toml says on")]
+pub struct Init {
+    /// The directory to make
+    vault: PathBuf,
+    /// What to call it [default: the directory's name]
+    #[arg(long)]
+    name: Option<String>,
+    /// Whether files are backed up
+    #[arg(long, value_name = "on|off", value_parser = parse_switch)]
+    backup: Option<Override>,
+    /// The directory that the mount shows: an existing one, or one to make [default: live in the vault]
+    #[arg(long, value_name = "DIR")]
+    live: Option<PathBuf>,
+    /// Where kept content lies [default: store in the vault]
+    #[arg(long, value_name = "DIR|URL")]
+    store: Option<String>,
+    /// Leave out what a pattern fits (gitignore syntax); may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// Leave out downloads: files that carry user.xdg.origin.url
+    #[arg(long)]
+    skip_fetched: bool,
+    #[command(flatten)]
+    settings: VaultSettings,
+}
+
+impl Init {
+    /// Makes the vault.
+    pub fn run(self) -> Outcome {
+        let vault =
+            std::path::absolute(&self.vault).map_err(|error| place_failed(&self.vault, error))?;
+        let live = match &self.live {
+            Some(live) => {
+                Some(std::path::absolute(live).map_err(|error| place_failed(live, error))?)
+            }
+            None => None,
+        };
+        let store = match self.store {
+            Some(url) if url.contains("://") => Some(url),
+            Some(directory) => {
+                let path = std::path::absolute(&directory)
+                    .map_err(|error| place_failed(directory.as_ref(), error))?;
+                Some(path.to_str().map(str::to_owned).ok_or_else(|| {
+                    stop(
+                        ErrorCode::BadInput,
+                        format!("{}: not UTF-8: give a file:/// URL", path.display()),
+                    )
+                })?)
+            }
+            None => None,
+        };
+        let options = self.settings.fill(InitOptions {
+            name: self.name,
+            backup: self.backup,
+            live,
+            store,
+            exclude: (!self.exclude.is_empty()).then_some(self.exclude),
+            skip_fetched: self.skip_fetched.then_some(true),
+            ..InitOptions::default()
+        });
+        let config = create(&vault, &options, None).map_err(Failure::from)?;
+        print_line(format_args!(
+            "Made the vault {}; its settings are in {}.\nMount it: keepfs mount {} MOUNTPOINT",
+            config.vault_dir.display(),
+            config.vault_dir.join(crate::config::FILE_NAME).display(),
+            self.vault.display(),
+        ))
+    }
+}
+
+fn place_failed(path: &std::path::Path, error: std::io::Error) -> Stop {
+    stop(ErrorCode::BadInput, format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,150 @@
+//! `keepfs status`: what is sealed, stored and pending.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::access::{no_items, run};
+use super::arguments::{InVault, Json};
+use super::output::{Format, Outcome, Stop, count, print, print_json, size, stop};
+use super::place::{Home, place};
+use super::table::{Align, Table};
+use super::through_mount;
+use crate::server::{ErrorCode, Reply, Request};
+use crate::vault;
+
+/// Show what a vault holds and what waits
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  keepfs status ~/assets
+  keepfs status --vault /srv/vault --json | jq .versions_pending")]
+pub struct Status {
+    /// A path in the mount, or a vault directory
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    #[command(flatten)]
+    vault: InVault,
+    #[command(flatten)]
+    json: Json,
+}
+
+impl Status {
+    /// Shows it.
+    pub fn run(self) -> Outcome {
+        let place = place(&self.path, self.vault.vault.as_deref())?;
+        let status = match &place.home {
+            Home::Mount(mountpoint) => read(mountpoint)?,
+            Home::Vault(_) => match run(&place.home, &Request::Status, &mut no_items)? {
+                Reply::Status(status) => *status,
+                other => return Err(unexpected(&other)),
+            },
+        };
+        match self.json.format() {
+            Format::Json => print_json(&status),
+            Format::Text => print(render(&status)),
+        }
+    }
+}
+
+fn read(mountpoint: &std::path::Path) -> Result<vault::Status, Stop> {
+    let failed = |problem: String| {
+        stop(
+            ErrorCode::Failed,
+            format!("{}: {problem}", mountpoint.display()),
+        )
+    };
+    let text = through_mount::attribute(mountpoint, "status")
+        .map_err(|error| failed(error.to_string()))?
+        .ok_or_else(|| failed("does not tell its status".into()))?;
+    serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))
+}
+
+/// An answer of another keepfs.
+pub fn unexpected(reply: &Reply) -> Stop {
+    log::debug!("unexpected answer: {reply:?}");
+    stop(
+        ErrorCode::Failed,
+        "the daemon is of another version: unmount and mount again",
+    )
+}
+
+fn render(status: &vault::Status) -> String {
+    let mut table = Table::plain(&[Align::Left, Align::Left]);
+    let mut row = |name: &str, value: String| table.row(vec![name.into(), value]);
+    row("vault", format!("{} ({})", status.name, status.vault));
+    row("live tree", status.live.clone());
+    row("store", status.store.clone());
+    row("backup", status.backup.clone());
+    row(
+        "assets",
+        format!(
+            "{} live, {} deleted",
+            status.assets_live, status.assets_deleted
+        ),
+    );
+    row(
+        "versions",
+        format!("{}, {} in all", status.versions, size(status.logical_bytes)),
+    );
+    row(
+        "stored",
+        format!(
+            "{} in {} ({} without repetitions)",
+            size(status.stored_bytes),
+            count(status.packs, "pack", "packs"),
+            size(status.unique_bytes)
+        ),
+    );
+    row(
+        "waiting",
+        match (status.versions_pending, &status.oldest_pending) {
+            (0, _) => "nothing".into(),
+            (versions, oldest) => format!(
+                "{}, {}, since {}",
+                count(versions, "version", "versions"),
+                size(status.pending_bytes),
+                oldest.as_deref().unwrap_or("now")
+            ),
+        },
+    );
+    row(
+        "last stored",
+        status
+            .last_success
+            .clone()
+            .unwrap_or_else(|| "not since the mount".into()),
+    );
+    if let Some(reason) = &status.blocked {
+        row("blocked", reason.clone());
+    }
+    table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_says_what_waits_and_why() {
+        let status = vault::Status {
+            name: "photos".into(),
+            vault: "/srv/v".into(),
+            live: "/srv/v/live".into(),
+            store: "file:///srv/v/store".into(),
+            backup: "on".into(),
+            assets_live: 12,
+            assets_deleted: 1,
+            versions: 40,
+            versions_pending: 1,
+            pending_bytes: 1536,
+            oldest_pending: Some("2026-11-23T10:00:00Z".into()),
+            last_success: None,
+            blocked: Some("no space left for the store".into()),
+            logical_bytes: 5 << 20,
+            unique_bytes: 3 << 20,
+            stored_bytes: 2 << 20,
+            packs: 2,
+        };
+        insta::assert_snapshot!(render(&status));
+    }
+}

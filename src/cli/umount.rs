@@ -1,0 +1,155 @@
+//! `keepfs umount`: stores what waits, unmounts, and waits for the daemon's end.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::Args;
+use rustix::io::Errno;
+use rustix::mount::UnmountFlags;
+
+use super::access::{Reached, connect};
+use super::output::{Outcome, Stop, say, stop};
+use super::place::Home;
+use super::progress::Bar;
+use crate::daemon::{Standing, detach_stale, keepfs_mounts, standing};
+use crate::server::{Client, ErrorCode, Event, Request};
+
+/// Unmount a vault
+///
+/// What was saved lately is stored first, with a progress bar where that takes longer than a
+/// second. A plain umount does the same, unseen. Also removes the mount of a dead daemon.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  keepfs umount ~/assets
+  keepfs umount ~/assets || fuser -vm ~/assets     who has files open there?")]
+pub struct Umount {
+    /// Where the vault is mounted
+    mountpoint: PathBuf,
+}
+
+impl Umount {
+    /// Unmounts.
+    pub fn run(self) -> Outcome {
+        let given = self.mountpoint.display();
+        let absolute = std::path::absolute(&self.mountpoint)
+            .map_err(|error| stop(ErrorCode::BadInput, format!("{given}: {error}")))?;
+        let found = standing(&absolute)
+            .map_err(|error| stop(ErrorCode::Failed, format!("{given}: {error}")))?;
+        match found {
+            Standing::Stale => {
+                say(format_args!(
+                    "{given}: its daemon is dead: removing the mount"
+                ));
+                detach_stale(&absolute)
+                    .map_err(|error| stop(ErrorCode::Failed, format!("{given}: {error}")))?;
+                Ok(())
+            }
+            Standing::Mounted(filesystem) if filesystem == "fuse.keepfs" => {
+                let mountpoint = absolute.canonicalize().unwrap_or(absolute);
+                self.unmount(&mountpoint)
+            }
+            Standing::Mounted(filesystem) => Err(stop(
+                ErrorCode::NotFound,
+                format!("{given}: not a keepfs mount but {filesystem}: use umount"),
+            )),
+            Standing::Missing | Standing::Free | Standing::NotADirectory => {
+                Err(self.not_mounted(&absolute))
+            }
+        }
+    }
+
+    fn unmount(&self, mountpoint: &Path) -> Outcome {
+        // Without the right to talk to it a plain unmount is what remains; the daemon
+        // stores what waits after that.
+        let daemon = match connect(&Home::Mount(mountpoint.into())) {
+            Ok(Reached::Daemon(client)) => Some(client),
+            Ok(Reached::Nobody(_)) | Err(_) => None,
+        };
+        let daemon = daemon.map(drain);
+        unmount(mountpoint)?;
+        if let Some(client) = daemon {
+            client.wait_for_end();
+        }
+        Ok(())
+    }
+
+    fn not_mounted(&self, path: &Path) -> Stop {
+        let inside = keepfs_mounts()
+            .unwrap_or_default()
+            .into_iter()
+            .find(|mount| path.starts_with(&mount.mountpoint));
+        let hint = match inside {
+            Some(mount) => format!("; the mount is {}", mount.mountpoint.display()),
+            None => String::new(),
+        };
+        stop(
+            ErrorCode::NotFound,
+            format!(
+                "{}: nothing is mounted there{hint}",
+                self.mountpoint.display()
+            ),
+        )
+    }
+}
+
+fn drain(mut client: Client) -> Client {
+    let mut bar = Bar::new();
+    let drained = client.request(&Request::Drain, &mut |event| {
+        if let Event::Progress(progress) = event {
+            bar.update(&progress);
+        }
+        std::ops::ControlFlow::Continue(())
+    });
+    bar.clear();
+    if let Err(failure) = drained {
+        // Not in the way of unmounting: what waits is safe in the spool.
+        say(failure);
+    }
+    client
+}
+
+fn unmount(mountpoint: &Path) -> Outcome {
+    match rustix::mount::unmount(mountpoint, UnmountFlags::NOFOLLOW) {
+        Ok(()) => Ok(()),
+        Err(Errno::BUSY) => Err(busy(mountpoint)),
+        Err(Errno::PERM) => by_helper(mountpoint),
+        Err(errno) => Err(stop(
+            ErrorCode::Failed,
+            format!("{}: {}", mountpoint.display(), std::io::Error::from(errno)),
+        )),
+    }
+}
+
+/// An ordinary user's way.
+fn by_helper(mountpoint: &Path) -> Outcome {
+    let output = Command::new("fusermount3")
+        .arg("-u")
+        .arg("--")
+        .arg(mountpoint)
+        .env("LC_ALL", "C")
+        .output()
+        .map_err(|error| {
+            stop(
+                ErrorCode::Failed,
+                format!("fusermount3: {error}: install the package fuse3"),
+            )
+        })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    if text.contains("busy") {
+        return Err(busy(mountpoint));
+    }
+    Err(stop(ErrorCode::Failed, text.trim().to_owned()))
+}
+
+fn busy(mountpoint: &Path) -> Stop {
+    let place = mountpoint.display();
+    stop(
+        ErrorCode::Refused,
+        format!(
+            "{place}: files are open there: close them and try again; fuser -vm {place} shows who has them"
+        ),
+    )
+}

@@ -1,0 +1,106 @@
+//! New vaults: the settings file, the directories, and an empty catalog.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::error::DaemonError;
+use super::lock::Purpose;
+use super::opened::{Opened, mark_clean};
+use crate::config::{Config, ConfigError, FILE_NAME, InitOptions};
+
+/// Whether a vault was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It was not.
+    New,
+    /// It was.
+    Found,
+}
+
+/// Makes a new vault. What is refused leaves nothing behind.
+///
+/// # Errors
+/// When the options or the layout are wrong, or the disk says no.
+pub fn create(
+    vault: &Path,
+    options: &InitOptions,
+    mountpoint: Option<&Path>,
+) -> Result<Config, DaemonError> {
+    let made = make_private_directory(vault)
+        .map_err(|error| DaemonError::io(format!("making {}", vault.display()), error))?;
+    let created = Config::create(vault, options);
+    let config = match created {
+        Ok(config) => config,
+        Err(error) => {
+            remove_directory(made.as_deref());
+            return Err(error.into());
+        }
+    };
+    if let Err(error) = config.validate_layout(mountpoint) {
+        let _ = fs::remove_file(vault.join(FILE_NAME));
+        remove_directory(made.as_deref());
+        return Err(error.into());
+    }
+    for directory in [Some(&config.live_dir), config.store_dir.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        fs::create_dir_all(directory)
+            .map_err(|error| DaemonError::io(format!("making {}", directory.display()), error))?;
+    }
+    let opened = Opened::open(config.clone(), Purpose::Command, &mut |_| {})?;
+    // Nothing was stopped uncleanly: what is live already is for `keepfs backup` to take up.
+    mark_clean(opened.vault())?;
+    opened.close()?;
+    Ok(config)
+}
+
+/// The settings of a vault that is there, or of a new one with the defaults.
+///
+/// # Errors
+/// As [`create`], and when a directory is neither empty nor a vault.
+pub fn prepare(vault: &Path, mountpoint: &Path) -> Result<(Config, Created), DaemonError> {
+    if vault.join(FILE_NAME).symlink_metadata().is_ok() {
+        return Ok((Config::load(vault)?, Created::Found));
+    }
+    match fs::read_dir(vault) {
+        Ok(mut entries) => {
+            if entries.next().is_some() {
+                return Err(DaemonError::NotAVault { path: vault.into() });
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            return Err(ConfigError::Io {
+                doing: "reading",
+                path: vault.into(),
+                error,
+            }
+            .into());
+        }
+    }
+    let config = create(vault, &InitOptions::default(), Some(mountpoint))?;
+    Ok((config, Created::New))
+}
+
+/// Packs and catalog are for the owner's eyes: live files may be private. Returns the
+/// directory where this made it.
+fn make_private_directory(vault: &Path) -> io::Result<Option<PathBuf>> {
+    if let Some(parent) = vault.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(vault) {
+        Ok(()) => Ok(Some(vault.into())),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn remove_directory(made: Option<&Path>) {
+    if let Some(directory) = made {
+        // Only an empty one goes.
+        let _ = fs::remove_dir(directory);
+    }
+}

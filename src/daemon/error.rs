@@ -1,0 +1,87 @@
+//! What can go wrong before and around a mount.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::config::ConfigError;
+use crate::mount::MountError;
+use crate::server::{ErrorCode, Failure};
+use crate::vault::VaultError;
+
+/// A situation the caller can tell apart.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The settings or the layout.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The kernel's side.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// The mountpoint cannot be used.
+    #[error("{path}: {problem}", path = .path.display())]
+    Mountpoint {
+        /// Where to mount.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The directory is not empty and no vault.
+    #[error(
+        "{path} is not empty and holds no keepfs.toml: name a vault, or a directory that is empty or not there yet",
+        path = .path.display()
+    )]
+    NotAVault {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The catalog is gone, the packs are not.
+    #[error(
+        "{path} is missing, but the store holds packs: put it back from a copy; starting without it would hide all history",
+        path = .path.display()
+    )]
+    CatalogMissing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The system said no.
+    #[error("{context}: {error}")]
+    Io {
+        /// What was being done.
+        context: String,
+        /// The answer.
+        error: io::Error,
+    },
+    /// The background process said why, or ended without a word.
+    #[error(transparent)]
+    Background(Failure),
+}
+
+impl DaemonError {
+    /// Wraps what the system answered.
+    pub(super) fn io(context: impl Into<String>, error: impl Into<io::Error>) -> Self {
+        DaemonError::Io {
+            context: context.into(),
+            error: error.into(),
+        }
+    }
+}
+
+impl From<DaemonError> for Failure {
+    fn from(error: DaemonError) -> Self {
+        let message = error.to_string();
+        match error {
+            DaemonError::Config(error) => error.into(),
+            DaemonError::Vault(error) => error.into(),
+            DaemonError::Background(failure) => failure,
+            DaemonError::Mountpoint { .. } => Failure::new(ErrorCode::Refused, message),
+            DaemonError::NotAVault { .. } => Failure::new(ErrorCode::BadInput, message),
+            DaemonError::CatalogMissing { .. } => Failure::new(ErrorCode::Damaged, message),
+            DaemonError::Mount(_) | DaemonError::Io { .. } => {
+                Failure::new(ErrorCode::Failed, message)
+            }
+        }
+    }
+}

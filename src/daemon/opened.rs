@@ -1,0 +1,121 @@
+//! One vault, opened under its lock: SQLite, the machine's clock, the rules.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::error::DaemonError;
+use super::lock::{Purpose, VaultLock};
+use crate::catalog::Durability;
+use crate::catalog::sqlite::SqliteCatalog;
+use crate::config::Config;
+use crate::model::SystemClock;
+use crate::vault::{Vault, VaultError, Workers};
+
+/// Present while nothing runs and nothing was lost.
+const CLEAN_STOP: &str = "clean_stop";
+
+/// An open vault and its lock.
+#[derive(Debug)]
+pub struct Opened {
+    vault: Arc<Vault>,
+    lock: VaultLock,
+}
+
+impl Opened {
+    /// Opens the vault for one command, where no daemon has it. `note` hears when that
+    /// takes a while.
+    ///
+    /// # Errors
+    /// [`VaultError::InUse`], or what settings, catalog and store say.
+    pub fn for_command(vault_dir: &Path, note: &mut dyn FnMut(&str)) -> Result<Self, DaemonError> {
+        let config = Config::load(vault_dir)?;
+        config.validate_layout(None)?;
+        Self::open(config, Purpose::Command, note)
+    }
+
+    pub(super) fn open(
+        config: Config,
+        purpose: Purpose,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Self, DaemonError> {
+        let lock = VaultLock::take(&config.lock_path, &config.vault_dir, purpose, note)?;
+        if !config.catalog_path.exists() && has_packs(&config) {
+            return Err(DaemonError::CatalogMissing {
+                path: config.catalog_path,
+            });
+        }
+        let catalog = SqliteCatalog::open(&config.catalog_path).map_err(VaultError::from)?;
+        let vault = Vault::open(config, Box::new(catalog), Arc::new(SystemClock))?;
+        Ok(Self {
+            vault: Arc::new(vault),
+            lock,
+        })
+    }
+
+    /// The vault.
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
+    }
+
+    /// Starts the threads that ingest and commit.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start_workers(&self) -> Result<Workers, DaemonError> {
+        Workers::start(self.vault.clone())
+            .map_err(|error| DaemonError::io("starting the vault's threads", error))
+    }
+
+    /// Makes everything durable and lets the vault go.
+    ///
+    /// # Errors
+    /// When the catalog's disk says no.
+    pub fn close(self) -> Result<(), DaemonError> {
+        Ok(self.vault.commit(Durability::Power)?)
+    }
+
+    pub(super) fn lock_mut(&mut self) -> &mut VaultLock {
+        &mut self.lock
+    }
+}
+
+/// Nobody has the vault, and nothing was lost.
+pub(super) fn mark_clean(vault: &Vault) -> Result<(), VaultError> {
+    vault.catalog().set_setting(CLEAN_STOP, Some("yes"))?;
+    vault.commit(Durability::Power)
+}
+
+/// From now on a kill is an unclean stop. Returns whether the last one was clean.
+pub(super) fn mark_dirty(vault: &Vault) -> Result<LastStop, VaultError> {
+    let was = vault.catalog().setting(CLEAN_STOP)?;
+    vault.catalog().set_setting(CLEAN_STOP, None)?;
+    vault.commit(Durability::Power)?;
+    Ok(match was {
+        Some(_) => LastStop::Clean,
+        None => LastStop::Unclean,
+    })
+}
+
+/// How the vault was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LastStop {
+    Clean,
+    Unclean,
+}
+
+fn has_packs(config: &Config) -> bool {
+    let in_store = config.store_dir.as_deref().is_some_and(holds_a_file);
+    in_store || holds_a_file(&config.spool_dir)
+}
+
+/// A file at any depth: stores spread packs over directories.
+fn holds_a_file(directory: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return false;
+    };
+    entries.flatten().any(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => holds_a_file(&entry.path()),
+        Ok(_) => true,
+        Err(_) => false,
+    })
+}

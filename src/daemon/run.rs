@@ -1,0 +1,162 @@
+//! A mounted vault from start to end; the order is in the header of `daemon`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sd_notify::NotifyState;
+
+use super::create::{Created, prepare};
+use super::error::DaemonError;
+use super::lock::Purpose;
+use super::mountpoint;
+use super::opened::{LastStop, Opened, mark_clean, mark_dirty};
+use super::ready::{Announce, tell_systemd};
+use super::stop::{End, StopSignals};
+use crate::config::{Config, Overrides};
+use crate::model::{Override, PublicId, failpoint};
+use crate::mount::{MountOptions, mount};
+use crate::server::Server;
+use crate::vault::{Survey, Vault, Workers};
+
+/// What to mount, where and how. Paths are absolute.
+#[derive(Debug, Clone)]
+pub struct MountRequest {
+    /// The vault; made where it is missing.
+    pub vault_dir: PathBuf,
+    /// Where; made where it is missing.
+    pub mountpoint: PathBuf,
+    /// How the kernel shall see it.
+    pub options: MountOptions,
+    /// Settings for this one mount.
+    pub overrides: Overrides,
+    /// The vault's switch for this one mount. `None`: as the settings say.
+    pub backup: Option<Override>,
+}
+
+/// Mounts a vault and returns when it is unmounted and everything is safe.
+///
+/// # Errors
+/// What kept it from starting, or from stopping cleanly.
+pub fn run_mount(request: &MountRequest, announce: &mut dyn Announce) -> Result<(), DaemonError> {
+    let signals =
+        StopSignals::catch().map_err(|error| DaemonError::io("catching signals", error))?;
+    let config = configure(request)?;
+    let mut opened = Opened::open(config, Purpose::Mount, &mut |text| announce.note(text))?;
+    let mountpoint = mountpoint::take(&request.mountpoint)?;
+    let vault = opened.vault().clone();
+    let last_stop = mark_dirty(&vault)?;
+    failpoint::reach("daemon.dirty");
+    let workers = opened.start_workers()?;
+
+    let options = MountOptions {
+        vault: vault.config().vault_dir.clone(),
+        ..request.options.clone()
+    };
+    let mounted = mount(
+        vault.clone(),
+        &vault.config().live_dir,
+        &mountpoint,
+        &options,
+    )?;
+    let invalidator = mounted.invalidator();
+    let server = Server::start(&vault.config().socket_path, vault.clone(), move |id| {
+        invalidator.invalidate(id);
+    })
+    .map_err(|error| DaemonError::io("the control socket", error))?;
+
+    let text = format!("{} on {}", vault.config().name, mountpoint.display());
+    log::info!("mounted {text}");
+    tell_systemd(&[NotifyState::Ready, NotifyState::Status(&text)]);
+    announce.ready();
+
+    let recovery = Recovery::start(&vault, last_stop)?;
+    let end = signals
+        .wait_for_end(mounted)
+        .map_err(|error| DaemonError::io("waiting for the end of the mount", error))?;
+
+    opened.lock_mut().say(Purpose::Drain);
+    log::info!("unmounted {text}");
+    tell_systemd(&[
+        NotifyState::Stopping,
+        NotifyState::Status("storing what is sealed"),
+    ]);
+    // Dropped last, with the process's own end: clients wait for it.
+    let lingering = server.stop();
+    let stopped = stop(&vault, workers, &recovery, end);
+    drop(vault);
+    drop(opened);
+    drop(lingering);
+    stopped
+}
+
+fn configure(request: &MountRequest) -> Result<Config, DaemonError> {
+    let (mut config, created) = prepare(&request.vault_dir, &request.mountpoint)?;
+    if created == Created::New {
+        log::info!("made a new vault in {}", config.vault_dir.display());
+    }
+    config.apply(&request.overrides)?;
+    if let Some(backup) = request.backup {
+        config.policy.backup = backup;
+    }
+    config.validate_layout(Some(&request.mountpoint))?;
+    Ok(config)
+}
+
+fn stop(vault: &Vault, workers: Workers, recovery: &Recovery, end: End) -> Result<(), DaemonError> {
+    let mut last = 0;
+    let drained = workers.stop(&mut |waiting| {
+        if waiting != last {
+            last = waiting;
+            let status = format!("{waiting} versions wait for the store");
+            tell_systemd(&[NotifyState::Status(&status)]);
+        }
+    });
+    match end {
+        End::Unmounted(result) => result?,
+        End::Forced => {
+            log::warn!("files were still open: the next mount looks for what they left");
+            return Ok(drained?);
+        }
+    }
+    // What waits for the store is in the catalog and the spool: that is a clean stop, too.
+    if recovery.is_complete() {
+        mark_clean(vault)?;
+    }
+    failpoint::reach("daemon.stopped");
+    Ok(drained?)
+}
+
+/// The scan after an unclean stop. A stop does not wait for it: the next start
+/// begins it anew.
+#[derive(Debug)]
+struct Recovery {
+    complete: Arc<AtomicBool>,
+}
+
+impl Recovery {
+    fn start(vault: &Arc<Vault>, last_stop: LastStop) -> Result<Self, DaemonError> {
+        let complete = Arc::new(AtomicBool::new(last_stop == LastStop::Clean));
+        if last_stop == LastStop::Unclean {
+            log::warn!("the last stop was not clean: looking for what changed");
+            let (vault, done) = (vault.clone(), complete.clone());
+            std::thread::Builder::new()
+                .name("keepfs-recovery".into())
+                .spawn(
+                    move || match vault.scan(&PublicId::root(), Survey::Recover, &mut |_| {}) {
+                        Ok(report) => {
+                            log::info!("recovery: {report:?}");
+                            done.store(true, Ordering::SeqCst);
+                        }
+                        Err(error) => log::error!("recovery: {error}; the next mount tries again"),
+                    },
+                )
+                .map_err(|error| DaemonError::io("starting the recovery scan", error))?;
+        }
+        Ok(Self { complete })
+    }
+
+    fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,171 @@
+//! Runs one request against an open vault: the daemon and a command line that has the
+//! vault itself do the very same.
+
+use std::ops::ControlFlow;
+
+use super::failure::{ErrorCode, Failure};
+use super::protocol::{Event, Item, ProblemRow, Progress, Reply, Request, Switch};
+use super::wire_path::WirePath;
+use super::{listing, restore};
+use crate::model::{PublicId, VersionIdPrefix};
+use crate::store::CheckDepth;
+use crate::vault::{CheckReport, Purged, ScanReport, Survey, Vault};
+
+/// Where a request's events go, and who hears of changes to live files.
+pub struct Door<'a> {
+    /// Takes an event; breaks when nobody listens any more.
+    pub events: &'a mut dyn FnMut(Event) -> ControlFlow<()>,
+    /// Called for each live name that changed behind the kernel's back.
+    pub changed: &'a dyn Fn(&PublicId),
+}
+
+impl std::fmt::Debug for Door<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Door")
+    }
+}
+
+impl Door<'_> {
+    /// Hands an item on; fails when nobody listens, so that long work ends.
+    pub(super) fn item(&mut self, item: Item) -> Result<(), Failure> {
+        match (self.events)(Event::Item(item)) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Failure::new(
+                ErrorCode::Failed,
+                "whoever asked is gone: stopped",
+            )),
+        }
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        // A walk cannot be broken off from here; its next item ends it.
+        let _ = (self.events)(Event::Progress(progress));
+    }
+}
+
+/// Runs a request to its end.
+///
+/// # Errors
+/// The failure, in the words that the person who asked shall read.
+pub fn execute(vault: &Vault, request: &Request, door: &mut Door<'_>) -> Result<Reply, Failure> {
+    match request {
+        Request::Status => Ok(Reply::Status(Box::new(vault.status()?))),
+        Request::Versions { path } => listing::versions(vault, &path.0, door),
+        Request::Deleted { path } => listing::deleted(vault, &path.0, door),
+        Request::Policy { path } => {
+            let (kept, reason) = vault.explain_policy(&path.0)?;
+            Ok(Reply::Policy {
+                kept: kept.as_str().into(),
+                reason,
+            })
+        }
+        Request::Restore(request) => restore::restore(vault, request, door),
+        Request::Backup { path } => {
+            let report = walk(vault, &path.0, Survey::Backup, door)?;
+            drain(vault, door)?;
+            Ok(scanned(report))
+        }
+        Request::Scan { path } => Ok(scanned(walk(vault, &path.0, Survey::Recover, door)?)),
+        Request::Check(request) => check(vault, request.read_data, door),
+        Request::DeleteVersions { path, versions } => {
+            let prefixes = versions
+                .iter()
+                .map(|text| prefix(text))
+                .collect::<Result<Vec<_>, _>>()?;
+            let gone = vault.delete_versions(&path.0, &prefixes)?;
+            (door.changed)(&path.0);
+            Ok(purged(gone))
+        }
+        Request::Purge { path } => {
+            let gone = vault.purge(&path.0)?;
+            (door.changed)(&path.0);
+            Ok(purged(gone))
+        }
+        Request::Drain => drain(vault, door).map(|()| Reply::Done),
+    }
+}
+
+/// A version id or its first digits.
+pub(super) fn prefix(text: &str) -> Result<VersionIdPrefix, Failure> {
+    text.parse().map_err(|error: crate::model::IdError| {
+        Failure::new(ErrorCode::BadInput, error.to_string())
+    })
+}
+
+fn walk(
+    vault: &Vault,
+    path: &PublicId,
+    survey: Survey,
+    door: &mut Door<'_>,
+) -> Result<ScanReport, Failure> {
+    Ok(vault.scan(path, survey, &mut |report| {
+        door.progress(Progress::Scanned {
+            files: report.files,
+            bytes: report.bytes,
+        });
+    })?)
+}
+
+fn drain(vault: &Vault, door: &mut Door<'_>) -> Result<(), Failure> {
+    Ok(vault.drain(&mut |versions| door.progress(Progress::Waiting { versions }))?)
+}
+
+fn check(vault: &Vault, read_data: Switch, door: &mut Door<'_>) -> Result<Reply, Failure> {
+    let depth = match read_data {
+        Switch::On => CheckDepth::ReadData,
+        Switch::Off => CheckDepth::Listing,
+    };
+    let report = vault.check(depth, &mut |bytes, bytes_total| {
+        door.progress(Progress::Checked { bytes, bytes_total });
+    })?;
+    let (versions, bytes) = (report.versions, report.bytes);
+    let problems = damage(report);
+    let count = problems.len() as u64;
+    for problem in problems {
+        door.item(Item::Problem(problem))?;
+    }
+    Ok(Reply::Checked {
+        versions,
+        bytes,
+        problems: count,
+    })
+}
+
+fn damage(report: CheckReport) -> Vec<ProblemRow> {
+    let causes = report.problems.into_iter().map(|text| ProblemRow {
+        path: None,
+        version_id: None,
+        failure: Failure::new(ErrorCode::Damaged, text),
+    });
+    let victims = report
+        .damaged
+        .into_iter()
+        .map(|(path, version)| ProblemRow {
+            failure: Failure::new(
+                ErrorCode::Damaged,
+                format!("{path}: version {version} cannot be read whole"),
+            ),
+            path: Some(WirePath(path)),
+            version_id: Some(version.to_string()),
+        });
+    causes.chain(victims).collect()
+}
+
+fn scanned(report: ScanReport) -> Reply {
+    Reply::Scanned {
+        files: report.files,
+        bytes: report.bytes,
+        versions: report.versions,
+        moved: report.moved,
+        deleted: report.deleted,
+        unreadable: report.unreadable,
+    }
+}
+
+fn purged(gone: Purged) -> Reply {
+    Reply::Purged {
+        assets: gone.assets,
+        versions: gone.versions,
+        freed_bytes: gone.freed_bytes,
+    }
+}

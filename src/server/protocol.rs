@@ -1,0 +1,346 @@
+//! The lines of the control socket, as types.
+//!
+//! A client sends one [`Request`] a line. The answer is any number of [`Event`]
+//! lines, then one line with either `ok` (a [`Reply`]) or `error` (a `Failure`).
+//! Long lists come as events, so that no line grows with the vault.
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use super::wire_path::WirePath;
+use crate::vault::Status;
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// The state of the vault.
+    Status,
+    /// The versions of an asset, as items.
+    Versions {
+        /// The asset.
+        path: WirePath,
+    },
+    /// The deleted assets at and below a path, as items.
+    Deleted {
+        /// The path.
+        path: WirePath,
+    },
+    /// Whether and why a path is backed up.
+    Policy {
+        /// The path.
+        path: WirePath,
+    },
+    /// Bring content back; each file is an item.
+    Restore(RestoreRequest),
+    /// Take up existing files, and wait until they are stored.
+    Backup {
+        /// Where to begin.
+        path: WirePath,
+    },
+    /// Take up changes made behind the mount's back.
+    Scan {
+        /// Where to begin.
+        path: WirePath,
+    },
+    /// Compare the catalog with itself and with the store; problems are items.
+    Check(CheckRequest),
+    /// Delete versions for good.
+    DeleteVersions {
+        /// The asset.
+        path: WirePath,
+        /// Version id prefixes.
+        versions: Vec<String>,
+    },
+    /// Delete whole histories for good.
+    Purge {
+        /// The asset, or the directory with the deleted assets.
+        path: WirePath,
+    },
+    /// Wait until everything sealed is stored.
+    Drain,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Switch {
+    /// Yes.
+    On,
+    /// No.
+    #[default]
+    Off,
+}
+
+/// What to bring back, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreRequest {
+    /// Files, or directories with everything that is deleted below.
+    pub sources: Vec<RestoreSource>,
+    /// Another place: a file's new path, or a directory to restore into.
+    pub to: Option<WirePath>,
+    /// `to` is a directory even where it does not exist yet.
+    pub into_directory: Switch,
+    /// Only say what would be done.
+    pub dry_run: Switch,
+    /// A live file in the way becomes an older version.
+    pub overwrite: Switch,
+}
+
+/// One thing to bring back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreSource {
+    /// A file or a directory.
+    pub path: WirePath,
+    /// A version id prefix. `None`: the latest.
+    pub version: Option<String>,
+}
+
+/// How deep to check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckRequest {
+    /// Read and verify every byte.
+    pub read_data: Switch,
+}
+
+/// A line on the way to the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// How far it is.
+    Progress(Progress),
+    /// A part of the answer.
+    Item(Item),
+}
+
+/// How far a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// Files and their bytes looked at so far.
+    Scanned {
+        /// Files.
+        files: u64,
+        /// Bytes.
+        bytes: u64,
+    },
+    /// Versions that still wait for the store.
+    Waiting {
+        /// Versions.
+        versions: u64,
+    },
+    /// Bytes checked.
+    Checked {
+        /// So far.
+        bytes: u64,
+        /// In all.
+        bytes_total: u64,
+    },
+}
+
+/// A part of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Item {
+    /// A version of the asset that was asked for, oldest first.
+    Version(VersionRow),
+    /// A deleted asset.
+    Deleted(DeletedRow),
+    /// A file that was brought back, or would be.
+    Restored(RestoredRow),
+    /// A file that could not be brought back, or damage that a check found.
+    Problem(ProblemRow),
+}
+
+/// One version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRow {
+    /// Its id.
+    pub version_id: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it was kept, RFC 3339.
+    pub kept_at: String,
+    /// The file's modification time, RFC 3339.
+    pub modified_at: String,
+    /// What made it.
+    pub origin: String,
+    /// `sealed` or `stored`.
+    pub state: String,
+    /// Permission bits, octal.
+    pub mode: String,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// The version whose content it brought back.
+    pub restored_from: Option<String>,
+    /// blake3 of the content, once stored.
+    pub blake3: Option<String>,
+}
+
+/// One deleted asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedRow {
+    /// Its public_id.
+    pub path: WirePath,
+    /// Bytes of its latest version.
+    pub size: u64,
+    /// When its latest version was kept, RFC 3339.
+    pub kept_at: String,
+    /// The file's modification time, RFC 3339.
+    pub modified_at: String,
+    /// Its latest version.
+    pub version_id: String,
+}
+
+/// One file that was brought back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredRow {
+    /// The asset it came from.
+    pub path: WirePath,
+    /// Where it is now.
+    pub to: WirePath,
+    /// The version it came from.
+    pub restored_from: String,
+    /// The version it made. `None`: only rehearsed.
+    pub version_id: Option<String>,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Something that went wrong with one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemRow {
+    /// The asset, where one is concerned.
+    pub path: Option<WirePath>,
+    /// The version, where one is concerned.
+    pub version_id: Option<String>,
+    /// Its kind and its line.
+    pub failure: Failure,
+}
+
+/// The answer to a request that went through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// Everything was in the items, or there is nothing to say.
+    Done,
+    /// The state of the vault.
+    Status(Box<Status>),
+    /// Whether a path is backed up.
+    Policy {
+        /// `on` or `off`.
+        kept: String,
+        /// The rule that says so.
+        reason: String,
+    },
+    /// What a walk found.
+    Scanned {
+        /// Regular files seen.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// New versions.
+        versions: u64,
+        /// Assets recognised at a new name.
+        moved: u64,
+        /// Assets that count as deleted now.
+        deleted: u64,
+        /// What could not be read; each is in the log.
+        unreadable: u64,
+    },
+    /// What a check looked at.
+    Checked {
+        /// Versions.
+        versions: u64,
+        /// Bytes of packs.
+        bytes: u64,
+        /// Problems, each an item.
+        problems: u64,
+    },
+    /// What was deleted for good.
+    Purged {
+        /// Assets whose history is gone whole.
+        assets: u64,
+        /// Versions.
+        versions: u64,
+        /// Bytes.
+        freed_bytes: u64,
+    },
+}
+
+/// One line from the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Line {
+    /// More follows.
+    Event(Event),
+    /// The end: it went through.
+    Ok(Reply),
+    /// The end: it did not.
+    Error(Failure),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PublicId;
+    use crate::server::ErrorCode;
+
+    fn path(bytes: &[u8]) -> WirePath {
+        WirePath(PublicId::new(bytes).unwrap())
+    }
+
+    #[test]
+    fn requests_and_answers_come_back_as_they_went_each_on_one_line() {
+        let requests = [
+            Request::Status,
+            Request::Versions {
+                path: path(b"a\n\xff"),
+            },
+            Request::Restore(RestoreRequest {
+                sources: vec![RestoreSource {
+                    path: path(b"x"),
+                    version: Some("0193".into()),
+                }],
+                to: Some(path(b"y")),
+                into_directory: Switch::Off,
+                dry_run: Switch::On,
+                overwrite: Switch::Off,
+            }),
+            Request::Check(CheckRequest {
+                read_data: Switch::On,
+            }),
+            Request::Drain,
+        ];
+        for request in requests {
+            let line = serde_json::to_string(&request).unwrap();
+            assert!(!line.contains('\n'));
+            assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
+        }
+        let lines = [
+            Line::Event(Event::Progress(Progress::Waiting { versions: 3 })),
+            Line::Ok(Reply::Done),
+            Line::Error(Failure::new(ErrorCode::NotFound, "a: not found")),
+        ];
+        for line in lines {
+            let text = serde_json::to_string(&line).unwrap();
+            assert_eq!(serde_json::from_str::<Line>(&text).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn the_form_of_the_lines_is_what_other_programs_rely_on() {
+        let request = Request::Versions { path: path(b"a") };
+        assert_eq!(
+            serde_json::to_string(&request).unwrap(),
+            r#"{"command":"versions","path":"a"}"#
+        );
+        let error = Line::Error(Failure::new(ErrorCode::NotFound, "gone"));
+        assert_eq!(
+            serde_json::to_string(&error).unwrap(),
+            r#"{"error":{"code":"not_found","message":"gone"}}"#
+        );
+    }
+}
