@@ -326,7 +326,7 @@ fn a_kill_at_each_named_point_loses_nothing_that_was_promised() {
                 let mut journal = Journal::new("t", seed);
                 if fs::create_dir(m.path("t")).is_ok() {
                     let outcome = broad_load(&mut m, &mut journal);
-                    if let (Err(error), true) = (&outcome, m.is_running()) {
+                    if let (Err(error), false) = (&outcome, m.ends_soon()) {
                         panic!(
                             "the load failed although the daemon runs: {error}\n{}",
                             m.log()

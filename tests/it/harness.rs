@@ -365,6 +365,16 @@ impl Mount {
             .is_some_and(|d| d.child.lock().unwrap().try_wait().unwrap().is_none())
     }
 
+    /// Gives a daemon that was killed the moment until it is gone: its requests fail before
+    /// the process has ended.
+    pub fn ends_soon(&self) -> bool {
+        let end = Instant::now() + Duration::from_secs(5);
+        while self.is_running() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(2));
+        }
+        !self.is_running()
+    }
+
     /// `kill -9` of the daemon.
     pub fn kill(&mut self) {
         let daemon = self.daemon.take().expect("mounted");
@@ -744,6 +754,13 @@ impl Drop for Tidy<'_> {
         }
         lazy_unmount(&mount.root);
         let Some(dir) = mount.dir.take() else { return };
+        // Further mounts that the test made.
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        for place in table.lines().filter_map(|line| line.split(' ').nth(4)) {
+            if Path::new(place).starts_with(dir.path()) {
+                lazy_unmount(Path::new(place));
+            }
+        }
         if thread::panicking() {
             let log = mount.log();
             let tail: Vec<&str> = log.lines().rev().take(40).collect();
