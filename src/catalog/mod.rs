@@ -222,6 +222,11 @@ pub trait Catalog: Send {
         size: u64,
         chunks: &[ChunkHash],
     ) -> Result<ContentId>;
+    /// Forgets a content that no version uses; its chunks count one reference less.
+    fn remove_content_if_unused(&mut self, content: ContentId) -> Result<()>;
+    /// The same for all contents; returns how many went. For the start: nobody may be
+    /// between `add_content` and `set_stored`.
+    fn remove_unused_contents(&mut self) -> Result<u64>;
     /// The chunks of a content, in order.
     fn content_chunks(&mut self, content: ContentId) -> Result<Vec<ChunkRecord>>;
     /// Where a chunk is.

@@ -17,7 +17,7 @@ use crate::config::{Config, Overrides};
 use crate::model::{Override, PublicId, failpoint};
 use crate::mount::{Invalidator, MountOptions, mount};
 use crate::server::Server;
-use crate::vault::{Survey, Vault, Workers};
+use crate::vault::{ScanReport, Survey, Vault, VaultError, Workers};
 
 /// What to mount, where and how. Paths are absolute.
 #[derive(Debug, Clone)]
@@ -46,6 +46,9 @@ pub fn run_mount(request: &MountRequest, announce: &mut dyn Announce) -> Result<
     let mountpoint = mountpoint::take(&request.mountpoint)?;
     let vault = opened.vault().clone();
     let last_stop = mark_dirty(&vault)?;
+    if last_stop == LastStop::Unclean {
+        vault.sweep()?;
+    }
     failpoint::reach("daemon.dirty");
     let workers = opened.start_workers()?;
 
@@ -154,15 +157,13 @@ impl Recovery {
             let (vault, done) = (vault.clone(), complete.clone());
             std::thread::Builder::new()
                 .name("keepfs-recovery".into())
-                .spawn(
-                    move || match vault.scan(&PublicId::root(), Survey::Recover, &mut |_| {}) {
-                        Ok(report) => {
-                            log::info!("recovery: {report:?}");
-                            done.store(true, Ordering::SeqCst);
-                        }
-                        Err(error) => log::error!("recovery: {error}; the next mount tries again"),
-                    },
-                )
+                .spawn(move || match recover(&vault) {
+                    Ok(report) => {
+                        log::info!("recovery: {report:?}");
+                        done.store(true, Ordering::SeqCst);
+                    }
+                    Err(error) => log::error!("recovery: {error}; the next mount tries again"),
+                })
                 .map_err(|error| DaemonError::io("starting the recovery scan", error))?;
         }
         Ok(Self { complete })
@@ -171,4 +172,9 @@ impl Recovery {
     fn is_complete(&self) -> bool {
         self.complete.load(Ordering::SeqCst)
     }
+}
+
+fn recover(vault: &Vault) -> Result<ScanReport, VaultError> {
+    vault.heal()?;
+    vault.scan(&PublicId::root(), Survey::Recover, &mut |_| {})
 }

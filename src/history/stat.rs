@@ -58,7 +58,13 @@ impl History<'_> {
                 None => return Ok(None),
             }
         };
-        Ok(Some(directory(place, attributes, attributes.mtime)))
+        let mut stat = directory(place, attributes, attributes.mtime);
+        if let Place::DeletedDirectory(_) = place {
+            // `mv .deleted/x x` passes the kernel's check of the directory it leaves;
+            // any other change is refused by the mount.
+            stat.attributes.mode = attributes.mode;
+        }
+        Ok(Some(stat))
     }
 
     fn stat_asset(&self, catalog: &mut dyn Catalog, record: &AssetRecord) -> Result<Option<Stat>> {

@@ -109,6 +109,7 @@ fn of_vault(error: &VaultError) -> Errno {
         VaultError::BadPath(error) => of_path(error),
         VaultError::BadVault { .. } => Errno::IO,
         VaultError::InUse { .. } => Errno::BUSY,
+        VaultError::StoreBlocked { .. } => Errno::NOSPC,
         VaultError::Io { error, .. } => of_io(error),
         VaultError::Catalog(error) => of_catalog(error),
         VaultError::Store(error) => of_store(error),

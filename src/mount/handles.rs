@@ -15,6 +15,8 @@ use crate::history::{Content, Item};
 pub(crate) enum Access {
     /// Read.
     Read,
+    /// Read, as a program that runs.
+    Execute,
     /// Write, and perhaps read. Counts for the last close.
     Write,
 }

@@ -13,8 +13,8 @@ use super::barrier::Barrier;
 use super::errno::{Error, Result};
 use super::handles::{Handle, Handles};
 use super::live::Opened;
-use super::live::directory::Room;
-use crate::history::{History, Item, Place, Stat};
+use super::live::directory::{Item as Listed, Room};
+use crate::history::{History, Item, Kind, Place, Stat};
 use crate::model::{HistoryName, NodeId, PublicId, ROOT, VersionSeq};
 use crate::vault::{Vault, VaultError};
 
@@ -159,27 +159,33 @@ impl Past {
         })
     }
 
-    /// The names from `offset` on: number, where the listing goes on, kind, name.
+    /// The names from `offset` on, as many as there is room for.
     pub(crate) fn readdir(
         &self,
         id: u64,
         handle: u64,
         offset: u64,
-        add: &mut dyn FnMut(u64, u64, FileType, &[u8]) -> Room,
+        add: &mut dyn FnMut(&Listed) -> Room,
     ) -> Result<()> {
         let Handle::Listing(listing) = self.handles.get(handle)? else {
             return Err(Error::BadHandle);
         };
-        for (index, name) in [&b"."[..], b".."].into_iter().enumerate() {
-            let next = index as u64 + 1;
-            if next > offset && add(id, next, FileType::Directory, name) == Room::Full {
-                return Ok(());
-            }
-        }
-        let skip = usize::try_from(offset.saturating_sub(2)).unwrap_or(usize::MAX);
-        for (index, item) in listing.iter().enumerate().skip(skip) {
-            let next = index as u64 + 3;
-            if add(id_of(item.place), next, kind(item), &item.name) == Room::Full {
+        let dots = [&b"."[..], b".."].into_iter().map(|name| Listed {
+            name: name.into(),
+            id,
+            kind: FileType::Directory,
+            next: 0,
+        });
+        let items = listing.iter().map(|item| Listed {
+            name: item.name.as_slice().into(),
+            id: id_of(item.place),
+            kind: kind(item),
+            next: 0,
+        });
+        let skip = usize::try_from(offset).unwrap_or(usize::MAX);
+        for (index, mut item) in dots.chain(items).enumerate().skip(skip) {
+            item.next = index as u64 + 1;
+            if add(&item) == Room::Full {
                 break;
             }
         }
@@ -239,10 +245,9 @@ impl Past {
 }
 
 fn kind(item: &Item) -> FileType {
-    if item.is_directory {
-        FileType::Directory
-    } else {
-        FileType::RegularFile
+    match item.place.kind() {
+        Kind::Directory => FileType::Directory,
+        Kind::File => FileType::RegularFile,
     }
 }
 
@@ -266,10 +271,9 @@ fn entry(stat: &Stat, name: Option<&[u8]>) -> PastEntry {
 
 fn file_attr(stat: &Stat) -> FileAttr {
     let mtime = stat.attributes.mtime.system_time();
-    let (kind, nlink) = if stat.is_directory {
-        (FileType::Directory, 2)
-    } else {
-        (FileType::RegularFile, 1)
+    let (kind, nlink) = match stat.place.kind() {
+        Kind::Directory => (FileType::Directory, 2),
+        Kind::File => (FileType::RegularFile, 1),
     };
     FileAttr {
         ino: INodeNo(id_of(stat.place)),

@@ -1,8 +1,8 @@
 //! The kernel's side: FUSE requests to operations on the live tree and on history.
 //!
 //! Only this module names fuser. [`mount`] starts a session and returns; [`Mounted`]
-//! is its owner's end. Operations return values and errors; `shell` turns them into
-//! replies, `errno` turns errors into errno, and nothing else does.
+//! is its owner's end. Operations return values and errors; `shell` and `reply`
+//! turn them into replies, `errno` turns errors into errno, and nothing else does.
 
 mod attr;
 mod barrier;
@@ -10,17 +10,21 @@ mod descriptors;
 mod errno;
 mod handles;
 mod history;
+mod invalidate;
 mod live;
 mod negotiate;
 mod node;
 mod nodes;
 mod open_inode;
 mod options;
+mod reply;
 mod session;
 mod shell;
+mod tree;
 
 use std::os::fd::{AsFd, AsRawFd};
 
+pub use invalidate::Invalidator;
 pub use options::{Audience, HistoryListing, MountOptions, OptionError, Permit, Writing};
 pub use session::{MountError, Mounted, Unmounter, Urgency, mount};
 

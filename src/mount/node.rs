@@ -94,12 +94,12 @@ impl Node {
             || (state.fate == Fate::Lives && self.birth == stat.birth())
     }
 
-    /// Counts a lookup and remembers the name it was by.
+    /// Counts a lookup and remembers the name it was by. A kept descriptor stays: the
+    /// lookup can have looked just before the name went.
     pub(crate) fn looked_up(&self, stat: &Stat, link: Link) {
         let mut state = self.state();
         state.lookups += 1;
         state.fate = Fate::Lives;
-        state.kept = None;
         if self.kind == FileType::Directory || stat.nlink() <= 1 {
             state.further = Vec::new();
             state.first = Some(link);

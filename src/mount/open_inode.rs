@@ -29,6 +29,7 @@ pub(crate) enum Transport {
 #[derive(Debug, Default)]
 pub(crate) struct OpenInode {
     writers: AtomicU32,
+    programs: AtomicU32,
     shared: Mutex<Shared>,
 }
 
@@ -65,6 +66,19 @@ impl OpenInode {
 
     pub(crate) fn remove_writer(&self) {
         self.writers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Programs that run from it.
+    pub(crate) fn programs(&self) -> u32 {
+        self.programs.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn add_program(&self) {
+        self.programs.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn remove_program(&self) {
+        self.programs.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// A descriptor of the file, if the lock is free or soon will be.

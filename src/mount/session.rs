@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use fuser::{Config, INodeNo, MountOption, Notifier, Session, SessionACL};
+use fuser::{Config, MountOption, Notifier, Session, SessionACL};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::UnmountFlags;
 
@@ -17,10 +17,11 @@ use super::barrier::Barrier;
 use super::errno::Error;
 use super::handles::Handles;
 use super::history::Past;
+use super::invalidate::Invalidator;
 use super::live::Live;
 use super::options::{Audience, MountOptions, Permit, Writing};
-use super::shell::{Shell, Tree};
-use crate::model::PublicId;
+use super::shell::Shell;
+use super::tree::Tree;
 use crate::vault::Vault;
 
 /// Why a vault could not be mounted or unmounted.
@@ -185,22 +186,9 @@ impl Mounted {
         self.tree.live.nodes.len()
     }
 
-    /// The daemon itself changed the live file or directory of this name: the kernel
-    /// forgets what it knew. Best effort. Not to be called with a lock held that a
-    /// vault operation needs: the kernel may be waiting for one in that directory.
-    pub fn invalidate(&self, id: &PublicId) {
-        let Some((parent, file)) = self.tree.live.known_at(id) else {
-            return;
-        };
-        if let (Some(parent), Some(name)) = (parent, id.name()) {
-            use std::os::unix::ffi::OsStrExt;
-            let name = std::ffi::OsStr::from_bytes(name);
-            let _ = self.notifier.inval_entry(INodeNo(parent), name);
-            let _ = self.notifier.inval_inode(INodeNo(parent), 0, 0);
-        }
-        if let Some(file) = file {
-            let _ = self.notifier.inval_inode(INodeNo(file), 0, 0);
-        }
+    /// A way to tell the kernel of changes that the daemon makes.
+    pub fn invalidator(&self) -> Invalidator {
+        Invalidator::new(&self.tree, self.notifier.clone())
     }
 }
 
@@ -251,7 +239,9 @@ fn config(options: &MountOptions) -> Config {
     let mut config = Config::default();
     config.mount_options = vec![
         MountOption::FSName(options.source.clone()),
-        MountOption::Subtype("keepfs".into()),
+        // As an option of the kernel's own: `Subtype` reaches only fusermount3, and the
+        // mount table would say `fuse`.
+        MountOption::CUSTOM("subtype=keepfs".into()),
         MountOption::DefaultPermissions,
         choose(options.devices, MountOption::Dev, MountOption::NoDev),
         choose(options.set_ids, MountOption::Suid, MountOption::NoSuid),

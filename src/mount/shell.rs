@@ -8,227 +8,30 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use fuser::{
-    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileAttr, FileHandle, FileType,
-    Filesystem, Generation, INodeNo, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr,
-    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek,
-    ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, Generation,
+    INodeNo, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
+    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use super::barrier::{Barrier, Turn};
-use super::errno::{Error, Result};
-use super::handles::Handles;
-use super::history::{Past, PastEntry, is_history};
-use super::live::directory::{Fill, Item, Room};
-use super::live::{Caller, Changes, Durable, Entry, Live, NewFile, NewTime, Opened, Privilege};
-
-/// Everything behind one mount.
-#[derive(Debug)]
-pub(crate) struct Tree {
-    pub(crate) live: Live,
-    pub(crate) past: Past,
-    pub(crate) barrier: Arc<Barrier>,
-    pub(crate) handles: Arc<Handles>,
-}
-
-impl Tree {
-    /// Closes what the kernel never got to close: the session is over.
-    pub(crate) fn close_all(&self) {
-        for handle in self.handles.numbers() {
-            self.live.release(handle);
-        }
-    }
-
-    fn in_live(&self, id: INodeNo) -> Result<&Live> {
-        if is_history(id.0) {
-            Err(Error::HistoryIsReadOnly)
-        } else {
-            Ok(&self.live)
-        }
-    }
-}
+use super::barrier::Turn;
+use super::history::is_history;
+use super::live::{Changes, Live, Privilege};
+use super::reply::{
+    self, NOTHING, caller, data, done, durable, errno, live_entry, new_file, opened, past_entry,
+    sized, time, written,
+};
+use super::tree::Tree;
 
 /// What fuser calls.
 #[derive(Debug)]
 pub(crate) struct Shell(pub(crate) Arc<Tree>);
 
-fn caller(req: &Request) -> Caller {
-    Caller {
-        uid: req.uid(),
-        gid: req.gid(),
-    }
-}
-
-fn errno(operation: &'static str, error: &Error) -> Errno {
-    let errno = error.errno();
-    match error.explanation() {
-        Some(text) => log::warn!("{operation} refused: {text}"),
-        None => log::debug!("{operation}: {errno:?}"),
-    }
-    Errno::from_i32(errno.raw_os_error())
-}
-
-/// Attributes of no file: number 0 makes the kernel remember that a name is free.
-const NOTHING: FileAttr = FileAttr {
-    ino: INodeNo(0),
-    size: 0,
-    blocks: 0,
-    atime: UNIX_EPOCH,
-    mtime: UNIX_EPOCH,
-    ctime: UNIX_EPOCH,
-    crtime: UNIX_EPOCH,
-    kind: FileType::RegularFile,
-    perm: 0,
-    nlink: 0,
-    uid: 0,
-    gid: 0,
-    rdev: 0,
-    blksize: 0,
-    flags: 0,
-};
-
-fn generation(entry: &Entry) -> Generation {
-    Generation(entry.generation)
-}
-
-fn time(time: Option<TimeOrNow>) -> Option<NewTime> {
-    Some(match time? {
-        TimeOrNow::Now => NewTime::Now,
-        TimeOrNow::SpecificTime(time) => specific(time),
-    })
-}
-
-/// Times before 1970 arrive from fuser with their nanoseconds counted backwards.
-fn specific(time: SystemTime) -> NewTime {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => NewTime::At {
-            seconds: after.as_secs() as i64,
-            nanos: after.subsec_nanos(),
-        },
-        Err(before) => NewTime::At {
-            seconds: -(before.duration().as_secs() as i64),
-            nanos: before.duration().subsec_nanos(),
-        },
-    }
-}
-
-fn durable(datasync: bool) -> Durable {
-    if datasync {
-        Durable::Data
-    } else {
-        Durable::Everything
-    }
-}
-
-fn done(operation: &'static str, result: Result<()>, reply: ReplyEmpty) {
-    match result {
-        Ok(()) => reply.ok(),
-        Err(error) => reply.error(errno(operation, &error)),
-    }
-}
-
-fn data(operation: &'static str, result: Result<Vec<u8>>, reply: ReplyData) {
-    match result {
-        Ok(bytes) => reply.data(&bytes),
-        Err(error) => reply.error(errno(operation, &error)),
-    }
-}
-
-fn written(operation: &'static str, result: Result<u32>, reply: ReplyWrite) {
-    match result {
-        Ok(count) => reply.written(count),
-        Err(error) => reply.error(errno(operation, &error)),
-    }
-}
-
-fn sized(operation: &'static str, result: Result<Vec<u8>>, size: u32, reply: ReplyXattr) {
-    let result = result.and_then(|value| match size {
-        0 => Ok(Err(value.len() as u32)),
-        size if value.len() > size as usize => Err(Error::SmallBuffer),
-        _ => Ok(Ok(value)),
-    });
-    match result {
-        Ok(Ok(value)) => reply.data(&value),
-        Ok(Err(size)) => reply.size(size),
-        Err(error) => reply.error(errno(operation, &error)),
-    }
-}
-
-fn opened(operation: &'static str, result: Result<Opened>, reply: ReplyOpen) {
-    match result {
-        Ok(opened) => {
-            let handle = FileHandle(opened.handle);
-            match &opened.backing {
-                Some(backing) => reply.opened_passthrough(handle, opened.flags, backing),
-                None => reply.opened(handle, opened.flags),
-            }
-        }
-        Err(error) => reply.error(errno(operation, &error)),
-    }
-}
-
-impl Shell {
-    fn live_entry(&self, operation: &'static str, result: Result<Entry>, reply: ReplyEntry) {
-        match result {
-            Ok(entry) => reply.entry_with_ttls(
-                &self.0.live.attr_timeout(),
-                &self.0.live.entry_timeout(),
-                &entry.attr,
-                generation(&entry),
-            ),
-            Err(error) => reply.error(errno(operation, &error)),
-        }
-    }
-}
-
-fn room(full: bool) -> Room {
-    if full { Room::Full } else { Room::Left }
-}
-
-/// A history place, or one of the dots, in a listing with attributes.
-fn bare_entry(
-    reply: &mut ReplyDirectoryPlus,
-    past: &Past,
-    id: u64,
-    next: u64,
-    kind: FileType,
-    name: &[u8],
-) -> Room {
-    let is_dot = matches!(name, b"." | b"..");
-    let (ttl, attr) = if is_history(id) && !is_dot {
-        match past.getattr(id) {
-            Ok(entry) => (entry.entry_timeout.min(entry.attr_timeout), entry.attr),
-            // Purged since the listing was taken.
-            Err(_) => return Room::Left,
-        }
-    } else {
-        let ino = INodeNo(id);
-        let attr = FileAttr {
-            ino,
-            kind,
-            ..NOTHING
-        };
-        (Duration::ZERO, attr)
-    };
-    let name = OsStr::from_bytes(name);
-    room(reply.add(attr.ino, next, name, &ttl, &attr, Generation(0)))
-}
-
-fn past_entry(result: Result<Option<PastEntry>>, reply: ReplyEntry) {
-    match result {
-        Ok(Some(entry)) => reply.entry_with_ttls(
-            &entry.attr_timeout,
-            &entry.entry_timeout,
-            &entry.attr,
-            Generation(0),
-        ),
-        Ok(None) => reply.error(Errno::ENOENT),
-        Err(error) => reply.error(errno("lookup", &error)),
-    }
-}
-
+// One parameter a line would make this table four times as long as it needs to be.
+#[rustfmt::skip]
 impl Filesystem for Shell {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
         super::negotiate::negotiate(&self.0.live, config);
@@ -245,7 +48,7 @@ impl Filesystem for Shell {
             return past_entry(self.0.past.root(history), reply);
         }
         match self.0.live.lookup(parent.0, name) {
-            Ok(Some(entry)) => self.live_entry("lookup", Ok(entry), reply),
+            Ok(Some(entry)) => live_entry(&self.0.live, "lookup", Ok(entry), reply),
             Ok(None) => reply.entry(&self.0.live.entry_timeout(), &NOTHING, Generation(0)),
             Err(error) => reply.error(errno("lookup", &error)),
         }
@@ -274,21 +77,10 @@ impl Filesystem for Shell {
     }
 
     fn setattr(
-        &self,
-        req: &Request,
-        ino: INodeNo,
-        mode: Option<u32>,
-        uid: Option<u32>,
-        gid: Option<u32>,
-        size: Option<u64>,
-        atime: Option<TimeOrNow>,
-        mtime: Option<TimeOrNow>,
-        _ctime: Option<SystemTime>,
-        _fh: Option<FileHandle>,
-        _crtime: Option<SystemTime>,
-        _chgtime: Option<SystemTime>,
-        _bkuptime: Option<SystemTime>,
-        _flags: Option<BsdFileFlags>,
+        &self, req: &Request, ino: INodeNo, mode: Option<u32>, uid: Option<u32>, gid: Option<u32>,
+        size: Option<u64>, atime: Option<TimeOrNow>, mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>, _fh: Option<FileHandle>, _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>, _bkuptime: Option<SystemTime>, _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
@@ -313,44 +105,25 @@ impl Filesystem for Shell {
     }
 
     fn mknod(
-        &self,
-        req: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        mode: u32,
-        umask: u32,
-        rdev: u32,
+        &self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, rdev: u32,
         reply: ReplyEntry,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
-        let new = NewFile {
-            mode,
-            umask,
-            caller: caller(req),
-        };
+        let new = new_file(req, mode, umask);
         let live = self.0.in_live(parent);
         let result = live.and_then(|live| live.mknod(parent.0, name.as_bytes(), new, rdev));
-        self.live_entry("mknod", result, reply);
+        live_entry(&self.0.live, "mknod", result, reply);
     }
 
     fn mkdir(
-        &self,
-        req: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        mode: u32,
-        umask: u32,
+        &self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32,
         reply: ReplyEntry,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
-        let new = NewFile {
-            mode,
-            umask,
-            caller: caller(req),
-        };
+        let new = new_file(req, mode, umask);
         let live = self.0.in_live(parent);
         let result = live.and_then(|live| live.mkdir(parent.0, name.as_bytes(), new));
-        self.live_entry("mkdir", result, reply);
+        live_entry(&self.0.live, "mkdir", result, reply);
     }
 
     fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -368,29 +141,18 @@ impl Filesystem for Shell {
     }
 
     fn symlink(
-        &self,
-        req: &Request,
-        parent: INodeNo,
-        link_name: &OsStr,
-        target: &Path,
-        reply: ReplyEntry,
+        &self, req: &Request, parent: INodeNo, link_name: &OsStr, target: &Path, reply: ReplyEntry,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
         let (name, caller) = (link_name.as_bytes(), caller(req));
         let live = self.0.in_live(parent);
         let result = live.and_then(|live| live.symlink(parent.0, name, target, caller));
-        self.live_entry("symlink", result, reply);
+        live_entry(&self.0.live, "symlink", result, reply);
     }
 
     fn rename(
-        &self,
-        _req: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        newparent: INodeNo,
-        newname: &OsStr,
-        flags: RenameFlags,
-        reply: ReplyEmpty,
+        &self, _req: &Request, parent: INodeNo, name: &OsStr, newparent: INodeNo, newname: &OsStr,
+        flags: RenameFlags, reply: ReplyEmpty,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
         let (from, to) = (name.as_bytes(), newname.as_bytes());
@@ -406,17 +168,12 @@ impl Filesystem for Shell {
     }
 
     fn link(
-        &self,
-        _req: &Request,
-        ino: INodeNo,
-        newparent: INodeNo,
-        newname: &OsStr,
-        reply: ReplyEntry,
+        &self, _req: &Request, ino: INodeNo, newparent: INodeNo, newname: &OsStr, reply: ReplyEntry,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
         let live = self.0.in_live(ino).and_then(|_| self.0.in_live(newparent));
         let result = live.and_then(|live| live.link(ino.0, newparent.0, newname.as_bytes()));
-        self.live_entry("link", result, reply);
+        live_entry(&self.0.live, "link", result, reply);
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
@@ -431,51 +188,21 @@ impl Filesystem for Shell {
     }
 
     fn create(
-        &self,
-        req: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        mode: u32,
-        umask: u32,
-        flags: i32,
+        &self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, flags: i32,
         reply: ReplyCreate,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
-        let new = NewFile {
-            mode,
-            umask,
-            caller: caller(req),
-        };
+        let new = new_file(req, mode, umask);
         let register = |file: BorrowedFd<'_>| reply.open_backing(file);
         let live = self.0.in_live(parent);
         let result =
             live.and_then(|live| live.create(parent.0, name.as_bytes(), new, flags, &register));
-        match result {
-            Ok((entry, opened)) => {
-                let ttl = self.0.live.entry_timeout().min(self.0.live.attr_timeout());
-                let (attr, generation) = (&entry.attr, generation(&entry));
-                let (handle, flags) = (FileHandle(opened.handle), opened.flags);
-                match &opened.backing {
-                    Some(backing) => {
-                        reply.created_passthrough(&ttl, attr, generation, handle, flags, backing);
-                    }
-                    None => reply.created(&ttl, attr, generation, handle, flags),
-                }
-            }
-            Err(error) => reply.error(errno("create", &error)),
-        }
+        reply::created(&self.0.live, result, reply);
     }
 
     fn read(
-        &self,
-        _req: &Request,
-        ino: INodeNo,
-        fh: FileHandle,
-        offset: u64,
-        size: u32,
-        _flags: OpenFlags,
-        _lock_owner: Option<LockOwner>,
-        reply: ReplyData,
+        &self, _req: &Request, ino: INodeNo, fh: FileHandle, offset: u64, size: u32,
+        _flags: OpenFlags, _lock_owner: Option<LockOwner>, reply: ReplyData,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
         let result = if is_history(ino.0) {
@@ -487,15 +214,8 @@ impl Filesystem for Shell {
     }
 
     fn write(
-        &self,
-        _req: &Request,
-        _ino: INodeNo,
-        fh: FileHandle,
-        offset: u64,
-        data: &[u8],
-        write_flags: WriteFlags,
-        _flags: OpenFlags,
-        _lock_owner: Option<LockOwner>,
+        &self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, data: &[u8],
+        write_flags: WriteFlags, _flags: OpenFlags, _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
@@ -509,27 +229,16 @@ impl Filesystem for Shell {
     }
 
     fn flush(
-        &self,
-        _req: &Request,
-        _ino: INodeNo,
-        _fh: FileHandle,
-        _lock_owner: LockOwner,
+        &self, _req: &Request, _ino: INodeNo, _fh: FileHandle, _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
-        // Once; the kernel does not ask again.
-        reply.error(Errno::ENOSYS);
+        reply.error(Errno::ENOSYS); // once; the kernel does not ask again
     }
 
     fn release(
-        &self,
-        _req: &Request,
-        _ino: INodeNo,
-        fh: FileHandle,
-        _flags: OpenFlags,
-        _lock_owner: Option<LockOwner>,
-        _flush: bool,
-        reply: ReplyEmpty,
+        &self, _req: &Request, _ino: INodeNo, fh: FileHandle, _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>, _flush: bool, reply: ReplyEmpty,
     ) {
         let _inside = self.0.barrier.enter(Turn::Release);
         self.0.live.release(fh.0);
@@ -537,12 +246,7 @@ impl Filesystem for Shell {
     }
 
     fn fsync(
-        &self,
-        _req: &Request,
-        ino: INodeNo,
-        fh: FileHandle,
-        datasync: bool,
-        reply: ReplyEmpty,
+        &self, _req: &Request, ino: INodeNo, fh: FileHandle, datasync: bool, reply: ReplyEmpty,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
         if is_history(ino.0) {
@@ -562,69 +266,21 @@ impl Filesystem for Shell {
     }
 
     fn readdir(
-        &self,
-        _req: &Request,
-        ino: INodeNo,
-        fh: FileHandle,
-        offset: u64,
-        mut reply: ReplyDirectory,
+        &self, _req: &Request, ino: INodeNo, fh: FileHandle, offset: u64, reply: ReplyDirectory,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
-        let mut add = |id: u64, next: u64, kind: FileType, name: &[u8]| {
-            room(reply.add(INodeNo(id), next, kind, OsStr::from_bytes(name)))
-        };
-        let result = if is_history(ino.0) {
-            self.0.past.readdir(ino.0, fh.0, offset, &mut add)
-        } else {
-            let mut names = |item: &Item| add(item.id, item.next, item.kind, &item.name);
-            self.0.live.readdir(fh.0, offset, Fill::Names(&mut names))
-        };
-        match result {
-            Ok(()) => reply.ok(),
-            Err(error) => reply.error(errno("readdir", &error)),
-        }
+        reply::names(&self.0, ino.0, fh.0, offset, reply);
     }
 
     fn readdirplus(
-        &self,
-        _req: &Request,
-        ino: INodeNo,
-        fh: FileHandle,
-        offset: u64,
-        mut reply: ReplyDirectoryPlus,
+        &self, _req: &Request, ino: INodeNo, fh: FileHandle, offset: u64, reply: ReplyDirectoryPlus,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
-        let past = &self.0.past;
-        let result = if is_history(ino.0) {
-            past.readdir(ino.0, fh.0, offset, &mut |id, next, kind, name| {
-                bare_entry(&mut reply, past, id, next, kind, name)
-            })
-        } else {
-            let live = &self.0.live;
-            let ttl = live.entry_timeout().min(live.attr_timeout());
-            let mut entries = |item: &Item, entry: Option<&Entry>| match entry {
-                Some(entry) => {
-                    let name = OsStr::from_bytes(&item.name);
-                    let (attr, generation) = (&entry.attr, generation(entry));
-                    room(reply.add(attr.ino, item.next, name, &ttl, attr, generation))
-                }
-                None => bare_entry(&mut reply, past, item.id, item.next, item.kind, &item.name),
-            };
-            live.readdir(fh.0, offset, Fill::Entries(&mut entries))
-        };
-        match result {
-            Ok(()) => reply.ok(),
-            Err(error) => reply.error(errno("readdirplus", &error)),
-        }
+        reply::entries(&self.0, ino.0, fh.0, offset, reply);
     }
 
     fn releasedir(
-        &self,
-        _req: &Request,
-        _ino: INodeNo,
-        fh: FileHandle,
-        _flags: OpenFlags,
-        reply: ReplyEmpty,
+        &self, _req: &Request, _ino: INodeNo, fh: FileHandle, _flags: OpenFlags, reply: ReplyEmpty,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
         self.0.handles.remove(fh.0);
@@ -632,22 +288,14 @@ impl Filesystem for Shell {
     }
 
     fn fsyncdir(
-        &self,
-        _req: &Request,
-        ino: INodeNo,
-        fh: FileHandle,
-        datasync: bool,
-        reply: ReplyEmpty,
+        &self, _req: &Request, ino: INodeNo, fh: FileHandle, datasync: bool, reply: ReplyEmpty,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
         if is_history(ino.0) {
             return reply.ok();
         }
-        done(
-            "fsyncdir",
-            self.0.live.fsyncdir(fh.0, durable(datasync)),
-            reply,
-        );
+        let result = self.0.live.fsyncdir(fh.0, durable(datasync));
+        done("fsyncdir", result, reply);
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
@@ -668,13 +316,7 @@ impl Filesystem for Shell {
     }
 
     fn setxattr(
-        &self,
-        req: &Request,
-        ino: INodeNo,
-        name: &OsStr,
-        value: &[u8],
-        flags: i32,
-        _position: u32,
+        &self, req: &Request, ino: INodeNo, name: &OsStr, value: &[u8], flags: i32, _position: u32,
         reply: ReplyEmpty,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
@@ -716,28 +358,16 @@ impl Filesystem for Shell {
     }
 
     fn fallocate(
-        &self,
-        req: &Request,
-        _ino: INodeNo,
-        fh: FileHandle,
-        offset: u64,
-        length: u64,
-        mode: i32,
+        &self, req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, length: u64, mode: i32,
         reply: ReplyEmpty,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
-        let live = &self.0.live;
-        let result = live.fallocate(fh.0, mode, offset, length, caller(req));
+        let result = self.0.live.fallocate(fh.0, mode, offset, length, caller(req));
         done("fallocate", result, reply);
     }
 
     fn lseek(
-        &self,
-        _req: &Request,
-        ino: INodeNo,
-        fh: FileHandle,
-        offset: i64,
-        whence: i32,
+        &self, _req: &Request, ino: INodeNo, fh: FileHandle, offset: i64, whence: i32,
         reply: ReplyLseek,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
@@ -753,22 +383,13 @@ impl Filesystem for Shell {
     }
 
     fn copy_file_range(
-        &self,
-        req: &Request,
-        ino_in: INodeNo,
-        fh_in: FileHandle,
-        offset_in: u64,
-        _ino_out: INodeNo,
-        fh_out: FileHandle,
-        offset_out: u64,
-        len: u64,
-        _flags: CopyFileRangeFlags,
+        &self, req: &Request, ino_in: INodeNo, fh_in: FileHandle, offset_in: u64, _ino_out: INodeNo,
+        fh_out: FileHandle, offset_out: u64, len: u64, _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
         if is_history(ino_in.0) {
-            // The kernel copies by reading and writing instead.
-            return reply.error(Errno::EXDEV);
+            return reply.error(Errno::EXDEV); // the kernel reads and writes instead
         }
         let (from, to) = ((fh_in.0, offset_in), (fh_out.0, offset_out));
         let result = self.0.live.copy_file_range(from, to, len, caller(req));

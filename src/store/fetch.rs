@@ -19,7 +19,7 @@ use super::pack;
 use crate::catalog::ChunkRecord;
 use crate::model::PackId;
 
-/// Packs that are held open for readers.
+/// Packs that are held open for readers. The compiler sees that it is not zero.
 const SOURCES_MAX: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 /// Wishes that are kept; older ones are forgotten.
 const WISHES_MAX: usize = 64;

@@ -1,4 +1,4 @@
-//! Takes full packs from the spool into the store, on a thread of its own.
+//! Takes full packs from the spool into the store, on threads of its own.
 //!
 //! The order is the promise: object durable, then the row says `Stored`, then
 //! the spool file goes. The surprise: that file is emptied first and removed
@@ -16,6 +16,8 @@ use crate::catalog::{Durability, PackRecord, PackState};
 use crate::model::PackId;
 use crate::model::failpoint::reach;
 
+/// While one waits for the disk to flush, another one reads and writes.
+pub(super) const THREADS: usize = 2;
 /// Full packs that may wait; writers wait when there are more.
 const WAITING_MAX: usize = 4;
 /// Names of stored packs that stay in the spool until the catalog is flushed for them.
@@ -25,6 +27,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Growing>,
+    /// Packs that a thread is at.
+    in_hand: usize,
     /// How often an attempt failed, and why the last one did.
     failures: u64,
     last_failure: Option<Failure>,
@@ -39,6 +43,12 @@ struct State {
 enum Failure {
     Full(&'static str),
     Other(String),
+}
+
+impl State {
+    fn left(&self) -> usize {
+        self.waiting.len() + self.in_hand
+    }
 }
 
 impl Failure {
@@ -87,11 +97,11 @@ impl Waiting {
     pub(super) fn wait_for(&self, left: usize) -> Result<()> {
         let mut state = self.state();
         let failures = state.failures;
-        if state.waiting.len() > left {
+        if state.left() > left {
             state.is_poked = true;
             self.changed.notify_all();
         }
-        while state.waiting.len() > left && !state.is_stopping {
+        while state.left() > left && !state.is_stopping {
             if let Some(failure) = &state.last_failure
                 && state.failures > failures
             {
@@ -120,24 +130,26 @@ pub(super) fn run(shared: &Shared) {
     let mut state = waiting.state();
     while !state.is_stopping {
         let must_wait = state.last_failure.is_some() && !state.is_poked;
-        let Some(full) = state.waiting.front().filter(|_| !must_wait) else {
+        let next = if must_wait {
+            None
+        } else {
+            state.waiting.pop_front()
+        };
+        let Some(full) = next else {
             let timed = waiting.changed.wait_timeout(state, RETRY_AFTER);
             let (woken, timeout) = timed.unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.is_poked |= timeout.timed_out();
             continue;
         };
-        let full = Growing {
-            pack: full.pack.clone(),
-            chunks: full.chunks.clone(),
-        };
-        state.is_poked = false;
+        state.in_hand += 1;
+        state.is_poked &= !state.waiting.is_empty();
         drop(state);
         let outcome = store(shared, &full);
         state = waiting.state();
+        state.in_hand -= 1;
         match outcome {
             Ok(()) => {
-                state.waiting.pop_front();
                 state.last_failure = None;
                 state.marks.push(full.pack.id);
             }
@@ -145,6 +157,8 @@ pub(super) fn run(shared: &Shared) {
                 log::error!("pack {} stays in the spool: {error}", full.pack.id);
                 state.failures += 1;
                 state.last_failure = Some(Failure::of(&error));
+                state.is_poked = false;
+                state.waiting.push_front(full);
             }
         }
         waiting.changed.notify_all();
@@ -159,9 +173,11 @@ pub(super) fn run(shared: &Shared) {
 fn store(shared: &Shared, full: &Growing) -> Result<()> {
     let id = full.pack.id;
     let records_end = full.pack.written_bytes();
-    let mut bytes = vec![0; records_end as usize];
-    full.pack.read(0, &mut bytes).map_err(spool_error)?;
-    bytes.extend_from_slice(&pack::table_and_trailer(&full.chunks, records_end));
+    let table = pack::table_and_trailer(&full.chunks, records_end);
+    let mut bytes = vec![0; records_end as usize + table.len()];
+    let (records, room) = bytes.split_at_mut(records_end as usize);
+    full.pack.read(0, records).map_err(spool_error)?;
+    room.copy_from_slice(&table);
     let record = PackRecord {
         id,
         state: PackState::Stored,

@@ -169,7 +169,9 @@ impl Store {
             threads: Vec::new(),
             recovered_damage,
         };
-        store.start("keepfs-packs", |shared| finish::run(shared))?;
+        for _ in 0..finish::THREADS {
+            store.start("keepfs-packs", finish::run)?;
+        }
         for _ in 0..config.threads.max(1) {
             store.start("keepfs-ahead", |shared| shared.read_ahead.run(shared))?;
         }

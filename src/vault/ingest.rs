@@ -232,6 +232,8 @@ impl Vault {
             let catalog = catalog.as_mut();
             for (seq, written) in batch {
                 let Some(version) = catalog.version(*seq)? else {
+                    // Deleted for good meanwhile: its bytes must not outlive it.
+                    catalog.remove_content_if_unused(written.content)?;
                     continue;
                 };
                 self.record_stored(catalog, &version, written)?;

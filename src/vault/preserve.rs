@@ -14,9 +14,15 @@ use super::spool::reopen_for_reading;
 use super::{CatalogGuard, Result, Vault, VaultError, lock};
 
 impl Vault {
-    /// Call before a writable open (a creation too) or a truncation of a regular
-    /// file: makes sealed bytes in that inode safe from it. Each call announces a
-    /// writer; [`closed`](Self::closed) ends them all.
+    /// A file was created and is open for writing: nobody else seals it before its
+    /// [`closed`](Self::closed).
+    pub fn created(&self, inode: InodeKey) {
+        *lock(&self.writers).entry(inode).or_default() += 1;
+    }
+
+    /// Call before a writable open or a truncation of a regular file that exists:
+    /// makes sealed bytes in that inode safe from it. Each call announces a writer;
+    /// [`closed`](Self::closed) ends them all.
     ///
     /// # Errors
     /// When the bytes could not be made safe; the open must then fail with it.

@@ -7,7 +7,7 @@
 use std::os::fd::AsFd;
 
 use crate::catalog::{Catalog, Standing, atomically};
-use crate::model::{FileFacts, HistoryName, NodeId, Origin, PublicId};
+use crate::model::{FileFacts, HistoryName, NodeId, Origin, PublicId, VersionSeq, VersionState};
 
 use super::live::{Found, LiveEntry, list_directory};
 use super::names::KnownAsset;
@@ -72,6 +72,63 @@ impl Vault {
         }
         progress(&report);
         Ok(report)
+    }
+
+    /// After an unclean stop, before any ingest: forgets contents that no version came
+    /// to use.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn sweep(&self) -> Result<()> {
+        self.catalog().remove_unused_contents()?;
+        Ok(())
+    }
+
+    /// After an unclean stop: an interrupted deletion for good is finished, and contents
+    /// whose bytes power loss took are written again where the live file has them.
+    ///
+    /// # Errors
+    /// When the catalog or the store fails.
+    pub fn heal(&self) -> Result<()> {
+        for seq in self.store.recovered_damage() {
+            if !self.rewrite_from_live(seq)? {
+                let mut catalog = self.catalog();
+                if let Some(version) = catalog.version(seq)? {
+                    let path = catalog.path_of(version.asset)?.unwrap_or_default();
+                    log::error!(
+                        "{path}: version {} lost bytes in the power failure; keepfs check lists it",
+                        version.id
+                    );
+                }
+            }
+        }
+        self.store.reclaim()?;
+        self.commit(crate::catalog::Durability::Power)
+    }
+
+    /// Writes the live content of an asset again if it is that of the version.
+    fn rewrite_from_live(&self, seq: VersionSeq) -> Result<bool> {
+        let (path, version, record) = {
+            let mut catalog = self.catalog();
+            let Some(version) = catalog.version(seq)? else {
+                return Ok(true);
+            };
+            let path = catalog.path_of(version.asset)?;
+            let record = catalog.asset(version.asset)?;
+            (path, version, record)
+        };
+        let (Some(path), Some(record)) = (path, record) else {
+            return Ok(false);
+        };
+        let (VersionState::Stored { blake3, .. }, Standing::Live) =
+            (version.state, record.standing)
+        else {
+            return Ok(false);
+        };
+        let Ok(mut file) = self.live.open_file(&path) else {
+            return Ok(false);
+        };
+        Ok(self.store.write(&mut file)?.blake3 == blake3)
     }
 
     fn scan_tree(

@@ -2,7 +2,7 @@
 //! open, write, close, rename, unlink, each with the calls that the mount makes.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,8 +12,7 @@ use std::sync::Arc;
 use crate::catalog::Standing;
 use crate::catalog::sqlite::SqliteCatalog;
 use crate::config::{Config, InitOptions};
-use crate::history::{History, Place};
-use crate::model::{ManualClock, PublicId, VersionId, VersionSeq};
+use crate::model::{ManualClock, PublicId, Version, VersionId, VersionSeq, VersionState};
 
 use super::live::{Found, facts_of};
 use super::{Party, Rename, RenameMode, Result, Vault, WriteIntent};
@@ -210,19 +209,26 @@ impl TestVault {
     /// Empty when there is no such asset.
     pub fn versions(&self, path: &str) -> Vec<String> {
         match self.vault.versions_of(&id(path)) {
-            Ok(versions) => versions
-                .iter()
-                .map(|version| self.read(Place::Version(version.seq)))
-                .collect(),
+            Ok(versions) => versions.iter().map(|version| self.read(version)).collect(),
             Err(_) => Vec::new(),
         }
     }
 
-    pub fn read(&self, place: Place) -> String {
-        let content = History::new(&self.vault).open(place).unwrap();
-        let mut bytes = vec![0; content.size() as usize];
-        let count = content.read_at(0, &mut bytes).unwrap();
-        assert_eq!(count as u64, content.size());
+    /// The bytes of a version, wherever they are.
+    fn read(&self, version: &Version) -> String {
+        let mut bytes = vec![0; version.size as usize];
+        let count = match version.state {
+            VersionState::Stored { content, .. } => {
+                let reader = self.vault.store().reader(content).unwrap();
+                reader.read_at(0, &mut bytes).unwrap()
+            }
+            VersionState::Sealed { .. } => {
+                let (mut file, _) = self.vault.open_sealed(version).unwrap().unwrap();
+                file.read_exact(&mut bytes).unwrap();
+                bytes.len()
+            }
+        };
+        assert_eq!(count as u64, version.size);
         String::from_utf8_lossy(&bytes).into_owned()
     }
 

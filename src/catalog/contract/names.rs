@@ -118,6 +118,20 @@ cases! {
         assert_eq!((record.place, record.has_assets, record.has_deleted), (None, true, false));
     }
 
+    fn directories_that_change_places_take_what_they_hold_along(catalog) {
+        let (a, b) = (directory(catalog, ROOT, "a"), directory(catalog, ROOT, "b"));
+        let (full, empty) = (directory(catalog, a, "full"), directory(catalog, b, "empty"));
+        let node = catalog.create_asset(full, &name("f"), asset_id(1), time(11)).unwrap();
+        catalog.delete_asset(node, time(12)).unwrap();
+        catalog.swap_directories(full, empty, time(20)).unwrap();
+        assert_eq!(shown(&catalog.children(ROOT, None, 9).unwrap()), ["a/ false false", "b/ true true"]);
+        assert_eq!(shown(&catalog.children(b, None, 9).unwrap()), ["empty/ true true"]);
+        assert_eq!(catalog.children_at(a, time(19)).unwrap(), [(name("full"), full, NodeKind::Directory)]);
+        assert_eq!(catalog.children_at(a, time(20)).unwrap(), [(name("full"), empty, NodeKind::Directory)]);
+        catalog.swap_directories(empty, full, time(30)).unwrap();
+        assert_eq!(shown(&catalog.children(ROOT, None, 9).unwrap()), ["a/ true true", "b/ false false"]);
+    }
+
     fn two_assets_change_places_only_while_both_live(catalog) {
         let (a, b) = (asset(catalog, "a", 1), asset(catalog, "b", 2));
         catalog.swap_assets(a, b, time(20)).unwrap();

@@ -90,6 +90,20 @@ cases! {
         assert_eq!(found(b, 9), Some(version_id(4)));
     }
 
+    fn contents_that_no_version_came_to_use_can_be_swept(catalog) {
+        let used = with_content(catalog);
+        let node = asset(catalog, "a", 1);
+        let seq = catalog.add_version(&sealed(node, 1, 1)).unwrap();
+        catalog.set_stored(seq, used, hash(100)).unwrap();
+        let lost = catalog.add_content(&hash(101), 9, &[hash(3)]).unwrap();
+        catalog.remove_content_if_unused(used).unwrap();
+        assert_eq!(catalog.content_by_hash(&hash(100), 63).unwrap(), Some(used));
+        assert_eq!(catalog.remove_unused_contents().unwrap(), 1);
+        assert_eq!(catalog.content_by_hash(&hash(101), 9).unwrap(), None);
+        refused(catalog, |c| c.content_chunks(lost));
+        assert_eq!(catalog.remove_unused_contents().unwrap(), 0);
+    }
+
     fn sealed_versions_are_found_by_row_and_by_inode_until_they_are_stored(catalog) {
         let content = with_content(catalog);
         let node = asset(catalog, "a", 1);

@@ -314,6 +314,15 @@ impl Catalog for MemoryCatalog {
         self.change().add_content(blake3, size, chunks)
     }
 
+    fn remove_content_if_unused(&mut self, content: ContentId) -> Result<()> {
+        self.change().remove_content_if_unused(content);
+        Ok(())
+    }
+
+    fn remove_unused_contents(&mut self) -> Result<u64> {
+        Ok(self.change().remove_unused_contents())
+    }
+
     fn content_chunks(&mut self, content: ContentId) -> Result<Vec<ChunkRecord>> {
         self.facts.content_chunks(content)
     }

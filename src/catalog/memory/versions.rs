@@ -130,12 +130,25 @@ impl Facts {
         let Some(version) = self.versions.remove(&seq) else {
             return invariant(format!("no version {}", seq.0));
         };
-        if let VersionState::Stored { content, .. } = version.state
-            && !self.uses(content)
-        {
-            self.contents.remove(&content);
+        if let VersionState::Stored { content, .. } = version.state {
+            self.remove_content_if_unused(content);
         }
         Ok(())
+    }
+
+    pub(super) fn remove_content_if_unused(&mut self, content: ContentId) {
+        if !self.uses(content) {
+            self.contents.remove(&content);
+        }
+    }
+
+    pub(super) fn remove_unused_contents(&mut self) -> u64 {
+        let before = self.contents.len();
+        let all: Vec<ContentId> = self.contents.keys().copied().collect();
+        for content in all {
+            self.remove_content_if_unused(content);
+        }
+        (before - self.contents.len()) as u64
     }
 
     fn uses(&self, wanted: ContentId) -> bool {

@@ -143,4 +143,17 @@ impl SqliteCatalog {
         self.write("DELETE FROM content WHERE id = ?1", values![content.0])?;
         self.count_references(&rows, -1)
     }
+
+    pub(super) fn drop_unused_contents(&mut self) -> Result<u64> {
+        let unused = self.many(
+            "SELECT id FROM content
+             WHERE NOT EXISTS (SELECT 1 FROM version WHERE version.content = content.id)",
+            [],
+            |row| row.get(0).map(ContentId),
+        )?;
+        for content in &unused {
+            self.drop_content_if_unused(*content)?;
+        }
+        Ok(unused.len() as u64)
+    }
 }

@@ -272,6 +272,14 @@ impl Catalog for SqliteCatalog {
         self.insert_content(blake3, size, chunks)
     }
 
+    fn remove_content_if_unused(&mut self, content: ContentId) -> Result<()> {
+        self.drop_content_if_unused(content)
+    }
+
+    fn remove_unused_contents(&mut self) -> Result<u64> {
+        self.drop_unused_contents()
+    }
+
     fn content_chunks(&mut self, content: ContentId) -> Result<Vec<ChunkRecord>> {
         self.chunks_of(content)
     }

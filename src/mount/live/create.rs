@@ -63,6 +63,7 @@ impl Live {
         };
         let stat = self.give_file(&directory, &file, mode, new.caller)?;
         let node = self.nodes.learn(&stat, parent, name);
+        self.vault.created(node.key);
         self.opening(&node, |opening| {
             opening.shared.writer = Some(file.clone());
             opening.shared.told = Some((stat.size(), stat.mtime()));

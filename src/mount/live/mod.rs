@@ -158,26 +158,33 @@ impl Live {
     /// The same, of a file that nobody has open.
     fn open_closed_node(&self, node: &Node, flags: OFlags) -> Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        for link in node.links() {
-            let Ok(parent) = self.directory(link.parent) else {
-                continue;
-            };
-            let by_name = openat(
-                &*parent,
-                &*link.name,
-                flags | OFlags::NOFOLLOW,
-                Mode::empty(),
-            );
-            match by_name {
-                Ok(file) if node.is(&Stat::of(&file)?) => return Ok(file),
-                Ok(_) | Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+        if let Some(file) = self.open_by_name(node, flags)? {
+            return Ok(file);
+        }
+        // A rename that is under way has done its work below, but not yet here.
+        let _names = self.names_stay();
+        if let Some(file) = self.open_by_name(node, flags)? {
+            return Ok(file);
         }
         match node.kept() {
             Some(file) => reopen(file.as_fd(), flags),
             None => Err(Error::Stale),
         }
+    }
+
+    fn open_by_name(&self, node: &Node, flags: OFlags) -> Result<Option<OwnedFd>> {
+        let flags = flags | OFlags::NOFOLLOW;
+        for link in node.links() {
+            let Ok(parent) = self.directory(link.parent) else {
+                continue;
+            };
+            match openat(&*parent, &*link.name, flags, Mode::empty()) {
+                Ok(file) if node.is(&Stat::of(&file)?) => return Ok(Some(file)),
+                Ok(_) | Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(None)
     }
 
     /// Keeps a descriptor of a file without names, for who is about to open it, as

@@ -19,14 +19,17 @@ use crate::mount::node::Node;
 use crate::mount::open_inode::{OpenInode, Shared, Transport};
 use crate::vault::WriteIntent;
 
+/// `__FMODE_EXEC` of the kernel: execve(2) opens its file with it.
+const FOR_EXECUTION: i32 = 0x20;
+
 impl Access {
     /// Of the flags of open(2). Truncating is writing, whatever the mode.
     pub(super) fn of(flags: i32) -> Self {
         let reads_only = flags & libc::O_ACCMODE == libc::O_RDONLY;
-        if reads_only && flags & libc::O_TRUNC == 0 {
-            Access::Read
-        } else {
-            Access::Write
+        match (reads_only, flags & libc::O_TRUNC != 0) {
+            (true, false) if flags & FOR_EXECUTION != 0 => Access::Execute,
+            (true, false) => Access::Read,
+            (_, true) | (false, _) => Access::Write,
         }
     }
 }
@@ -78,9 +81,26 @@ impl Live {
         register: Register<'_>,
     ) -> Result<Opened> {
         let node = self.nodes.get(id)?;
+        if Access::of(flags) == Access::Write && flags & libc::O_ACCMODE == libc::O_RDONLY {
+            self.check_not_running(&node)?;
+        }
         self.opening(&node, |opening| {
             self.open_locked(opening, flags, caller, register)
         })
+    }
+
+    /// The kernel keeps writers away from a running program, but asks for a truncation
+    /// by a read-only open before it looks.
+    fn check_not_running(&self, node: &Node) -> Result<()> {
+        let runs = || node.open().is_some_and(|open| open.programs() > 0);
+        if runs() {
+            // The program may have ended with its close on the way.
+            self.barrier.fence();
+        }
+        if runs() {
+            return Err(Errno::TXTBSY.into());
+        }
+        Ok(())
     }
 
     fn open_locked(
@@ -118,7 +138,7 @@ impl Live {
     ) -> Result<Arc<OwnedFd>> {
         let shared = &mut opening.shared;
         match access {
-            Access::Read => {
+            Access::Read | Access::Execute => {
                 if let Some(file) = shared.any() {
                     return Ok(file);
                 }
@@ -175,9 +195,13 @@ impl Live {
             Transport::Daemon | Transport::Undecided => None,
         };
         opening.shared.handles += 1;
-        if access == Access::Write {
-            opening.inode.add_writer();
-            self.handles.add_writer();
+        match access {
+            Access::Write => {
+                opening.inode.add_writer();
+                self.handles.add_writer();
+            }
+            Access::Execute => opening.inode.add_program(),
+            Access::Read => {}
         }
         let handle = self.handles.add(Handle::File(Arc::new(OpenFile {
             node: opening.node.clone(),
@@ -215,12 +239,16 @@ impl Live {
             return;
         };
         let mut shared = handle.inode.lock();
-        if handle.access == Access::Write {
-            if handle.inode.writers() == 1 {
-                self.sealed(&handle.node, &mut shared);
+        match handle.access {
+            Access::Write => {
+                if handle.inode.writers() == 1 {
+                    self.sealed(&handle.node, &mut shared);
+                }
+                handle.inode.remove_writer();
+                self.handles.remove_writer();
             }
-            handle.inode.remove_writer();
-            self.handles.remove_writer();
+            Access::Execute => handle.inode.remove_program(),
+            Access::Read => {}
         }
         shared.handles -= 1;
         if shared.handles == 0 {
@@ -296,6 +324,7 @@ mod tests {
         assert_eq!(Access::of(libc::O_RDONLY), Access::Read);
         assert_eq!(Access::of(libc::O_RDONLY | libc::O_TRUNC), Access::Write);
         assert_eq!(Access::of(libc::O_RDWR), Access::Write);
+        assert_eq!(Access::of(FOR_EXECUTION), Access::Execute);
         let append = libc::O_WRONLY | libc::O_APPEND;
         assert_eq!(intent(append), WriteIntent::Append);
         assert_eq!(intent(append | libc::O_TRUNC), WriteIntent::Change);

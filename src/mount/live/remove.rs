@@ -34,10 +34,9 @@ impl Live {
         {
             let _names = self.names_change();
             let path = self.nodes.path_in(parent, name)?;
-            self.vault
-                .remove(&path, &stat.facts(), file.as_fd(), &mut || {
-                    Ok(unlinkat(&*directory, name, AtFlags::empty())?)
-                })?;
+            self.vault.remove(&path, &stat.facts(), &mut || {
+                Ok(unlinkat(&*directory, name, AtFlags::empty())?)
+            })?;
             self.gone(&stat, parent, name, links, file);
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! rename(2) and its flags: the rules decide, the lower filesystem does it, and the
 //! nodes' names follow.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use fuser::{FileType, RenameFlags};
@@ -14,7 +14,7 @@ use crate::mount::attr::Stat;
 use crate::mount::descriptors::Directory;
 use crate::mount::errno::{Error, Result};
 use crate::mount::nodes::is_regular;
-use crate::vault::{Party, RenameMode};
+use crate::vault::{Party, Rename, RenameMode};
 
 /// A name in a directory, as the kernel gives it.
 pub(crate) type At<'a> = (u64, &'a [u8]);
@@ -71,23 +71,22 @@ impl Live {
         let _names = self.names_change();
         let from_path = self.nodes.path_in(from.0, from.1)?;
         let to_path = self.nodes.path_in(to.0, to.1)?;
-        self.vault.rename(
-            &from_path,
-            source.party(),
-            &to_path,
-            target.party(),
-            leaving.as_ref().map(|(file, _, _)| file.as_fd()),
+        let request = Rename {
+            from: &from_path,
+            source: source.party(),
+            to: &to_path,
+            target: target.party(),
             mode,
-            &mut || {
-                Ok(renameat_with(
-                    &*source.directory,
-                    from.1,
-                    &*target.directory,
-                    to.1,
-                    lower,
-                )?)
-            },
-        )?;
+        };
+        self.vault.rename(&request, &mut || {
+            Ok(renameat_with(
+                &*source.directory,
+                from.1,
+                &*target.directory,
+                to.1,
+                lower,
+            )?)
+        })?;
         self.names_follow(&moving, target.stat.as_ref(), from, to, mode, leaving);
         Ok(())
     }

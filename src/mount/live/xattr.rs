@@ -69,11 +69,7 @@ impl Live {
 
     fn policy(&self, node: &Arc<Node>) -> Result<Vec<u8>> {
         let path = self.nodes.path(node)?.ok_or(Error::NoAttribute)?;
-        let file = self.readable(node);
-        let text = self
-            .vault
-            .policy_json(&path, file.as_ref().map(AsFd::as_fd))?;
-        Ok(text.into_bytes())
+        Ok(self.vault.policy_json(&path)?.into_bytes())
     }
 
     /// A readable descriptor of a regular file, where it can be had.

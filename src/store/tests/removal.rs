@@ -126,3 +126,62 @@ fn many_small_packs_become_one() {
     let found = bench.store().check(CheckDepth::ReadData, &mut |_, _| {});
     assert_eq!(found.unwrap(), []);
 }
+
+#[test]
+fn reclaim_waits_for_a_write_that_relies_on_chunks_nothing_refers_to_yet() {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    /// Stops in the middle until it is told to go on.
+    struct Stopping<'a> {
+        rest: &'a [u8],
+        reached: mpsc::Sender<()>,
+        go_on: mpsc::Receiver<()>,
+    }
+    impl std::io::Read for Stopping<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            if self.rest.len() == 20 << 20 {
+                self.reached.send(()).unwrap();
+                self.go_on.recv().unwrap();
+            }
+            // Steps that meet the stop exactly, wherever the buffers end.
+            let to_stop = self
+                .rest
+                .len()
+                .checked_sub(20 << 20)
+                .filter(|left| *left > 0);
+            let bytes = buffer.len().min(to_stop.unwrap_or(self.rest.len()));
+            let (head, rest) = self.rest.split_at(bytes);
+            buffer[..bytes].copy_from_slice(head);
+            self.rest = rest;
+            Ok(bytes)
+        }
+    }
+
+    let bench = Bench::with_pack_bytes(1 << 20);
+    let source = noise(60 << 20, 1);
+    let (reached, has_reached) = mpsc::channel();
+    let (let_go, go_on) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let bench = &bench;
+        let source = &source;
+        let write = scope.spawn(move || {
+            let mut stopping = Stopping {
+                rest: source,
+                reached,
+                go_on,
+            };
+            bench.store().write(&mut stopping).unwrap().content
+        });
+        has_reached.recv().unwrap();
+        let reclaim = scope.spawn(|| bench.store().reclaim().unwrap());
+        std::thread::sleep(Duration::from_millis(200));
+        let was_finished = reclaim.is_finished();
+        let_go.send(()).unwrap();
+        assert!(!was_finished);
+        let content = write.join().unwrap();
+        // Nothing is dead any more; packs may have been joined.
+        assert!(reclaim.join().unwrap() < 10_000);
+        assert_eq!(bench.read(content).unwrap(), *source);
+    });
+}

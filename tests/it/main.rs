@@ -1,0 +1,21 @@
+//! Every test that needs a real mount, in one binary.
+//!
+//! `cargo test --test it` runs it as who you are; `scripts/as-user` is the runner that
+//! repeats it as an ordinary user through fusermount3. Environment:
+//! `KEEPFS_TEST_FULL=1` takes the long counts, `KEEPFS_TEST_SEED=N` repeats a random run,
+//! `KEEPFS_TEST_KEEP=1` keeps the vault of a failed test.
+
+#![forbid(unsafe_code)]
+
+mod harness;
+
+mod bad_input;
+mod crash;
+mod deleted;
+mod history;
+mod model;
+mod mounting;
+mod policy;
+mod renames;
+mod tools;
+mod versions;
