@@ -33,7 +33,10 @@ pub enum Standing {
 /// # Errors
 /// When it cannot be looked at.
 pub fn standing(mountpoint: &Path) -> io::Result<Standing> {
-    match rustix::fs::stat(mountpoint) {
+    // Attributes may come from the kernel's cache for a while after the daemon died;
+    // statfs is always asked for.
+    let looked = rustix::fs::statfs(mountpoint).and_then(|_| rustix::fs::stat(mountpoint));
+    match looked {
         // A dead daemon (ENOTCONN), or one that the kernel gave up on (ECONNABORTED).
         Err(Errno::NOTCONN | Errno::CONNABORTED) => Ok(Standing::Stale),
         Err(Errno::NOENT) => Ok(Standing::Missing),
