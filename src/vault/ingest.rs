@@ -246,6 +246,7 @@ impl Vault {
         self.store.sync()?;
         failpoint::reach("ingest.synced");
         let mut done = Vec::with_capacity(batch.len());
+        let mut again = Vec::new();
         {
             let mut catalog = self.catalog();
             let catalog = catalog.as_mut();
@@ -256,6 +257,12 @@ impl Vault {
                     continue;
                 };
                 if matches!(version.state, VersionState::Sealed { .. }) {
+                    let content = catalog.content_by_hash(&written.blake3, written.size)?;
+                    if content != Some(written.content) {
+                        // Its equals were deleted while it waited, and the content with them.
+                        again.push(*seq);
+                        continue;
+                    }
                     self.record_stored(catalog, &version, written)?;
                 }
                 done.push(version);
@@ -266,6 +273,7 @@ impl Vault {
         for version in &done {
             self.end_pin(version);
         }
+        lock(&self.ingest.queue).waiting.extend(again);
         Ok(())
     }
 
