@@ -188,7 +188,10 @@ fn versions(catalog: &mut dyn Catalog, asset: NodeId) -> Result<Vec<Item>> {
 
 /// The asset whose name a directory took: its versions show among the directory's names.
 fn file_of_that_name(catalog: &mut dyn Catalog, directory: NodeId) -> Result<Option<NodeId>> {
-    let Some((parent, name)) = catalog.directory(directory)?.and_then(|record| record.place) else {
+    let Some((parent, name)) = catalog
+        .directory(directory)?
+        .and_then(|record| record.place)
+    else {
         return Ok(None);
     };
     Ok(catalog.asset_at(parent, &name)?.map(|claim| claim.asset))

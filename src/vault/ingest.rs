@@ -14,8 +14,8 @@ use crate::catalog::{Catalog, Durability};
 use crate::model::{NodeId, Origin, Timestamp, Version, VersionSeq, VersionState, failpoint};
 use crate::store::Written;
 
-use super::spool::reopen_for_reading;
 use super::live::Found;
+use super::spool::reopen_for_reading;
 use super::{Result, Vault, VaultError, live, lock};
 
 /// Stored versions wait for a common flush up to this many bytes.

@@ -29,6 +29,18 @@ struct Ledger {
     now: State,
     committed: State,
     savepoints: Vec<State>,
+    failing: Option<Failing>,
+    /// The failure has begun.
+    fails: bool,
+}
+
+/// How commits fail, see [`Facts::fail_from_the_next_new_pack_on`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failing {
+    /// Nothing is committed.
+    Full,
+    /// All is committed, but the disk did not say so.
+    Flush,
 }
 
 /// The facts that a store needs.
@@ -52,6 +64,17 @@ impl Facts {
     pub(crate) fn commit_now(&self) {
         let mut ledger = self.ledger();
         ledger.committed = ledger.now.clone();
+    }
+
+    /// Commits work until one has a pack that the last one had not; that one fails,
+    /// and so does every other.
+    pub(crate) fn fail_from_the_next_new_pack_on(&self, failing: Failing) {
+        self.ledger().failing = Some(failing);
+    }
+
+    pub(crate) fn commit_again(&self) {
+        let mut ledger = self.ledger();
+        (ledger.failing, ledger.fails) = (None, false);
     }
 
     pub(crate) fn all_packs(&self) -> Vec<PackRecord> {
@@ -93,9 +116,19 @@ impl Catalog for Facts {
         Ok(())
     }
     fn commit(&mut self, _: Durability) -> Result<()> {
-        assert!(self.ledger().savepoints.is_empty());
-        self.commit_now();
-        Ok(())
+        let mut ledger = self.ledger();
+        assert!(ledger.savepoints.is_empty());
+        let Ledger { now, committed, .. } = &*ledger;
+        let has_new_pack = now.packs.keys().any(|id| !committed.packs.contains_key(id));
+        ledger.fails |= ledger.failing.is_some() && has_new_pack;
+        let failing = ledger.failing.filter(|_| ledger.fails);
+        if failing != Some(Failing::Full) {
+            ledger.committed = ledger.now.clone();
+        }
+        match failing {
+            None => Ok(()),
+            Some(_) => Err(CatalogError::Full),
+        }
     }
     fn has_uncommitted(&self) -> bool {
         true
