@@ -18,7 +18,7 @@ use crate::model::{
 };
 
 /// A catalog that ends with the process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MemoryCatalog {
     facts: Facts,
     savepoints: Vec<Facts>,
