@@ -180,6 +180,8 @@ pub trait Catalog: Send {
     fn versions(&mut self, asset: NodeId) -> Result<Vec<Version>>;
     /// The newest `count` versions, newest first.
     fn latest_versions(&mut self, asset: NodeId, count: usize) -> Result<Vec<Version>>;
+    /// The newest version of an asset with an id below `id`.
+    fn version_before(&mut self, asset: NodeId, id: VersionId) -> Result<Option<Version>>;
     /// Up to `limit` versions that are still sealed, oldest row first, after `after`.
     fn sealed_versions(&mut self, after: VersionSeq, limit: usize) -> Result<Vec<Version>>;
     /// The sealed versions whose bytes are in that inode: `Live` or `SpoolLink`.

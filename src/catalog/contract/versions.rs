@@ -74,6 +74,21 @@ cases! {
         assert_eq!(catalog.version_by_id(b, version_id(1)).unwrap(), None);
     }
 
+    fn the_version_before_an_id_is_the_newest_of_the_asset_below_it(catalog) {
+        let (a, b) = (asset(catalog, "a", 1), asset(catalog, "b", 2));
+        for (node, id) in [(a, 2), (b, 3), (a, 4), (a, 6), (b, 7)] {
+            catalog.add_version(&sealed(node, id, 1)).unwrap();
+        }
+        let content = with_content(catalog);
+        let seq = catalog.version_by_id(a, version_id(4)).unwrap().unwrap().seq;
+        catalog.set_stored(seq, content, hash(100)).unwrap();
+        for (id, before) in [(1, None), (2, None), (3, Some(2)), (4, Some(2)), (5, Some(4)), (6, Some(4)), (99, Some(6))] {
+            let expected = before.map(|id| catalog.version_by_id(a, version_id(id)).unwrap().unwrap());
+            assert_eq!(catalog.version_before(a, version_id(id)).unwrap(), expected, "before {id}");
+        }
+        assert_eq!(catalog.version_before(NodeId(99), version_id(9)).unwrap(), None);
+    }
+
     fn the_newest_version_with_a_content_is_found_below_an_id(catalog) {
         let (content, blake3) = (with_content(catalog), hash(100));
         let (a, b) = (asset(catalog, "a", 1), asset(catalog, "b", 2));

@@ -246,6 +246,11 @@ impl Catalog for MemoryCatalog {
             .collect())
     }
 
+    fn version_before(&mut self, asset: NodeId, id: VersionId) -> Result<Option<Version>> {
+        let mut versions = self.facts.versions(asset).into_iter();
+        Ok(versions.rfind(|version| version.id < id))
+    }
+
     fn sealed_versions(&mut self, after: VersionSeq, limit: usize) -> Result<Vec<Version>> {
         Ok(self
             .facts

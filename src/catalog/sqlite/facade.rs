@@ -213,6 +213,10 @@ impl Catalog for SqliteCatalog {
         self.latest_of(asset, count)
     }
 
+    fn version_before(&mut self, asset: NodeId, id: VersionId) -> Result<Option<Version>> {
+        self.find_before(asset, id)
+    }
+
     fn sealed_versions(&mut self, after: VersionSeq, limit: usize) -> Result<Vec<Version>> {
         self.sealed_after(after, limit)
     }

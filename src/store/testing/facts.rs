@@ -206,6 +206,7 @@ impl Catalog for Facts {
         fn version_ids(asset: NodeId) -> Vec<(VersionId, VersionSeq)>;
         fn versions(asset: NodeId) -> Vec<Version>;
         fn latest_versions(asset: NodeId, count: usize) -> Vec<Version>;
+        fn version_before(asset: NodeId, id: VersionId) -> Option<Version>;
         fn sealed_versions(after: VersionSeq, limit: usize) -> Vec<Version>;
         fn sealed_on_inode(inode: InodeKey) -> Vec<Version>;
         fn set_location(seq: VersionSeq, location: Location) -> ();

@@ -100,7 +100,8 @@ CREATE TABLE version (
 
 CREATE UNIQUE INDEX version_by_id ON version (id);
 CREATE UNIQUE INDEX version_of_asset ON version (asset, id);
-CREATE INDEX version_of_content ON version (content) WHERE content IS NOT NULL;
+-- Begins with the content: the one index tells who uses it, and when an asset last had it.
+CREATE INDEX version_of_content ON version (content, asset, id) WHERE content IS NOT NULL;
 
 -- What is known of versions whose bytes are not in a pack yet. Apart from version,
 -- because it is short-lived and as wide again. location: 0 live, 1 spool link, 2 spool copy.
