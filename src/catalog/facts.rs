@@ -100,6 +100,8 @@ pub struct AssetRecord {
     pub since: Timestamp,
     /// The live file as last seen. `None`: deleted, or not seen yet.
     pub file: Option<FileFacts>,
+    /// Mode, owner and mtime of the file seen last, also of one that is gone.
+    pub last_attributes: Option<Attributes>,
 }
 
 /// How a chunk's bytes are written in its pack.

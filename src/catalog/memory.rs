@@ -63,6 +63,7 @@ struct Directory {
 struct Asset {
     asset_id: AssetId,
     file: Option<FileFacts>,
+    last_attributes: Option<Attributes>,
 }
 
 #[derive(Debug, Clone)]

@@ -100,7 +100,8 @@ pub trait Catalog: Send {
         asset_id: AssetId,
         now: Timestamp,
     ) -> Result<NodeId>;
-    /// Live to deleted, at the same name. Clears the asset's file.
+    /// Live to deleted, at the same name. Clears the asset's file, but for its
+    /// last attributes.
     fn delete_asset(&mut self, asset: NodeId, now: Timestamp) -> Result<()>;
     /// Deleted to live, at the same name.
     fn revive_asset(&mut self, asset: NodeId, now: Timestamp) -> Result<()>;
@@ -160,7 +161,8 @@ pub trait Catalog: Send {
     fn set_directory_attributes(&mut self, node: NodeId, attributes: Attributes) -> Result<()>;
     /// Records a directory's backup override. `None`: it has none.
     fn set_directory_override(&mut self, node: NodeId, value: Option<Override>) -> Result<()>;
-    /// Records the live file of an asset as last seen. `None`: not known.
+    /// Records the live file of an asset as last seen. `None`: not known; the last
+    /// attributes stay.
     fn set_asset_file(&mut self, asset: NodeId, file: Option<&FileFacts>) -> Result<()>;
 
     /// The path of a node: where it is, or for a deleted asset where it was.

@@ -122,6 +122,7 @@ impl Facts {
         let asset = Asset {
             asset_id,
             file: None,
+            last_attributes: None,
         };
         self.assets.insert(node, asset);
         self.entries
@@ -323,6 +324,7 @@ impl Facts {
             standing: entry.standing,
             since: entry.since,
             file: asset.file,
+            last_attributes: asset.last_attributes,
         })
     }
 
@@ -340,6 +342,7 @@ impl Facts {
         }
         if let Some(asset) = self.assets.get_mut(&asset) {
             asset.file = file.copied();
+            asset.last_attributes = file.map(|file| file.attributes).or(asset.last_attributes);
         }
         Ok(())
     }

@@ -61,7 +61,8 @@ CREATE TABLE directory (
 
 INSERT INTO directory VALUES (1, 493, 0, 0, 0, NULL, 0, 0);
 
--- The columns from dev on are the live file as last seen: all NULL, or none.
+-- The columns from dev on are the live file as last seen: all NULL, or none; but mode,
+-- uid, gid and mtime stay when the file is gone.
 CREATE TABLE asset (
   node     INTEGER PRIMARY KEY,
   asset_id BLOB NOT NULL,
