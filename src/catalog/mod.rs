@@ -165,6 +165,10 @@ pub trait Catalog: Send {
     /// attributes stay.
     fn set_asset_file(&mut self, asset: NodeId, file: Option<&FileFacts>) -> Result<()>;
 
+    /// The filesystem below has another device number, as after a reboot: every file
+    /// that was seen on the old one, live or sealed, is on the new one.
+    fn rebase_device(&mut self, old_dev: u64, new_dev: u64) -> Result<()>;
+
     /// The path of a node: where it is, or for a deleted asset where it was.
     fn path_of(&mut self, node: NodeId) -> Result<Option<PublicId>>;
 

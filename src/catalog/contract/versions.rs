@@ -144,6 +144,35 @@ cases! {
         assert_eq!((version.origin, version.restored_from), (Origin::Restore, Some(version_id(1))));
     }
 
+    fn files_are_found_on_their_new_device_and_all_others_stay(catalog) {
+        let (a, b) = (asset(catalog, "a", 1), asset(catalog, "b", 2));
+        asset(catalog, "never seen", 3);
+        let on = |dev, ino| FileFacts { inode: InodeKey { dev, ino }, ..facts(ino) };
+        let old = u64::MAX;
+        catalog.set_asset_file(a, Some(&on(old, 5))).unwrap();
+        catalog.set_asset_file(b, Some(&on(7, 5))).unwrap();
+        let seqs = [Location::Live, Location::SpoolLink, Location::SpoolCopy].map(|location| {
+            let mut version = sealed(a, 10 + catalog.totals().unwrap().versions, 5);
+            version.state = VersionState::Sealed { file: on(old, 5), location };
+            catalog.add_version(&version).unwrap()
+        });
+        let mut other = sealed(b, 20, 5);
+        other.state = VersionState::Sealed { file: on(7, 5), location: Location::Live };
+        let other = catalog.add_version(&other).unwrap();
+        catalog.rebase_device(old, 8).unwrap();
+        assert_eq!(catalog.assets_on_inode(on(old, 5).inode).unwrap(), []);
+        assert_eq!(catalog.sealed_on_inode(on(old, 5).inode).unwrap(), []);
+        assert_eq!(catalog.assets_on_inode(on(8, 5).inode).unwrap(), [a]);
+        assert_eq!(catalog.asset(a).unwrap().unwrap().file, Some(on(8, 5)));
+        assert_eq!(catalog.assets_on_inode(on(7, 5).inode).unwrap(), [b]);
+        let found = |versions: Vec<Version>| versions.iter().map(|v| v.seq).collect::<Vec<_>>();
+        assert_eq!(found(catalog.sealed_on_inode(on(8, 5).inode).unwrap()), seqs[..2]);
+        assert_eq!(found(catalog.sealed_on_inode(on(7, 5).inode).unwrap()), [other]);
+        let copy = catalog.version(seqs[2]).unwrap().unwrap().state;
+        assert_eq!(copy, VersionState::Sealed { file: on(8, 5), location: Location::SpoolCopy });
+        catalog.rebase_device(1234, 5678).unwrap();
+    }
+
     fn a_content_goes_with_its_last_version_and_its_chunks_die(catalog) {
         let content = with_content(catalog);
         assert_eq!(catalog.content_by_hash(&hash(100), 63).unwrap(), Some(content));

@@ -203,6 +203,11 @@ impl Catalog for MemoryCatalog {
         self.change().write_file(asset, file)
     }
 
+    fn rebase_device(&mut self, old_dev: u64, new_dev: u64) -> Result<()> {
+        self.change().rebase_device(old_dev, new_dev);
+        Ok(())
+    }
+
     fn path_of(&mut self, node: NodeId) -> Result<Option<PublicId>> {
         Ok(self.facts.path_of(node))
     }

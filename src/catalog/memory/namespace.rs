@@ -2,7 +2,9 @@
 
 use super::{Asset, Directory, Entry, Facts, invariant};
 use crate::catalog::{AssetRecord, Child, DirectoryRecord, NodeKind, Result, Standing};
-use crate::model::{AssetId, Attributes, FileFacts, Name, NodeId, PublicId, ROOT, Timestamp};
+use crate::model::{
+    AssetId, Attributes, FileFacts, Name, NodeId, PublicId, ROOT, Timestamp, VersionState,
+};
 
 impl Facts {
     fn tick(&mut self, now: Timestamp) -> Timestamp {
@@ -345,6 +347,22 @@ impl Facts {
             asset.last_attributes = file.map(|file| file.attributes).or(asset.last_attributes);
         }
         Ok(())
+    }
+
+    pub(super) fn rebase_device(&mut self, old: u64, new: u64) {
+        let live = self.assets.values_mut().filter_map(|a| a.file.as_mut());
+        let sealed = self
+            .versions
+            .values_mut()
+            .filter_map(|version| match &mut version.state {
+                VersionState::Sealed { file, .. } => Some(file),
+                VersionState::Stored { .. } => None,
+            });
+        for file in live.chain(sealed) {
+            if file.inode.dev == old {
+                file.inode.dev = new;
+            }
+        }
     }
 
     pub(super) fn path_of(&self, node: NodeId) -> Option<PublicId> {

@@ -185,6 +185,10 @@ impl Catalog for SqliteCatalog {
         self.record_file(asset, file)
     }
 
+    fn rebase_device(&mut self, old_dev: u64, new_dev: u64) -> Result<()> {
+        self.change_device(old_dev, new_dev)
+    }
+
     fn path_of(&mut self, node: NodeId) -> Result<Option<PublicId>> {
         self.path(node)
     }

@@ -213,6 +213,19 @@ impl SqliteCatalog {
         require_one(rows, "asset", asset.0)
     }
 
+    pub(super) fn change_device(&mut self, old: u64, new: u64) -> Result<()> {
+        let (old, new) = (old.cast_signed(), new.cast_signed());
+        self.write(
+            "UPDATE asset SET dev = ?2 WHERE dev = ?1",
+            values![old, new],
+        )?;
+        self.write(
+            "UPDATE sealed SET dev = ?2 WHERE dev = ?1",
+            values![old, new],
+        )?;
+        Ok(())
+    }
+
     pub(super) fn path(&self, node: NodeId) -> Result<Option<PublicId>> {
         let (mut at, mut names) = (node, Vec::new());
         while at != ROOT {

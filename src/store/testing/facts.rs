@@ -199,6 +199,7 @@ impl Catalog for Facts {
         fn set_directory_attributes(node: NodeId, attributes: Attributes) -> ();
         fn set_directory_override(node: NodeId, value: Option<Override>) -> ();
         fn set_asset_file(asset: NodeId, file: Option<&FileFacts>) -> ();
+        fn rebase_device(old_dev: u64, new_dev: u64) -> ();
         fn path_of(node: NodeId) -> Option<PublicId>;
         fn add_version(version: &Version) -> VersionSeq;
         fn version(seq: VersionSeq) -> Option<Version>;
