@@ -254,6 +254,9 @@ pub trait Catalog: Send {
     fn pack_use(&mut self) -> Result<Vec<PackUse>>;
     /// The stored versions that need a pack, as rows.
     fn versions_in_pack(&mut self, pack: PackId) -> Result<Vec<VersionSeq>>;
+    /// The stored versions that need one of these chunks, as rows. Reads the chunk
+    /// list of every content: for damage only.
+    fn versions_with_chunks(&mut self, chunks: &[ChunkHash]) -> Result<Vec<VersionSeq>>;
     /// Forgets chunks of a pack that nothing references; returns how many.
     fn remove_dead_chunks(&mut self, pack: PackId) -> Result<u64>;
     /// Forgets a pack. No chunk may be left in it.

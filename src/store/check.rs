@@ -13,7 +13,7 @@ use super::open_pack::end_of;
 use super::pack::{TRAILER_BYTES, TableSpan};
 use super::{CheckDepth, Damage, Shared, fetch};
 use crate::catalog::{ChunkRecord, PackRecord, PackState};
-use crate::model::PackId;
+use crate::model::{ChunkHash, PackId};
 
 /// Reads the table of a pack of `pack_bytes`.
 pub(super) fn read_table(
@@ -32,6 +32,19 @@ pub(super) fn read_table(
     let mut table = vec![0; span.bytes as usize];
     shared.backend.read(source, id, span.offset, &mut table)?;
     span.entries(&table, id).map_err(damaged)
+}
+
+/// What is wrong with a pack.
+struct Flaw {
+    /// In one line.
+    detail: String,
+    hurt: Hurt,
+}
+
+/// The chunks that cannot be read.
+enum Hurt {
+    All,
+    Chunks(Vec<ChunkHash>),
 }
 
 /// Looks at every pack that the catalog knows.
@@ -63,12 +76,17 @@ pub(super) fn check(
         match flaw {
             None if pack.state == PackState::Stored => shared.presence.pack_is_there(pack.id),
             None => {}
-            Some(detail) => {
+            Some(Flaw { detail, hurt }) => {
                 log::error!("pack {}: {detail}", pack.id);
+                let mut catalog = shared.catalog()?;
+                let versions = match hurt {
+                    Hurt::All => catalog.versions_in_pack(pack.id)?,
+                    Hurt::Chunks(chunks) => catalog.versions_with_chunks(&chunks)?,
+                };
                 damages.push(Damage {
                     pack: pack.id,
                     detail,
-                    versions: shared.catalog()?.versions_in_pack(pack.id)?,
+                    versions,
                 });
             }
         }
@@ -78,13 +96,13 @@ pub(super) fn check(
     Ok(damages)
 }
 
-/// What is wrong with a pack, in one line. `listed`: the size of its object.
+/// `listed`: the size of the pack's object.
 fn check_pack(
     shared: &Shared,
     pack: &PackRecord,
     listed: Option<u64>,
     depth: CheckDepth,
-) -> Result<Option<String>> {
+) -> Result<Option<Flaw>> {
     let chunks = shared.catalog()?.pack_chunks(pack.id)?;
     if chunks.is_empty() {
         // Rewritten, and about to be removed.
@@ -102,7 +120,10 @@ fn check_pack(
     };
     match (flaw, depth) {
         (None, CheckDepth::ReadData) => Ok(flaw_of_chunks(shared, &chunks)),
-        (flaw, _) => Ok(flaw),
+        (flaw, _) => Ok(flaw.map(|detail| Flaw {
+            detail,
+            hurt: Hurt::All,
+        })),
     }
 }
 
@@ -148,23 +169,36 @@ fn flaw_of_stored(
     }
 }
 
-fn flaw_of_chunks(shared: &Shared, chunks: &[ChunkRecord]) -> Option<String> {
-    let mut damaged = 0;
-    let mut first = None;
+fn flaw_of_chunks(shared: &Shared, chunks: &[ChunkRecord]) -> Option<Flaw> {
+    let mut damaged = Vec::new();
+    let mut unreadable = None;
     for chunk in chunks {
-        let plain = fetch::stored_bytes(shared, chunk);
-        match plain.map(|stored| decode(chunk, stored)) {
-            Ok(Some(_)) => shared.presence.chunk_is_whole(chunk.hash),
-            Ok(None) => {
-                shared.presence.chunk_is_damaged(chunk.hash);
-                damaged += 1;
-                first = first.or(Some(chunk.hash));
+        match fetch::stored_bytes(shared, chunk).map(|stored| decode(chunk, stored)) {
+            Ok(Some(_)) => {
+                shared.presence.chunk_is_whole(chunk.hash);
+                continue;
             }
-            Err(error) => return Some(format!("cannot be read: {error}")),
+            Ok(None) => {}
+            Err(error @ StoreError::PackMissing { .. }) => {
+                return Some(Flaw {
+                    detail: format!("cannot be read: {error}"),
+                    hurt: Hurt::All,
+                });
+            }
+            // As a rule a bad place on the disk; the rest may be readable.
+            Err(error) => unreadable = unreadable.or(Some(error)),
         }
+        shared.presence.chunk_is_damaged(chunk.hash);
+        damaged.push(chunk.hash);
     }
-    first.map(|first| {
-        let all = chunks.len();
-        format!("{damaged} of {all} chunks do not match their blake3, the first is {first}")
+    let first = damaged.first()?;
+    let (bad, all) = (damaged.len(), chunks.len());
+    let detail = match unreadable {
+        None => format!("{bad} of {all} chunks do not match their blake3, the first is {first}"),
+        Some(error) => format!("{bad} of {all} chunks are damaged or cannot be read: {error}"),
+    };
+    Some(Flaw {
+        detail,
+        hurt: Hurt::Chunks(damaged),
     })
 }

@@ -71,18 +71,23 @@ pub(super) fn stored_bytes(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u
         });
     }
     let mut stored = vec![0; chunk.stored_bytes as usize];
+    read(shared, chunk.pack, chunk.offset, &mut stored)?;
+    Ok(stored)
+}
+
+/// Reads bytes of a pack, wherever it is.
+pub(super) fn read(shared: &Shared, pack: PackId, offset: u64, buffer: &mut [u8]) -> Result<()> {
     // A pack file that was emptied meanwhile is in the store by now.
-    if let Some(spool) = shared.open_packs.readable(chunk.pack)
-        && spool.read(chunk.offset, &mut stored).is_ok()
+    if let Some(spool) = shared.open_packs.readable(pack)
+        && spool.read(offset, buffer).is_ok()
     {
-        return Ok(stored);
+        return Ok(());
     }
-    let source = shared.sources.get(shared, chunk.pack)?;
+    let source = shared.sources.get(shared, pack)?;
     shared
         .backend
-        .read(&source, chunk.pack, chunk.offset, &mut stored)
-        .inspect_err(|_| shared.sources.forget(chunk.pack))?;
-    Ok(stored)
+        .read(&source, pack, offset, buffer)
+        .inspect_err(|_| shared.sources.forget(pack))
 }
 
 fn fetch_from(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {

@@ -233,6 +233,8 @@ fn seen(c: &mut dyn Catalog, until: i64) -> Result<Vec<String>> {
         let pack = PackId([number; 16]);
         lines.push(format!("{:?}", c.pack_chunks(pack)?));
         lines.push(format!("{:?}", c.versions_in_pack(pack)?));
+        let chunks = [hash(number), hash(number + 1)];
+        lines.push(format!("{:?}", c.versions_with_chunks(&chunks)?));
     }
     lines.push(format!("{:?} {:?}", c.packs()?, c.pack_use()?));
     lines.push(format!("{:?}", c.totals()?));

@@ -201,6 +201,28 @@ cases! {
         assert_eq!(catalog.packs().unwrap(), []);
     }
 
+    fn the_versions_that_need_a_chunk_are_found_and_no_others(catalog) {
+        let one = with_content(catalog);
+        let two = catalog.add_content(&hash(101), 9, &[hash(2), hash(3)]).unwrap();
+        let node = asset(catalog, "a", 1);
+        catalog.add_version(&sealed(node, 1, 1)).unwrap();
+        let [first, second, third] = [(2, one, 100), (3, two, 101), (4, one, 100)].map(|(id, content, blake3)| {
+            let state = VersionState::Stored { content, blake3: hash(blake3) };
+            catalog.add_version(&Version { state, ..sealed(node, id, 1) }).unwrap()
+        });
+        for (chunks, expected) in [
+            (&[1][..], &[first, third][..]),
+            (&[2], &[first, second, third]),
+            (&[3], &[second]),
+            (&[4, 50], &[]),
+            (&[50, 3, 1], &[first, second, third]),
+            (&[], &[]),
+        ] {
+            let hashes: Vec<ChunkHash> = chunks.iter().map(|number| hash(*number)).collect();
+            assert_eq!(catalog.versions_with_chunks(&hashes).unwrap(), expected, "{chunks:?}");
+        }
+    }
+
     fn chunks_move_to_another_pack_with_their_references(catalog) {
         let content = with_content(catalog);
         catalog.add_pack(&pack(2, PackState::Open)).unwrap();

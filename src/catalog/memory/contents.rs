@@ -125,13 +125,11 @@ impl Facts {
             .collect()
     }
 
-    pub(super) fn versions_in_pack(&self, pack: PackId) -> Vec<VersionSeq> {
-        let needs = |content: &ContentId| {
-            self.contents[content]
-                .chunks
-                .iter()
-                .any(|hash| self.chunks[hash].pack == pack)
-        };
+    pub(super) fn versions_with_any(
+        &self,
+        is_meant: impl Fn(&ChunkHash) -> bool,
+    ) -> Vec<VersionSeq> {
+        let needs = |content: &ContentId| self.contents[content].chunks.iter().any(&is_meant);
         self.versions
             .values()
             .filter(|version| match &version.state {

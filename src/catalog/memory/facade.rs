@@ -366,7 +366,12 @@ impl Catalog for MemoryCatalog {
     }
 
     fn versions_in_pack(&mut self, pack: PackId) -> Result<Vec<VersionSeq>> {
-        Ok(self.facts.versions_in_pack(pack))
+        let facts = &self.facts;
+        Ok(facts.versions_with_any(|hash| facts.chunks[hash].pack == pack))
+    }
+
+    fn versions_with_chunks(&mut self, chunks: &[ChunkHash]) -> Result<Vec<VersionSeq>> {
+        Ok(self.facts.versions_with_any(|hash| chunks.contains(hash)))
     }
 
     fn remove_dead_chunks(&mut self, pack: PackId) -> Result<u64> {

@@ -324,6 +324,10 @@ impl Catalog for SqliteCatalog {
         self.versions_needing(pack)
     }
 
+    fn versions_with_chunks(&mut self, chunks: &[ChunkHash]) -> Result<Vec<VersionSeq>> {
+        self.versions_listing(chunks)
+    }
+
     fn remove_dead_chunks(&mut self, pack: PackId) -> Result<u64> {
         self.drop_dead_chunks(pack)
     }

@@ -229,6 +229,7 @@ impl Catalog for Facts {
         fn pack_chunks(pack: PackId) -> Vec<ChunkRecord>;
         fn pack_use() -> Vec<PackUse>;
         fn versions_in_pack(pack: PackId) -> Vec<VersionSeq>;
+        fn versions_with_chunks(chunks: &[ChunkHash]) -> Vec<VersionSeq>;
         fn remove_dead_chunks(pack: PackId) -> u64;
         fn remove_pack(pack: PackId) -> ();
         fn totals() -> Totals;

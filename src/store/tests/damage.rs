@@ -74,6 +74,30 @@ fn damage_in_one_chunk_leaves_the_rest_of_the_content_readable() {
 }
 
 #[test]
+fn damage_in_one_chunk_is_reported_for_the_versions_that_use_it_and_no_others() {
+    let bench = Bench::new();
+    let contents = [1, 2, 3].map(|seed| bench.write(&noise(10_000, seed)));
+    bench.store().flush().unwrap();
+    let [file] = &bench.files("store")[..] else {
+        panic!()
+    };
+    // In the second of three records.
+    writable(file).write_all_at(b"XXXX", 15_000).unwrap();
+    let [damage] = &check(&bench, CheckDepth::ReadData)[..] else {
+        panic!()
+    };
+    assert_eq!(damage.versions, [VersionSeq(contents[1].0)]);
+    fs::remove_file(file).unwrap();
+    let [damage] = &check(&bench, CheckDepth::ReadData)[..] else {
+        panic!()
+    };
+    assert_eq!(
+        damage.versions,
+        contents.map(|content| VersionSeq(content.0))
+    );
+}
+
+#[test]
 fn a_missing_pack_is_named_and_its_content_can_be_written_again() {
     let mut bench = Bench::new();
     let source = noise(3 << 20, 1);
