@@ -15,7 +15,7 @@ use super::Shared;
 use super::backend::PackSource;
 use super::codec::decode;
 use super::error::{Result, StoreError};
-use super::pack;
+use super::pack::{self, RECORD_HEADER_BYTES};
 use crate::catalog::ChunkRecord;
 use crate::model::PackId;
 
@@ -61,18 +61,28 @@ impl Sources {
 
 /// The bytes of a chunk as they are stored, not verified.
 pub(super) fn stored_bytes(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
-    if !pack::is_sane(chunk) {
+    bytes_with_lead(shared, chunk, 0)
+}
+
+/// The same with the header of its record before them.
+pub(super) fn record_bytes(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
+    bytes_with_lead(shared, chunk, RECORD_HEADER_BYTES)
+}
+
+fn bytes_with_lead(shared: &Shared, chunk: &ChunkRecord, lead: u64) -> Result<Vec<u8>> {
+    let start = chunk.offset.checked_sub(lead);
+    let Some(start) = start.filter(|_| pack::is_sane(chunk)) else {
         return Err(StoreError::PackDamaged {
             pack: chunk.pack,
             detail: format!(
-                "the catalog has impossible lengths for chunk {}",
+                "the catalog has an impossible place for chunk {}",
                 chunk.hash
             ),
         });
-    }
-    let mut stored = vec![0; chunk.stored_bytes as usize];
-    read(shared, chunk.pack, chunk.offset, &mut stored)?;
-    Ok(stored)
+    };
+    let mut bytes = vec![0; lead as usize + chunk.stored_bytes as usize];
+    read(shared, chunk.pack, start, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads bytes of a pack, wherever it is.
