@@ -180,7 +180,7 @@ pub struct Totals {
     pub logical_bytes: u64,
     /// Plain bytes of all distinct chunks.
     pub unique_bytes: u64,
-    /// Bytes of all packs.
+    /// Bytes of all packs; of an open one, the stored bytes of its chunks.
     pub pack_bytes: u64,
     /// Packs.
     pub packs: u64,

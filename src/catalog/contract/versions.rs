@@ -240,6 +240,21 @@ cases! {
         assert_eq!(catalog.pack_chunks(PackId([2; 16])).unwrap(), [chunk(1, 2), chunk(3, 2)]);
     }
 
+    fn an_open_pack_counts_with_its_chunks_and_a_stored_one_with_its_size(catalog) {
+        let open = PackRecord { bytes: 0, ..pack(1, PackState::Open) };
+        catalog.add_pack(&open).unwrap();
+        catalog.put_chunks(&[chunk(1, 1), chunk(2, 1)]).unwrap();
+        catalog.add_content(&hash(100), 21, &[hash(1)]).unwrap();
+        catalog.add_pack(&pack(2, PackState::Stored)).unwrap();
+        let sizes = |catalog: &mut dyn Catalog| {
+            let totals = catalog.totals().unwrap();
+            (totals.packs, totals.pack_bytes, totals.unique_bytes)
+        };
+        assert_eq!(sizes(catalog), (2, 11 + 12 + 2000, 21 + 22));
+        catalog.set_pack(&pack(1, PackState::Stored)).unwrap();
+        assert_eq!(sizes(catalog), (2, 1000 + 2000, 21 + 22));
+    }
+
     fn totals_count_what_is_there(catalog) {
         let content = with_content(catalog);
         let (a, b) = (asset(catalog, "a", 1), asset(catalog, "b", 2));

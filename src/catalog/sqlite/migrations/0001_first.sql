@@ -163,3 +163,4 @@ CREATE TABLE pack (
 ) STRICT;
 
 CREATE UNIQUE INDEX pack_by_name ON pack (name);
+CREATE INDEX pack_open ON pack (state) WHERE state = 0;
