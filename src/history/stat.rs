@@ -34,11 +34,19 @@ impl History<'_> {
                 let Some(version) = catalog.version(seq)? else {
                     return Ok(None);
                 };
-                let record = catalog.asset(version.asset)?;
-                match record.is_some_and(|record| record.standing == Standing::Deleted) {
-                    true => self.stat_version(catalog, place, seq),
-                    false => Ok(None),
+                let Some(record) = catalog
+                    .asset(version.asset)?
+                    .filter(|record| record.standing == Standing::Deleted)
+                else {
+                    return Ok(None);
+                };
+                let mut stat = file(place, &version);
+                if let Some(last) = record.last_attributes {
+                    stat.attributes.mode &= last.mode;
+                    stat.attributes.uid = last.uid;
+                    stat.attributes.gid = last.gid;
                 }
+                Ok(Some(stat))
             }
         }
     }
@@ -71,14 +79,7 @@ impl History<'_> {
         let Some(latest) = catalog.latest_versions(record.node, 1)?.pop() else {
             return Ok(None);
         };
-        let mut attributes = latest.attributes;
-        // chmod makes no version; what it forbids now, history must not give away.
-        if record.standing == Standing::Live
-            && let Some(path) = catalog.path_of(record.node)?
-            && let Ok(Some(Found::File(facts))) = self.vault.live().find(&path)
-        {
-            attributes = facts.attributes;
-        }
+        let mut attributes = self.present_attributes(catalog, record)?.unwrap_or(latest.attributes);
         let readable = attributes.mode & 0o444;
         attributes.mode = readable | readable >> 2;
         attributes.mtime = latest.kept_at;
@@ -87,6 +88,22 @@ impl History<'_> {
             attributes,
             latest.kept_at,
         )))
+    }
+
+    /// Mode and owner of an asset's file: as it is, or as it was when it was deleted.
+    /// chmod makes no version; what it forbids, history must not give away.
+    fn present_attributes(
+        &self,
+        catalog: &mut dyn Catalog,
+        record: &AssetRecord,
+    ) -> Result<Option<Attributes>> {
+        if record.standing == Standing::Live
+            && let Some(path) = catalog.path_of(record.node)?
+            && let Ok(Some(Found::File(facts))) = self.vault.live().find(&path)
+        {
+            return Ok(Some(facts.attributes));
+        }
+        Ok(record.last_attributes)
     }
 
     fn stat_version(

@@ -96,6 +96,9 @@ impl std::fmt::Debug for Vault {
     }
 }
 
+/// `st_dev` of the live tree when the vault was last opened.
+const DEVICE_SETTING: &str = "live_device";
+
 /// The catalog, locked.
 pub(crate) type CatalogGuard<'a> = MutexGuard<'a, Box<dyn Catalog>>;
 
@@ -220,6 +223,21 @@ impl Vault {
         self.spool.links_of(inode)
     }
 
+    /// Device numbers can change from one boot to the next; the files are the same.
+    fn follow_device(&self, catalog: &mut dyn Catalog) -> Result<()> {
+        let now = rustix::fs::fstat(self.live.root())
+            .map_err(|error| VaultError::io("the live tree", error))?
+            .st_dev;
+        let before = catalog.setting(DEVICE_SETTING)?.and_then(|text| text.parse::<u64>().ok());
+        if before == Some(now) {
+            return Ok(());
+        }
+        if let Some(before) = before {
+            catalog.rebase_device(before, now)?;
+        }
+        Ok(catalog.set_setting(DEVICE_SETTING, Some(&now.to_string()))?)
+    }
+
     /// Rebuilds in memory what the rows and the spool say of an earlier run.
     fn take_up(&self) -> Result<()> {
         let spooled: HashSet<VersionSeq> = self
@@ -229,6 +247,7 @@ impl Vault {
             .into_iter()
             .collect();
         let mut catalog = self.catalog();
+        self.follow_device(catalog.as_mut())?;
         *lock(&self.ids) = VersionIds::after(catalog.last_version_id()?);
         let overrides = catalog.setting(names::OVERRIDES_SETTING)?.is_some();
         self.has_overrides.store(overrides, Ordering::Relaxed);

@@ -22,7 +22,11 @@ impl Vault {
         let now = self.clock.now();
         let gone = atomically(catalog.as_mut(), |catalog| {
             let gone = match self.asset_at(catalog, id)? {
-                Some(asset) if asset.is_live() => self.end_live(catalog, asset.node(), now)?,
+                Some(asset) if asset.is_live() => {
+                    // The last mode and owner: they go on protecting the history.
+                    self.note_file(catalog, asset.node(), facts)?;
+                    self.end_live(catalog, asset.node(), now)?
+                }
                 _ => Vec::new(),
             };
             failpoint::reach("remove.before-unlink");

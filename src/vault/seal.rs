@@ -165,16 +165,20 @@ impl Vault {
     ) -> Result<Option<VersionId>> {
         let known = self.asset_at(catalog, seal.id)?;
         let mut comparison = Comparison::Different;
-        if let Some(asset) = known.as_ref().filter(|asset| asset.is_live())
+        if let Some(asset) = &known
+            && (asset.is_live() || seal.revival == Revival::NoVersion)
             && let Some(latest) = catalog.latest_versions(asset.node(), 1)?.first()
         {
-            if looks_untouched(asset, latest, &seal.facts) {
+            if asset.is_live() && looks_untouched(asset, latest, &seal.facts) {
                 return Ok(None);
             }
             if latest.size == seal.facts.size {
                 comparison = self.compare(latest, seal)?;
             }
             if comparison == Comparison::Same {
+                if !asset.is_live() {
+                    catalog.revive_asset(asset.node(), self.clock.now())?;
+                }
                 self.note_file(catalog, asset.node(), &seal.facts)?;
                 return Ok(None);
             }

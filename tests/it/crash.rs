@@ -91,12 +91,20 @@ impl Journal {
         Ok(())
     }
 
+    /// What is promised of names is promised by this.
+    fn sync_directory(&self, m: &Mount) -> io::Result<()> {
+        let directory = self.path("x");
+        let directory = Path::new(&directory).parent().expect("a directory");
+        fs::File::open(m.path(directory))?.sync_all()
+    }
+
     /// Moves a live file to a name never used before.
     fn rename(&mut self, m: &Mount, name: &str) -> io::Result<()> {
         self.made += 1;
         let to = format!("moved-{}", self.made);
         self.in_flight = [name.to_string(), to.clone()].into();
         m.try_rename(self.path(name), self.path(&to))?;
+        self.sync_directory(m)?;
         let content = self.live.remove(name).flatten();
         self.live.insert(to.clone(), content);
         if let Some(kept) = self.kept.remove(name) {
@@ -108,6 +116,7 @@ impl Journal {
     fn remove(&mut self, m: &Mount, name: &str) -> io::Result<()> {
         self.in_flight = [name.to_string()].into();
         fs::remove_file(m.path(self.path(name)))?;
+        self.sync_directory(m)?;
         self.live.insert(name.into(), None);
         Ok(())
     }
@@ -229,7 +238,7 @@ fn broad_load(m: &mut Mount, journal: &mut Journal) -> io::Result<()> {
     for round in 0..3 {
         for name in ["f0", "f1", "f2"] {
             journal.write(m, name)?;
-            m.versions(journal.path(name));
+            fs::read_dir(m.path(".versions").join(journal.path(name)))?.count();
             journal.save(m, name)?;
             journal.write(m, name)?;
         }

@@ -79,7 +79,7 @@ fn mv_out_of_deleted_anywhere_else_is_refused() {
             "{target}"
         );
     }
-    assert_read_only("into .versions", m.try_rename(".deleted/x", ".versions/x"));
+    assert_read_only("into .versions", m.try_rename(".deleted/x", ".versions/z"));
     assert_eq!(m.read("y"), b"y");
     assert_eq!(m.read_deleted("x"), "x");
 }

@@ -34,6 +34,7 @@ impl Live {
         {
             let _names = self.names_change();
             let path = self.nodes.path_in(parent, name)?;
+            self.hold(&stat, links, &file);
             self.vault.remove(&path, &stat.facts(), &mut || {
                 Ok(unlinkat(&*directory, name, AtFlags::empty())?)
             })?;
@@ -73,10 +74,21 @@ impl Live {
             return;
         };
         let fate = fate(links);
-        if fate == Fate::Gone && node.open().is_none() {
+        if fate == Fate::Gone && node.open().is_none() && node.kept().is_none() {
             self.keep(&node, file);
         }
         node.unlinked(parent, name, fate);
+    }
+
+    /// Before a file's last name goes: whoever found it by that name a moment ago can
+    /// still open it, however the two interleave.
+    pub(super) fn hold(&self, stat: &Stat, links: u64, file: &Arc<OwnedFd>) {
+        if fate(links) == Fate::Gone
+            && let Some(node) = self.nodes.find(stat)
+            && node.open().is_none()
+        {
+            self.keep(&node, file.clone());
+        }
     }
 
     /// rmdir(2).

@@ -59,6 +59,7 @@ impl Live {
             if mode == RenameMode::Replace && is_regular(stat.kind()) {
                 let (file, stat) = self.going(&target.directory, to.1)?;
                 let links = self.visible_links(&stat);
+                self.hold(&stat, links, &file);
                 target.stat = Some(stat);
                 leaving = Some((file, stat, links));
             }
