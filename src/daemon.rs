@@ -1,7 +1,7 @@
 //! The one place that picks implementations, and the order in which things start and stop.
 //!
 //! Start: settings, layout, lock, catalog, vault, "not stopped cleanly" on disk, workers,
-//! mount, control socket, ready, and after an unclean stop the recovery scan.
+//! control socket, mount, ready, and after an unclean stop the recovery scan.
 //! Stop: unmounted, control socket, drain, "stopped cleanly" on disk, lock, and last the
 //! clients that wait for the end. A kill between any two of these leaves a vault that mounts.
 
@@ -21,7 +21,7 @@ pub use background::{Background, start_in_background};
 pub use create::{Created, create, prepare};
 pub use error::DaemonError;
 pub use logging::{LogTarget, start_logging};
-pub use mount_table::{KeepfsMount, keepfs_mounts};
+pub use mount_table::keepfs_mount_of;
 pub use mountpoint::{Standing, detach_stale, standing};
 pub use opened::Opened;
 pub use ready::{Announce, PipeAnnounce};

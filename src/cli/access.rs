@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use super::output::{Stop, say, stop};
 use super::place::Home;
 use super::progress::Bar;
-use super::through_mount;
+use super::through_mount::{history_path, vault_of};
 use crate::config::Config;
 use crate::daemon::Opened;
+use crate::model::{HistoryName, PublicId};
 use crate::server::{
     Client, Door, ErrorCode, Event, Failure, Item, Progress, Reply, Request, execute,
 };
@@ -62,7 +63,10 @@ pub fn connect(home: &Home) -> Result<Reached, Stop> {
 }
 
 fn vault_behind(mountpoint: &Path) -> Result<PathBuf, Stop> {
-    let found = through_mount::vault_of(mountpoint).map_err(|error| {
+    // Asking for history waits for closes on their way; what is asked next shall see them.
+    let history = history_path(mountpoint, HistoryName::Versions, &PublicId::root());
+    let _ = std::fs::read_dir(history);
+    let found = vault_of(mountpoint).map_err(|error| {
         stop(
             ErrorCode::Failed,
             format!("{}: {error}", mountpoint.display()),

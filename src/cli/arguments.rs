@@ -72,7 +72,7 @@ pub struct InVault {
 /// For scripts.
 #[derive(Debug, Args)]
 pub struct Json {
-    /// Print one JSON document
+    /// Print one JSON document; in paths, '%' and what is not plain text is percent-encoded
     #[arg(long)]
     json: bool,
 }

@@ -13,7 +13,8 @@ mod confirm;
 mod delete_version;
 mod deleted;
 mod exit;
-mod helper;
+mod fstab;
+
 mod init;
 mod man;
 mod mount;

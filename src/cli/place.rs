@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::output::{Stop, stop};
 use crate::config::FILE_NAME;
-use crate::daemon::{KeepfsMount, keepfs_mounts};
+use crate::daemon::keepfs_mount_of;
 use crate::model::{HistoryName, PublicId};
 use crate::server::ErrorCode;
 
@@ -56,21 +56,30 @@ fn in_vault(path: &Path, vault: &Path) -> Result<Place, Stop> {
 }
 
 fn in_mount(path: &Path) -> Result<Place, Stop> {
-    let mounts = keepfs_mounts()
-        .map_err(|error| stop(ErrorCode::Failed, format!("the mount table: {error}")))?;
+    let mount_of = |path: &Path| {
+        keepfs_mount_of(path)
+            .map_err(|error| stop(ErrorCode::Failed, format!("the mount table: {error}")))
+    };
     // A symlink inside the mount is itself the thing; one that leads into it is followed.
     let named = absolute(path, LastName::AsItIs)?;
-    let followed = || absolute(path, LastName::Followed).ok();
-    let found = innermost(&mounts, &named).map(|mount| (mount, named.clone()));
-    let found = found.or_else(|| {
-        let path = followed()?;
-        innermost(&mounts, &path).map(|mount| (mount, path))
-    });
-    if let Some((mount, path)) = found {
-        return below_root(&mount.mountpoint, &path);
+    if let Some(mountpoint) = mount_of(&named)? {
+        return below_root(&mountpoint, &named);
+    }
+    let followed = absolute(path, LastName::Followed)?;
+    if let Some(mountpoint) = mount_of(&followed)? {
+        return below_root(&mountpoint, &followed);
     }
     if path.join(FILE_NAME).is_file() {
-        return in_vault(Path::new(""), &followed().unwrap_or(named));
+        return in_vault(Path::new(""), &followed);
+    }
+    if matches!(rustix::fs::stat(path), Err(rustix::io::Errno::NOTCONN)) {
+        return Err(stop(
+            ErrorCode::Failed,
+            format!(
+                "{}: the daemon of this mount is dead: keepfs umount the mountpoint, then mount it again",
+                path.display()
+            ),
+        ));
     }
     Err(stop(
         ErrorCode::NotFound,
@@ -79,13 +88,6 @@ fn in_mount(path: &Path) -> Result<Place, Stop> {
             path.display()
         ),
     ))
-}
-
-fn innermost<'a>(mounts: &'a [KeepfsMount], path: &Path) -> Option<&'a KeepfsMount> {
-    mounts
-        .iter()
-        .filter(|mount| path.starts_with(&mount.mountpoint))
-        .max_by_key(|mount| mount.mountpoint.as_os_str().len())
 }
 
 fn below_root(mountpoint: &Path, path: &Path) -> Result<Place, Stop> {

@@ -87,10 +87,7 @@ fn ask(home: &Home, id: &PublicId) -> Result<Explained, Stop> {
     }
 }
 
+/// The reason says already whether it is backed up.
 fn sentence(explained: &Explained) -> String {
-    let verdict = match explained.kept.as_str() {
-        "on" => "kept",
-        _ => "not kept",
-    };
-    format!("{}: {verdict}: {}", explained.path, explained.reason)
+    format!("{}: {}", explained.path, explained.reason)
 }

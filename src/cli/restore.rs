@@ -60,7 +60,11 @@ impl Restore {
                 rows.push(row);
                 Ok(())
             }
-            Item::Restored(row) => print_line(sentence(&row)),
+            // Who reads the lines may stop reading; the work is not stopped by that.
+            Item::Restored(row) => match print_line(sentence(&row)) {
+                Err(Stop::ReaderGone) => Ok(()),
+                printed => printed,
+            },
             Item::Problem(problem) => {
                 say(&problem.failure);
                 first_problem.get_or_insert(problem.failure.code.into());

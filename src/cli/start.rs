@@ -8,19 +8,19 @@ use clap::Parser;
 
 use super::arguments::{Arguments, Command};
 use super::output::{Outcome, Stop, print, say};
-use super::{Exit, helper, usage};
+use super::{Exit, fstab, usage};
 use crate::daemon::{LogTarget, start_logging};
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let arguments = match helper::is_mount_helper(&arguments) {
-        true => helper::translate(&arguments),
-        false => Ok(helper::Task::Run(arguments)),
+    let arguments = match fstab::is_mount_helper(&arguments) {
+        true => fstab::translate(&arguments),
+        false => Ok(fstab::Task::Run(arguments)),
     };
     let exit = match arguments {
-        Ok(helper::Task::Run(arguments)) => parse_and_run(&arguments),
-        Ok(helper::Task::Nothing) => Exit::Success,
+        Ok(fstab::Task::Run(arguments)) => parse_and_run(&arguments),
+        Ok(fstab::Task::Nothing) => Exit::Success,
         Err(failure) => {
             say(&failure);
             Exit::from(failure.code)

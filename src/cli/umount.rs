@@ -11,7 +11,7 @@ use super::access::{Reached, connect};
 use super::output::{Outcome, Stop, say, stop};
 use super::place::Home;
 use super::progress::Bar;
-use crate::daemon::{Standing, detach_stale, keepfs_mounts, standing};
+use crate::daemon::{Standing, detach_stale, keepfs_mount_of, standing};
 use crate::server::{Client, ErrorCode, Event, Request};
 
 /// Unmount a vault
@@ -44,11 +44,11 @@ impl Umount {
                     .map_err(|error| stop(ErrorCode::Failed, format!("{given}: {error}")))?;
                 Ok(())
             }
-            Standing::Mounted(filesystem) if filesystem == "fuse.keepfs" => {
+            Standing::Keepfs => {
                 let mountpoint = absolute.canonicalize().unwrap_or(absolute);
                 self.unmount(&mountpoint)
             }
-            Standing::Mounted(filesystem) => Err(stop(
+            Standing::Other(filesystem) => Err(stop(
                 ErrorCode::NotFound,
                 format!("{given}: not a keepfs mount but {filesystem}: use umount"),
             )),
@@ -74,13 +74,10 @@ impl Umount {
     }
 
     fn not_mounted(&self, path: &Path) -> Stop {
-        let inside = keepfs_mounts()
-            .unwrap_or_default()
-            .into_iter()
-            .find(|mount| path.starts_with(&mount.mountpoint));
+        let inside = path.canonicalize().and_then(|path| keepfs_mount_of(&path));
         let hint = match inside {
-            Some(mount) => format!("; the mount is {}", mount.mountpoint.display()),
-            None => String::new(),
+            Ok(Some(mountpoint)) => format!("; the mount is {}", mountpoint.display()),
+            Ok(None) | Err(_) => String::new(),
         };
         stop(
             ErrorCode::NotFound,
@@ -141,7 +138,14 @@ fn by_helper(mountpoint: &Path) -> Outcome {
     if text.contains("busy") {
         return Err(busy(mountpoint));
     }
-    Err(stop(ErrorCode::Failed, text.trim().to_owned()))
+    Err(stop(
+        ErrorCode::Refused,
+        format!(
+            "{}: only root and the user who mounted it may unmount it ({})",
+            mountpoint.display(),
+            text.trim()
+        ),
+    ))
 }
 
 fn busy(mountpoint: &Path) -> Stop {

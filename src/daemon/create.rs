@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::DaemonError;
 use super::lock::Purpose;
+use super::mountpoint;
 use super::opened::{Opened, mark_clean};
 use crate::config::{Config, ConfigError, FILE_NAME, InitOptions};
 
@@ -43,6 +44,10 @@ pub fn create(
         remove_directory(made.as_deref());
         return Err(error.into());
     }
+    // Also one that was there, empty: the daemon's files have no owners of their own.
+    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(&config.vault_dir, owner_only)
+        .map_err(|error| DaemonError::io(format!("{}", config.vault_dir.display()), error))?;
     for directory in [Some(&config.live_dir), config.store_dir.as_ref()]
         .into_iter()
         .flatten()
@@ -57,11 +62,12 @@ pub fn create(
     Ok(config)
 }
 
-/// The settings of a vault that is there, or of a new one with the defaults.
+/// The settings of a vault that is there, or of a new one with the defaults, to be
+/// mounted there.
 ///
 /// # Errors
 /// As [`create`], and when a directory is neither empty nor a vault.
-pub fn prepare(vault: &Path, mountpoint: &Path) -> Result<(Config, Created), DaemonError> {
+pub fn prepare(vault: &Path, at: &Path) -> Result<(Config, Created), DaemonError> {
     if vault.join(FILE_NAME).symlink_metadata().is_ok() {
         return Ok((Config::load(vault)?, Created::Found));
     }
@@ -81,7 +87,8 @@ pub fn prepare(vault: &Path, mountpoint: &Path) -> Result<(Config, Created), Dae
             .into());
         }
     }
-    let config = create(vault, &InitOptions::default(), Some(mountpoint))?;
+    mountpoint::check(at)?;
+    let config = create(vault, &InitOptions::default(), Some(at))?;
     Ok((config, Created::New))
 }
 

@@ -6,44 +6,70 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 const TABLE: &str = "/proc/self/mountinfo";
-const FILESYSTEM: &[u8] = b"fuse.keepfs";
 
-/// A mounted vault.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeepfsMount {
-    /// Where.
-    pub mountpoint: PathBuf,
-    /// What it says it shows: the vault directory, unless `fsname=` said otherwise.
-    pub source: PathBuf,
-}
+/// With the set-uid helper the subtype is in the table; mounted by root directly it is not.
+const FILESYSTEM: &str = "fuse.keepfs";
+const BARE_FILESYSTEM: &str = "fuse";
 
-/// All mounted vaults that this process can see, in the order they were mounted.
+/// The attribute by which the root of a mount names its vault.
+const VAULT_ATTRIBUTE: &str = "user.keepfs.vault";
+
+/// The mounted vault that a path lies in: the mountpoint. The path is resolved. `None`:
+/// it lies in another filesystem.
 ///
 /// # Errors
 /// When the table cannot be read.
-pub fn keepfs_mounts() -> io::Result<Vec<KeepfsMount>> {
-    Ok(entries(&std::fs::read(TABLE)?)
-        .filter(|entry| entry.filesystem == FILESYSTEM && entry.root == b"/")
-        .map(|entry| KeepfsMount {
-            mountpoint: path(entry.mountpoint),
-            source: path(entry.source),
-        })
-        .collect())
+pub fn keepfs_mount_of(path: &Path) -> io::Result<Option<PathBuf>> {
+    let table = std::fs::read(TABLE)?;
+    let innermost = entries(&table)
+        .map(|entry| (unescaped(entry.mountpoint), entry))
+        .filter(|(mountpoint, _)| path.starts_with(mountpoint))
+        // Of several on one place the last is on top, as with max_by_key.
+        .max_by_key(|(mountpoint, _)| mountpoint.as_os_str().len());
+    Ok(innermost
+        .filter(|(mountpoint, entry)| entry.root == b"/" && is_keepfs(mountpoint, entry))
+        .map(|(mountpoint, _)| mountpoint))
 }
 
-/// What the topmost mount on exactly this path is. `None`: it is no mountpoint.
-pub(super) fn filesystem_on(mountpoint: &Path) -> io::Result<Option<String>> {
-    Ok(entries(&std::fs::read(TABLE)?)
-        .filter(|entry| path(entry.mountpoint) == mountpoint)
-        .last()
-        .map(|entry| String::from_utf8_lossy(entry.filesystem).into_owned()))
+/// What is mounted on a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum MountedOn {
+    /// A vault.
+    Keepfs,
+    /// This filesystem.
+    Other(String),
+}
+
+/// The topmost mount on exactly this path. `None`: it is no mountpoint.
+pub(super) fn mounted_on(mountpoint: &Path) -> io::Result<Option<MountedOn>> {
+    let table = std::fs::read(TABLE)?;
+    let top = entries(&table)
+        .filter(|entry| unescaped(entry.mountpoint) == mountpoint)
+        .last();
+    Ok(top.map(|entry| match is_keepfs(mountpoint, &entry) {
+        true => MountedOn::Keepfs,
+        false => MountedOn::Other(String::from_utf8_lossy(entry.filesystem).into_owned()),
+    }))
+}
+
+fn is_keepfs(mountpoint: &Path, entry: &Entry<'_>) -> bool {
+    if entry.filesystem == FILESYSTEM.as_bytes() {
+        return true;
+    }
+    let mut value = Vec::with_capacity(4096);
+    entry.filesystem == BARE_FILESYSTEM.as_bytes()
+        && rustix::fs::getxattr(
+            mountpoint,
+            VAULT_ATTRIBUTE,
+            rustix::buffer::spare_capacity(&mut value),
+        )
+        .is_ok()
 }
 
 struct Entry<'a> {
     root: &'a [u8],
     mountpoint: &'a [u8],
     filesystem: &'a [u8],
-    source: &'a [u8],
 }
 
 /// Lines of `proc_pid_mountinfo(5)`; one that is not understood is left out.
@@ -55,13 +81,12 @@ fn entries(table: &[u8]) -> impl Iterator<Item = Entry<'_>> {
             root: fields.get(3)?,
             mountpoint: fields.get(4)?,
             filesystem: fields.get(dash + 1)?,
-            source: fields.get(dash + 2)?,
         })
     })
 }
 
 /// Undoes the kernel's octal escapes of space, tab, newline and backslash.
-fn path(field: &[u8]) -> PathBuf {
+fn unescaped(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((first, after)) = rest.split_first() {
@@ -97,16 +122,16 @@ mod tests {
                       37 35 98:1 / / rw - ext4 /dev/root rw\nbroken\n";
         let found: Vec<Entry<'_>> = entries(table).collect();
         assert_eq!(found.len(), 2);
-        assert_eq!(path(found[0].mountpoint), Path::new("/mnt/a b"));
-        assert_eq!(found[0].filesystem, FILESYSTEM);
-        assert_eq!(path(found[0].source), Path::new("/srv/v"));
+        assert_eq!(unescaped(found[0].mountpoint), Path::new("/mnt/a b"));
+        assert_eq!(found[0].filesystem, FILESYSTEM.as_bytes());
         assert_eq!(found[1].filesystem, b"ext4");
     }
 
     #[test]
     fn the_root_is_a_mountpoint_and_a_fresh_directory_is_none() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(filesystem_on(Path::new("/")).unwrap().is_some());
-        assert_eq!(filesystem_on(dir.path()).unwrap(), None);
+        assert!(mounted_on(Path::new("/")).unwrap().is_some());
+        assert_eq!(mounted_on(dir.path()).unwrap(), None);
+        assert_eq!(keepfs_mount_of(dir.path()).unwrap(), None);
     }
 }

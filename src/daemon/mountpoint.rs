@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
 use super::error::DaemonError;
-use super::mount_table::filesystem_on;
+use super::mount_table::{MountedOn, mounted_on};
 
 /// What is at a mountpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +20,10 @@ pub enum Standing {
     Free,
     /// A mount whose daemon is dead.
     Stale,
-    /// A mount, of this filesystem.
-    Mounted(String),
+    /// A vault.
+    Keepfs,
+    /// Another filesystem, of this name.
+    Other(String),
     /// Not a directory.
     NotADirectory,
 }
@@ -31,23 +33,32 @@ pub enum Standing {
 /// # Errors
 /// When it cannot be looked at.
 pub fn standing(mountpoint: &Path) -> io::Result<Standing> {
-    match rustix::fs::stat(mountpoint) {
+    // Attributes may come from the kernel's cache for a while after the daemon died;
+    // statfs is always asked for.
+    let looked = rustix::fs::statfs(mountpoint).and_then(|_| rustix::fs::stat(mountpoint));
+    match looked {
         // A dead daemon (ENOTCONN), or one that the kernel gave up on (ECONNABORTED).
         Err(Errno::NOTCONN | Errno::CONNABORTED) => Ok(Standing::Stale),
         Err(Errno::NOENT) => Ok(Standing::Missing),
         // Another user's mount: there, and not for us to look at.
-        Err(Errno::ACCESS) => match filesystem_on(&resolved(mountpoint))? {
-            Some(filesystem) => Ok(Standing::Mounted(filesystem)),
+        Err(Errno::ACCESS) => match mounted_on(&resolved(mountpoint))? {
+            Some(mounted) => Ok(mounted.into()),
             None => Err(Errno::ACCESS.into()),
         },
         Err(errno) => Err(errno.into()),
         Ok(stat) if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir() => {
             Ok(Standing::NotADirectory)
         }
-        Ok(_) => Ok(match filesystem_on(&resolved(mountpoint))? {
-            Some(filesystem) => Standing::Mounted(filesystem),
-            None => Standing::Free,
-        }),
+        Ok(_) => Ok(mounted_on(&resolved(mountpoint))?.map_or(Standing::Free, Standing::from)),
+    }
+}
+
+impl From<MountedOn> for Standing {
+    fn from(mounted: MountedOn) -> Self {
+        match mounted {
+            MountedOn::Keepfs => Standing::Keepfs,
+            MountedOn::Other(filesystem) => Standing::Other(filesystem),
+        }
     }
 }
 
@@ -63,14 +74,32 @@ fn resolved(mountpoint: &Path) -> PathBuf {
     })
 }
 
+/// Refuses a mountpoint that cannot be taken, and changes nothing.
+pub(super) fn check(mountpoint: &Path) -> Result<Standing, DaemonError> {
+    let refuse = |problem: String| DaemonError::Mountpoint {
+        path: mountpoint.into(),
+        problem,
+    };
+    let found = standing(mountpoint).map_err(|error| refuse(error.to_string()))?;
+    match found {
+        Standing::Missing | Standing::Free | Standing::Stale => Ok(found),
+        Standing::Keepfs => Err(refuse(
+            "a vault is mounted there already: keepfs umount it, or mount somewhere else".into(),
+        )),
+        Standing::Other(filesystem) => Err(refuse(format!(
+            "{filesystem} is mounted there already: unmount it, or mount somewhere else"
+        ))),
+        Standing::NotADirectory => Err(refuse("is not a directory: mount on one".into())),
+    }
+}
+
 /// Makes the mountpoint ready. Returns its resolved path.
 pub(super) fn take(mountpoint: &Path) -> Result<PathBuf, DaemonError> {
     let refuse = |problem: String| DaemonError::Mountpoint {
         path: mountpoint.into(),
         problem,
     };
-    let look = || standing(mountpoint).map_err(|error| refuse(error.to_string()));
-    let mut found = look()?;
+    let mut found = check(mountpoint)?;
     if found == Standing::Stale {
         log::warn!(
             "{}: the daemon of this mount is dead: taking its place",
@@ -81,21 +110,13 @@ pub(super) fn take(mountpoint: &Path) -> Result<PathBuf, DaemonError> {
                 "a dead daemon's mount is in the way and cannot be removed ({error}): try fusermount3 -uz as its user, or umount -l as root"
             ))
         })?;
-        found = look()?;
+        found = check(mountpoint)?;
     }
     match found {
         Standing::Missing => std::fs::create_dir_all(mountpoint)
             .map_err(|error| refuse(format!("cannot make the mountpoint: {error}")))?,
-        Standing::Free => {}
         Standing::Stale => return Err(refuse("a dead daemon's mount is in the way".into())),
-        Standing::Mounted(filesystem) => {
-            return Err(refuse(format!(
-                "{filesystem} is mounted there already: unmount it, or mount somewhere else"
-            )));
-        }
-        Standing::NotADirectory => {
-            return Err(refuse("is not a directory: mount on one".into()));
-        }
+        _ => {}
     }
     Ok(resolved(mountpoint))
 }

@@ -1,8 +1,8 @@
 //! A mounted vault from start to end; the order is in the header of `daemon`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use sd_notify::NotifyState;
 
@@ -15,7 +15,7 @@ use super::ready::{Announce, tell_systemd};
 use super::stop::{End, StopSignals};
 use crate::config::{Config, Overrides};
 use crate::model::{Override, PublicId, failpoint};
-use crate::mount::{MountOptions, mount};
+use crate::mount::{Invalidator, MountOptions, mount};
 use crate::server::Server;
 use crate::vault::{ScanReport, Survey, Vault, VaultError, Workers};
 
@@ -56,17 +56,29 @@ pub fn run_mount(request: &MountRequest, announce: &mut dyn Announce) -> Result<
         vault: vault.config().vault_dir.clone(),
         ..request.options.clone()
     };
-    let mounted = mount(
-        vault.clone(),
-        &vault.config().live_dir,
-        &mountpoint,
-        &options,
-    )?;
-    let invalidator = mounted.invalidator();
+    // Before the mount: what fails here leaves no mount behind.
+    let invalidator: Arc<OnceLock<Invalidator>> = Arc::default();
+    let told = invalidator.clone();
     let server = Server::start(&vault.config().socket_path, vault.clone(), move |id| {
-        invalidator.invalidate(id);
+        if let Some(invalidator) = told.get() {
+            invalidator.invalidate(id);
+        }
     })
     .map_err(|error| DaemonError::io("the control socket", error))?;
+    let live_dir = &vault.config().live_dir;
+    let mounted = match mount(vault.clone(), live_dir, &mountpoint, &options) {
+        Ok(mounted) => mounted,
+        Err(error) => {
+            drop(server);
+            drop(workers);
+            if last_stop == LastStop::Clean {
+                mark_clean(&vault)?;
+            }
+            return Err(error.into());
+        }
+    };
+    // Set once, here: nobody else has the cell.
+    let _ = invalidator.set(mounted.invalidator());
 
     let text = format!("{} on {}", vault.config().name, mountpoint.display());
     log::info!("mounted {text}");

@@ -37,14 +37,7 @@ impl History<'_> {
             Place::DeletedDirectory(node) => self.list_deleted(node),
             Place::Asset(node) => {
                 self.vault.settle(node)?;
-                let ids = self.vault.catalog().version_ids(node)?;
-                Ok(ids
-                    .into_iter()
-                    .map(|(id, seq)| Item {
-                        name: id.to_string().into_bytes(),
-                        place: Place::Version(seq),
-                    })
-                    .collect())
+                versions(self.vault.catalog().as_mut(), node)
             }
             Place::Version(_) | Place::DeletedFile(_) => Ok(Vec::new()),
         }
@@ -142,6 +135,9 @@ impl History<'_> {
                 items.push(Item { name, place });
             }
         }
+        if let Some(asset) = file_of_that_name(catalog.as_mut(), directory)? {
+            items.extend(versions(catalog.as_mut(), asset)?);
+        }
         Ok(items)
     }
 
@@ -177,6 +173,25 @@ impl History<'_> {
         }
         Ok(items)
     }
+}
+
+fn versions(catalog: &mut dyn Catalog, asset: NodeId) -> Result<Vec<Item>> {
+    let ids = catalog.version_ids(asset)?;
+    Ok(ids
+        .into_iter()
+        .map(|(id, seq)| Item {
+            name: id.to_string().into_bytes(),
+            place: Place::Version(seq),
+        })
+        .collect())
+}
+
+/// The asset whose name a directory took: its versions show among the directory's names.
+fn file_of_that_name(catalog: &mut dyn Catalog, directory: NodeId) -> Result<Option<NodeId>> {
+    let Some((parent, name)) = catalog.directory(directory)?.and_then(|record| record.place) else {
+        return Ok(None);
+    };
+    Ok(catalog.asset_at(parent, &name)?.map(|claim| claim.asset))
 }
 
 fn deleted_file(catalog: &mut dyn Catalog, asset: NodeId) -> Result<Option<Place>> {

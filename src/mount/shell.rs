@@ -158,7 +158,7 @@ impl Filesystem for Shell {
         let (from, to) = (name.as_bytes(), newname.as_bytes());
         let result = self.0.in_live(newparent).and_then(|live| {
             if is_history(parent.0) {
-                let target = live.free_place(newparent.0, to)?;
+                let target = live.place(newparent.0, to)?;
                 self.0.past.undelete(parent.0, from, &target)
             } else {
                 live.rename((parent.0, from), (newparent.0, to), flags)

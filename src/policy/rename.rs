@@ -129,6 +129,11 @@ pub fn relation(from: &PublicId, to: &PublicId) -> NameRelation {
     if is_temporary_name_for(source, target) {
         return NameRelation::ToolSave;
     }
+    if is_vims_other_backup_name(source, target) {
+        return NameRelation::ToolBackup {
+            kept: KeptCopy::Never,
+        };
+    }
     match target.strip_prefix(source) {
         Some(b"~") => NameRelation::ToolBackup {
             kept: KeptCopy::Never,
@@ -137,6 +142,17 @@ pub fn relation(from: &PublicId, to: &PublicId) -> NameRelation {
             kept: KeptCopy::OwnVersion,
         },
         _ => NameRelation::Unrelated,
+    }
+}
+
+/// Where `X~` exists already, vim takes `X` with its last character changed to a
+/// letter from `z` downwards, and `~`: `notes.txz~` for `notes.txt`.
+fn is_vims_other_backup_name(source: &[u8], target: &[u8]) -> bool {
+    match (source.split_last(), target) {
+        (Some((_, stem)), [other @ .., letter, b'~']) => {
+            !stem.is_empty() && stem == other && letter.is_ascii_lowercase()
+        }
+        _ => false,
     }
 }
 

@@ -42,6 +42,9 @@ x.new -> x | save
 x.lock -> x | save
 # backups
 notes.txt -> notes.txt~ | never
+notes.txt -> notes.txz~ | never
+notes.txt -> notes.tx~ | none
+a -> z~ | none
 d/notes.txt -> d/notes.txt.bak | own
 main.c -> main.c.orig | own
 app.log -> app.log.old | own

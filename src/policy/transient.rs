@@ -56,7 +56,7 @@ const fn rule(pattern: &'static str, tool: &'static str, matcher: Matcher) -> Tr
 }
 
 /// The table, in the order in which `keepfs policy` and the docs show it.
-pub static TRANSIENT_RULES: [TransientRule; 34] = [
+pub static TRANSIENT_RULES: [TransientRule; 35] = [
     rule(".*.sw?", "vim", Matcher::VimSwap),
     rule("#*#", "emacs", Matcher::Around(b"#", b"#")),
     rule(".#*", "emacs", Matcher::Prefix(b".#")),
@@ -93,6 +93,7 @@ pub static TRANSIENT_RULES: [TransientRule; 34] = [
     rule("tmp_obj_*", "git", Matcher::Prefix(b"tmp_obj_")),
     rule("tmp_pack_*", "git", Matcher::Prefix(b"tmp_pack_")),
     rule("tmp_idx_*", "git", Matcher::Prefix(b"tmp_idx_")),
+    rule("tmp_rev_*", "git", Matcher::Prefix(b"tmp_rev_")),
     rule(".*.XXXXXX", "rsync", Matcher::RsyncTemp),
     rule(".~tmp~/", "rsync", Matcher::Below(b".~tmp~")),
     rule("*.partial", "rclone", Matcher::Suffix(b".partial")),

@@ -15,6 +15,7 @@ use crate::model::{NodeId, Origin, Timestamp, Version, VersionSeq, VersionState,
 use crate::store::Written;
 
 use super::spool::reopen_for_reading;
+use super::live::Found;
 use super::{Result, Vault, VaultError, live, lock};
 
 /// Stored versions wait for a common flush up to this many bytes.
@@ -60,15 +61,13 @@ impl Vault {
     /// # Errors
     /// When the bytes cannot be read or the store takes none.
     pub fn ingest_now(&self, seq: VersionSeq) -> Result<()> {
-        if let Some(written) = self.ingest_one(seq)? {
-            lock(&self.ingest.queue).written.push((seq, written));
-        }
+        self.ingest_one(seq)?;
         self.finish_batch()
     }
 
-    /// Reads and stores one version; `None` when somebody else did or it is gone.
-    /// The caller hands the result to the batch.
-    pub(super) fn ingest_one(&self, seq: VersionSeq) -> Result<Option<Written>> {
+    /// Reads and stores one version and hands it to the batch; nothing to do when
+    /// somebody else did, or it is gone.
+    pub(super) fn ingest_one(&self, seq: VersionSeq) -> Result<()> {
         {
             let mut queue = lock(&self.ingest.queue);
             while queue.active.contains(&seq) {
@@ -79,46 +78,55 @@ impl Vault {
                     .unwrap_or_else(|poisoned| poisoned.into_inner());
             }
             if queue.written.iter().any(|(written, _)| *written == seq) {
-                return Ok(None);
+                return Ok(());
             }
             queue.active.insert(seq);
         }
         let result = self.write_content(seq);
+        // Out of one set and into the other under one lock: nobody takes it up twice.
         let mut queue = lock(&self.ingest.queue);
         queue.active.remove(&seq);
+        let result = result.map(|written| {
+            if let Some(written) = written {
+                queue.written_bytes += written.size;
+                queue.written.push((seq, written));
+            }
+        });
         drop(queue);
         self.ingest.changed.notify_all();
         result
     }
 
     fn write_content(&self, seq: VersionSeq) -> Result<Option<Written>> {
-        // Twice: the bytes may move to the spool while they are read from the live file.
-        for _ in 0..3 {
-            let Some(version) = self.catalog().version(seq)? else {
+        loop {
+            let Some(version) = self.still_sealed(seq)? else {
                 return Ok(None);
             };
-            if !matches!(version.state, VersionState::Sealed { .. }) {
-                return Ok(None);
-            }
-            let (file, from_spool) = match self.open_sealed(&version)? {
-                Some(source) => source,
-                None => {
-                    self.bytes_are_gone(&version)?;
+            let Some((file, from_spool)) = self.open_sealed(&version)? else {
+                if self.bytes_are_gone(seq)? {
                     return Ok(None);
                 }
+                continue;
             };
             let written = self.store.write(&mut file.take(version.size))?;
             failpoint::reach("ingest.written");
-            let moved = !from_spool && self.in_spool(seq)?;
-            if !moved && written.size == version.size {
+            if !from_spool && self.in_spool(seq)? {
+                // Whoever was about to change the file put the bytes there first; what
+                // was read meanwhile may be a mixture.
+                continue;
+            }
+            if written.size == version.size {
                 return Ok(Some(written));
             }
-            if !moved {
-                self.bytes_are_gone(&version)?;
+            if self.bytes_are_gone(seq)? {
                 return Ok(None);
             }
         }
-        Ok(None)
+    }
+
+    fn still_sealed(&self, seq: VersionSeq) -> Result<Option<Version>> {
+        let version = self.catalog().version(seq)?;
+        Ok(version.filter(|version| matches!(version.state, VersionState::Sealed { .. })))
     }
 
     /// Stores a version's bytes out of a given file, on the spot.
@@ -134,7 +142,7 @@ impl Vault {
     }
 
     /// Where a sealed version's bytes can be read, and whether that is the spool.
-    /// `None`: nowhere any more.
+    /// `None`: its asset was renamed meanwhile, or the bytes are nowhere any more.
     pub(crate) fn open_sealed(&self, version: &Version) -> Result<Option<(File, bool)>> {
         let VersionState::Sealed { file: sealed, .. } = version.state else {
             return Ok(None);
@@ -142,11 +150,8 @@ impl Vault {
         if let Some(file) = self.open_spooled(version.seq)? {
             return Ok(Some((file, true)));
         }
-        // The asset may be renamed between the look-up and the open.
-        for _ in 0..5 {
-            let Some(id) = self.catalog().path_of(version.asset)? else {
-                break;
-            };
+        let path = self.catalog().path_of(version.asset)?;
+        if let Some(id) = path {
             match self.live.open_file(&id) {
                 Ok(file) => {
                     let facts = live::facts_of(file.as_fd())
@@ -158,12 +163,9 @@ impl Vault {
                 Err(error) if live::is_absent(&error) => {}
                 Err(error) => return Err(VaultError::io(id.to_string(), error)),
             }
-            // Whoever took the name away put the bytes into the spool first.
-            if let Some(file) = self.open_spooled(version.seq)? {
-                return Ok(Some((file, true)));
-            }
         }
-        Ok(None)
+        // Whoever took the name away put the bytes into the spool first.
+        Ok(self.open_spooled(version.seq)?.map(|file| (file, true)))
     }
 
     fn open_spooled(&self, seq: VersionSeq) -> Result<Option<File>> {
@@ -176,19 +178,36 @@ impl Vault {
         Ok(self.open_spooled(seq)?.is_some())
     }
 
-    /// The live file was changed or removed behind the mount's back before its bytes
-    /// were stored: the version never existed as far as anyone can read it.
-    fn bytes_are_gone(&self, version: &Version) -> Result<()> {
+    /// Looks once more, while nobody can rename: true when the bytes of a sealed
+    /// version are nowhere. Its file was changed or removed behind the mount's back
+    /// before they were stored, and the version never existed as far as anyone can read.
+    fn bytes_are_gone(&self, seq: VersionSeq) -> Result<bool> {
         let mut catalog = self.catalog();
+        let Some(version) = catalog.version(seq)? else {
+            return Ok(true);
+        };
+        let VersionState::Sealed { file: sealed, .. } = version.state else {
+            return Ok(true);
+        };
         let path = catalog.path_of(version.asset)?.unwrap_or_default();
+        let live_has_them = match self.live.find(&path) {
+            Ok(Some(Found::File(facts))) => {
+                facts.inode == sealed.inode && facts.size >= version.size
+            }
+            Ok(_) => false,
+            Err(error) => return Err(VaultError::io(path.to_string(), error)),
+        };
+        if live_has_them || self.in_spool(seq)? {
+            return Ok(false);
+        }
         log::error!(
             "{path}: version {} is lost: its file was changed outside the mount before it was stored",
             version.id
         );
         catalog.remove_version(version.seq)?;
         drop(catalog);
-        self.end_pin(version);
-        Ok(())
+        self.end_pin(&version);
+        Ok(true)
     }
 
     /// True when the batch is big enough to be made durable.
@@ -227,6 +246,7 @@ impl Vault {
         self.store.sync()?;
         failpoint::reach("ingest.synced");
         let mut done = Vec::with_capacity(batch.len());
+        let mut again = Vec::new();
         {
             let mut catalog = self.catalog();
             let catalog = catalog.as_mut();
@@ -236,7 +256,15 @@ impl Vault {
                     catalog.remove_content_if_unused(written.content)?;
                     continue;
                 };
-                self.record_stored(catalog, &version, written)?;
+                if matches!(version.state, VersionState::Sealed { .. }) {
+                    let content = catalog.content_by_hash(&written.blake3, written.size)?;
+                    if content != Some(written.content) {
+                        // Its equals were deleted while it waited, and the content with them.
+                        again.push(*seq);
+                        continue;
+                    }
+                    self.record_stored(catalog, &version, written)?;
+                }
                 done.push(version);
             }
             catalog.commit(Durability::Power)?;
@@ -245,6 +273,7 @@ impl Vault {
         for version in &done {
             self.end_pin(version);
         }
+        lock(&self.ingest.queue).waiting.extend(again);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::model::{FileFacts, Origin, PublicId};
 
 use super::names::KnownAsset;
 use super::pins::Promised;
-use super::seal::Seal;
+use super::seal::{Revival, Seal};
 use super::{Result, Vault, VaultError, live};
 
 impl Vault {
@@ -62,6 +62,7 @@ impl Vault {
                             xattrs,
                             origin: Origin::Link,
                             promised: Promised::Durable,
+                            revival: Revival::Version,
                         },
                     )
                 });

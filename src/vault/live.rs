@@ -67,14 +67,21 @@ impl LiveTree {
         if id.is_root() {
             return Ok(rustix::fs::openat(&self.root, ".", flags, Mode::empty())?);
         }
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        loop {
-            match rustix::fs::openat2(&self.root, id.as_os_str(), flags, Mode::empty(), resolve) {
-                // A rename elsewhere raced with the walk; the kernel asks to try again.
-                Err(Errno::AGAIN) => {}
-                result => return Ok(result?),
-            }
+        let mut at: Option<OwnedFd> = None;
+        let mut rest = id.as_bytes();
+        // A path argument holds less than a path: long ones go in pieces.
+        while rest.len() > PATH_ARGUMENT_BYTES_MAX {
+            let piece = match rest[..PATH_ARGUMENT_BYTES_MAX].iter().rposition(|b| *b == b'/') {
+                Some(slash) => slash,
+                None => return Err(Errno::NAMETOOLONG.into()),
+            };
+            let directory = at.as_ref().map_or(self.root.as_fd(), |fd| fd.as_fd());
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            at = Some(open_beneath(directory, &rest[..piece], flags)?);
+            rest = &rest[piece + 1..];
         }
+        let directory = at.as_ref().map_or(self.root.as_fd(), |fd| fd.as_fd());
+        open_beneath(directory, rest, flags)
     }
 
     /// What is at `id`, not following a symlink. `None`: nothing.
@@ -103,6 +110,20 @@ impl LiveTree {
     /// The root's own descriptor.
     pub fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
+    }
+}
+
+/// Bytes of a path in one call, with room for its end.
+const PATH_ARGUMENT_BYTES_MAX: usize = 4000;
+
+fn open_beneath(directory: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    loop {
+        match rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve) {
+            // A rename elsewhere raced with the walk; the kernel asks to try again.
+            Err(Errno::AGAIN) => {}
+            result => return Ok(result?),
+        }
     }
 }
 

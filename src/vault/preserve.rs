@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::catalog::Durability;
-use crate::model::{InodeKey, Location, PublicId, VersionSeq, failpoint};
+use crate::model::{InodeKey, Location, PublicId, VersionSeq, VersionState, failpoint};
 
 use super::pins::{Held, Promised, SpoolName};
 use super::seal::WriteIntent;
@@ -140,10 +140,21 @@ impl Vault {
             }
         }
         let mut catalog = self.catalog();
+        let mut stored = Vec::new();
         for seq in seqs {
-            catalog.set_location(*seq, location)?;
+            match catalog.version(*seq)?.map(|version| version.state) {
+                Some(VersionState::Sealed { .. }) => catalog.set_location(*seq, location)?,
+                // Ingest was faster: the bytes are in a pack.
+                _ => stored.push(*seq),
+            }
         }
         catalog.commit(durability)?;
+        drop(catalog);
+        for seq in stored {
+            self.spool
+                .discard(seq)
+                .map_err(|error| VaultError::io("clearing the spool", error))?;
+        }
         Ok(())
     }
 }

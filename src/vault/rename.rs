@@ -15,7 +15,7 @@ use crate::policy::{
 
 use super::names::KnownAsset;
 use super::pins::Promised;
-use super::seal::Seal;
+use super::seal::{Revival, Seal};
 use super::{Result, Vault, VaultError, live};
 
 /// What is at one end of a rename.
@@ -206,6 +206,7 @@ impl Vault {
                         xattrs: xattrs.clone(),
                         origin: Origin::Write,
                         promised: Promised::Durable,
+                        revival: Revival::NoVersion,
                     },
                 )
             });

@@ -43,6 +43,16 @@ pub(super) struct Seal<'a> {
     pub xattrs: Xattrs,
     pub origin: Origin,
     pub promised: Promised,
+    pub revival: Revival,
+}
+
+/// What the same bytes as the latest version mean when they bring a deleted asset back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Revival {
+    /// A restore, which is a version.
+    Version,
+    /// Nothing new: the file itself came back under its name.
+    NoVersion,
 }
 
 /// How a file's bytes compare with the latest version's.
@@ -82,6 +92,7 @@ impl Vault {
                 xattrs: xattrs.clone(),
                 origin: Origin::Write,
                 promised,
+                revival: Revival::Version,
             })
         };
         let version = seal(id)?;
@@ -171,8 +182,10 @@ impl Vault {
             Some(asset) if asset.is_live() => asset.node(),
             Some(asset) => {
                 catalog.revive_asset(asset.node(), now)?;
-                // Ingest finds out which version came back, or that none did.
-                origin = Origin::Restore;
+                if seal.revival == Revival::Version {
+                    // Ingest finds out which version came back, or that none did.
+                    origin = Origin::Restore;
+                }
                 asset.node()
             }
         };
@@ -297,6 +310,7 @@ impl Vault {
             origin,
             // It was there before us: its owner counts on it.
             promised: Promised::Durable,
+            revival: Revival::Version,
         })
     }
 

@@ -121,12 +121,8 @@ impl Vault {
             let outcome = self.ingest_one(seq);
             let mut queue = lock(&self.ingest.queue);
             match outcome {
-                Ok(written) => {
+                Ok(()) => {
                     queue.blocked = None;
-                    if let Some(written) = written {
-                        queue.written_bytes += written.size;
-                        queue.written.push((seq, written));
-                    }
                     if Self::batch_is_full(&queue) {
                         drop(queue);
                         self.finish_or_block();

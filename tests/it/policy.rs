@@ -189,7 +189,8 @@ fn patterns_in_the_configuration_exclude_derived_files() {
 fn skip_fetched_leaves_downloads_out() {
     let m = Setup::new().config("skip_fetched", "true").start();
     m.run("setfattr --version > /dev/null; touch film; setfattr -n user.xdg.origin.url -v https://example.org/film film; echo x > film; echo y > mine");
-    assert!(m.versions("film").is_empty());
+    // The empty file had no mark yet when touch closed it.
+    assert_eq!(m.texts("film"), [""]);
     assert_eq!(m.versions("mine").len(), 1);
     let usual = Mount::new();
     usual.run("touch film; setfattr -n user.xdg.origin.url -v https://example.org/film film; echo x > film");

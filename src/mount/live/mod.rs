@@ -311,14 +311,10 @@ impl Live {
         }
     }
 
-    /// Where an undeleted asset would go: nothing may be there.
-    pub(crate) fn free_place(&self, parent: u64, name: &[u8]) -> Result<PublicId> {
+    /// Where an undeleted asset would go.
+    pub(crate) fn place(&self, parent: u64, name: &[u8]) -> Result<PublicId> {
         self.check_free(parent, name)?;
-        match Stat::at(&*self.directory(parent)?, name) {
-            Ok(_) => Err(Errno::EXIST.into()),
-            Err(Errno::NOENT) => self.nodes.path_in(parent, name),
-            Err(errno) => Err(errno.into()),
-        }
+        self.nodes.path_in(parent, name)
     }
 
     /// The numbers of the directory and the file that a path leads to now, as far as

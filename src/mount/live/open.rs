@@ -84,6 +84,10 @@ impl Live {
         if Access::of(flags) == Access::Write && flags & libc::O_ACCMODE == libc::O_RDONLY {
             self.check_not_running(&node)?;
         }
+        if Access::of(flags) == Access::Write && node.open().is_some_and(|open| open.writers() > 0) {
+            // A close that is on its way is a version before this writer begins.
+            self.barrier.fence();
+        }
         self.opening(&node, |opening| {
             self.open_locked(opening, flags, caller, register)
         })
