@@ -14,10 +14,10 @@ use super::opened::{LastStop, Opened, mark_clean, mark_dirty};
 use super::ready::{Announce, tell_systemd};
 use super::stop::{End, StopSignals};
 use crate::config::{Config, Overrides};
-use crate::model::{Override, PublicId, failpoint};
+use crate::model::{Override, failpoint};
 use crate::mount::{Invalidator, MountOptions, mount};
 use crate::server::Server;
-use crate::vault::{ScanReport, Survey, Vault, VaultError, Workers};
+use crate::vault::{Vault, Workers};
 
 /// What to mount, where and how. Paths are absolute.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ pub fn run_mount(request: &MountRequest, announce: &mut dyn Announce) -> Result<
     let vault = opened.vault().clone();
     let last_stop = mark_dirty(&vault)?;
     if last_stop == LastStop::Unclean {
-        vault.sweep()?;
+        vault.begin_recovery()?;
     }
     failpoint::reach("daemon.dirty");
     let workers = opened.start_workers()?;
@@ -135,7 +135,7 @@ fn stop(vault: &Vault, workers: Workers, recovery: &Recovery, end: End) -> Resul
         }
     }
     // What waits for the store is in the catalog and the spool: that is a clean stop, too.
-    if recovery.is_complete() {
+    if recovery.is_complete() && !vault.has_missed() {
         mark_clean(vault)?;
     }
     failpoint::reach("daemon.stopped");
@@ -157,7 +157,7 @@ impl Recovery {
             let (vault, done) = (vault.clone(), complete.clone());
             std::thread::Builder::new()
                 .name("keepfs-recovery".into())
-                .spawn(move || match recover(&vault) {
+                .spawn(move || match vault.recover() {
                     Ok(report) => {
                         log::info!("recovery: {report:?}");
                         done.store(true, Ordering::SeqCst);
@@ -172,9 +172,4 @@ impl Recovery {
     fn is_complete(&self) -> bool {
         self.complete.load(Ordering::SeqCst)
     }
-}
-
-fn recover(vault: &Vault) -> Result<ScanReport, VaultError> {
-    vault.heal()?;
-    vault.scan(&PublicId::root(), Survey::Recover, &mut |_| {})
 }

@@ -47,19 +47,24 @@ impl History<'_> {
         let Some(name) = name(bytes) else {
             return Ok(None);
         };
-        let mut catalog = self.vault.catalog();
-        // A directory took the name of a deleted file: the directory is what people
-        // look for there; the file's history is found by its asset.
-        if let Some(node) = catalog.directory_at(directory, &name)?
-            && catalog
-                .directory(node)?
-                .is_some_and(|record| record.has_assets)
-        {
-            return Ok(Some(Place::VersionsDirectory(node)));
+        let shadowed = {
+            let mut catalog = self.vault.catalog();
+            if let Some(node) = catalog.directory_at(directory, &name)?
+                && catalog
+                    .directory(node)?
+                    .is_some_and(|record| record.has_assets)
+            {
+                return Ok(Some(Place::VersionsDirectory(node)));
+            }
+            if let Some(claim) = catalog.asset_at(directory, &name)? {
+                return Ok(Some(Place::Asset(claim.asset)));
+            }
+            file_of_that_name(catalog.as_mut(), directory)?
+        };
+        match shadowed {
+            Some(asset) => self.find_version(asset, bytes),
+            None => Ok(None),
         }
-        Ok(catalog
-            .asset_at(directory, &name)?
-            .map(|claim| Place::Asset(claim.asset)))
     }
 
     fn find_deleted(&self, directory: NodeId, bytes: &[u8]) -> Result<Option<Place>> {
@@ -72,14 +77,10 @@ impl History<'_> {
         {
             return deleted_file(catalog.as_mut(), claim.asset);
         }
-        if let Some(node) = catalog.directory_at(directory, &name)?
-            && catalog
-                .directory(node)?
-                .is_some_and(|record| record.has_deleted)
-        {
-            return Ok(Some(Place::DeletedDirectory(node)));
-        }
-        Ok(None)
+        // Also one that holds nothing deleted any more, though it is not listed: a copy
+        // that restores its files is still at work in it.
+        let known = catalog.directory_at(directory, &name)?;
+        Ok(known.map(Place::DeletedDirectory))
     }
 
     fn find_version(&self, asset: NodeId, bytes: &[u8]) -> Result<Option<Place>> {
@@ -188,7 +189,10 @@ fn versions(catalog: &mut dyn Catalog, asset: NodeId) -> Result<Vec<Item>> {
 
 /// The asset whose name a directory took: its versions show among the directory's names.
 fn file_of_that_name(catalog: &mut dyn Catalog, directory: NodeId) -> Result<Option<NodeId>> {
-    let Some((parent, name)) = catalog.directory(directory)?.and_then(|record| record.place) else {
+    let Some((parent, name)) = catalog
+        .directory(directory)?
+        .and_then(|record| record.place)
+    else {
         return Ok(None);
     };
     Ok(catalog.asset_at(parent, &name)?.map(|claim| claim.asset))

@@ -12,7 +12,9 @@ mod xattrs;
 
 pub use content::Content;
 
-use crate::model::{Attributes, Name, NodeId, PublicId, Timestamp, VersionSeq, VersionState};
+use crate::model::{
+    Attributes, Name, NodeId, PublicId, Timestamp, Version, VersionSeq, VersionState,
+};
 use crate::vault::{Result, Vault};
 
 /// A point in the history trees. Equal places are the same file for good.
@@ -119,18 +121,29 @@ impl<'a> History<'a> {
         if let VersionState::Stored { content, .. } = version.state {
             return Content::stored(self.vault, content);
         }
-        let sealed = self.vault.open_sealed(&version)?;
-        if let Err(error) = self.vault.ingest_now(seq) {
-            log::warn!(
-                "reading version {} from outside the store: {error}",
-                version.id
-            );
-        }
-        let version_now = self.vault.catalog().version(seq)?;
-        match (version_now.map(|version| version.state), sealed) {
-            (Some(VersionState::Stored { content, .. }), _) => Content::stored(self.vault, content),
-            (_, Some((file, _))) => Ok(Content::file(file, version.size)),
-            (_, None) => Err(self.not_found(place, "the version's bytes")),
+        let Err(error) = self.vault.ingest_now(seq) else {
+            return match self
+                .vault
+                .catalog()
+                .version(seq)?
+                .map(|version| version.state)
+            {
+                Some(VersionState::Stored { content, .. }) => Content::stored(self.vault, content),
+                Some(_) => self.open_outside(place, &version),
+                None => Err(self.not_found(place, "the version")),
+            };
+        };
+        log::warn!(
+            "reading version {} from outside the store: {error}",
+            version.id
+        );
+        self.open_outside(place, &version)
+    }
+
+    fn open_outside(&self, place: Place, version: &Version) -> Result<Content> {
+        match self.vault.detach_sealed(version)? {
+            Some(file) => Ok(Content::file(file, version.size)),
+            None => Err(self.not_found(place, "the version's bytes")),
         }
     }
 

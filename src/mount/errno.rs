@@ -108,7 +108,7 @@ fn of_vault(error: &VaultError) -> Errno {
         VaultError::BadId(_) => Errno::INVAL,
         VaultError::BadPath(error) => of_path(error),
         VaultError::BadVault { .. } => Errno::IO,
-        VaultError::InUse { .. } => Errno::BUSY,
+        VaultError::InUse { .. } | VaultError::BeingWritten { .. } => Errno::BUSY,
         VaultError::StoreBlocked { .. } => Errno::NOSPC,
         VaultError::Io { error, .. } => of_io(error),
         VaultError::Catalog(error) => of_catalog(error),

@@ -65,6 +65,7 @@ fn code_of_vault(error: &VaultError) -> ErrorCode {
         VaultError::NameReserved { .. }
         | VaultError::NotItsPlace { .. }
         | VaultError::AlreadyExists { .. }
+        | VaultError::BeingWritten { .. }
         | VaultError::WrongKind { .. }
         | VaultError::InUse { .. } => ErrorCode::Refused,
         VaultError::NotFound { .. } => ErrorCode::NotFound,

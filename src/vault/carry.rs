@@ -52,6 +52,8 @@ impl Vault {
             Some(present) if present.id > version.id => lock(&self.ids).next(self.clock.as_ref()),
             _ => version.id,
         };
+        // It differed from the versions it was among; here nobody knows yet.
+        lock(&self.distinct).remove(&version.seq);
         Ok(catalog.move_version(version.seq, to, id)?)
     }
 

@@ -49,6 +49,12 @@ pub enum VaultError {
         /// How many fit.
         count: usize,
     },
+    /// A restore onto a file that somebody has open for writing.
+    #[error("{path}: a program has it open for writing; close it first, or give --to")]
+    BeingWritten {
+        /// The file.
+        path: PublicId,
+    },
     /// Something is already at the place.
     #[error(
         "{path}: already exists; give --overwrite to make its present content an older version"

@@ -9,14 +9,20 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Condvar, Mutex};
+use std::time::{Duration, Instant};
 
-use crate::catalog::{Catalog, Durability};
-use crate::model::{NodeId, Origin, Timestamp, Version, VersionSeq, VersionState, failpoint};
+use crate::catalog::{Catalog, Durability, Standing, atomically};
+use crate::model::{
+    InodeKey, NodeId, Origin, PublicId, Timestamp, Version, VersionSeq, VersionState, failpoint,
+};
 use crate::store::Written;
 
-use super::spool::reopen_for_reading;
 use super::live::Found;
+use super::spool::reopen_for_reading;
 use super::{Result, Vault, VaultError, live, lock};
+
+/// How long ingest waits after it failed.
+pub(super) const RETRY_WAIT: Duration = Duration::from_secs(5);
 
 /// Stored versions wait for a common flush up to this many bytes.
 const BATCH_BYTES_MAX: u64 = 64 << 20;
@@ -35,11 +41,23 @@ pub(super) struct Queue {
     pub(super) active: HashSet<VersionSeq>,
     pub(super) written: Vec<(VersionSeq, Written)>,
     pub(super) written_bytes: u64,
+    /// Versions whose own bytes could not be read, with the time of the next try.
+    pub(super) postponed: Vec<(Instant, VersionSeq)>,
     pub(super) stopping: bool,
     /// Why the store takes nothing at the moment.
     pub(super) blocked: Option<String>,
     /// When a version last became durable in the store.
     pub(super) last_success: Option<Timestamp>,
+}
+
+/// What became of one entry of a batch.
+enum Recorded {
+    /// It is stored; its pin ends.
+    Done(Version),
+    /// It was deleted for good while it was written.
+    NoVersion,
+    /// Its equals were deleted while it waited, and the content with them.
+    NoContent,
 }
 
 impl Ingest {
@@ -150,8 +168,7 @@ impl Vault {
         if let Some(file) = self.open_spooled(version.seq)? {
             return Ok(Some((file, true)));
         }
-        let path = self.catalog().path_of(version.asset)?;
-        if let Some(id) = path {
+        for id in self.names_of(version, sealed.inode)? {
             match self.live.open_file(&id) {
                 Ok(file) => {
                     let facts = live::facts_of(file.as_fd())
@@ -168,6 +185,20 @@ impl Vault {
         Ok(self.open_spooled(version.seq)?.map(|file| (file, true)))
     }
 
+    /// Where the live file of a sealed version may be: at its asset's name, or at that
+    /// of another asset with the same inode (a hard link, or the target of a move).
+    fn names_of(&self, version: &Version, inode: InodeKey) -> Result<Vec<PublicId>> {
+        let mut catalog = self.catalog();
+        let mut names = Vec::new();
+        names.extend(catalog.path_of(version.asset)?);
+        for asset in catalog.assets_on_inode(inode)? {
+            if asset != version.asset {
+                names.extend(catalog.path_of(asset)?);
+            }
+        }
+        Ok(names)
+    }
+
     fn open_spooled(&self, seq: VersionSeq) -> Result<Option<File>> {
         self.spool
             .open_file(seq)
@@ -182,30 +213,62 @@ impl Vault {
     /// version are nowhere. Its file was changed or removed behind the mount's back
     /// before they were stored, and the version never existed as far as anyone can read.
     fn bytes_are_gone(&self, seq: VersionSeq) -> Result<bool> {
-        let mut catalog = self.catalog();
+        let mut guard = self.catalog();
+        let catalog = guard.as_mut();
         let Some(version) = catalog.version(seq)? else {
             return Ok(true);
         };
         let VersionState::Sealed { file: sealed, .. } = version.state else {
             return Ok(true);
         };
-        let path = catalog.path_of(version.asset)?.unwrap_or_default();
-        let live_has_them = match self.live.find(&path) {
-            Ok(Some(Found::File(facts))) => {
-                facts.inode == sealed.inode && facts.size >= version.size
+        let mut assets = vec![version.asset];
+        assets.extend(catalog.assets_on_inode(sealed.inode)?);
+        for asset in assets {
+            let Some(path) = catalog.path_of(asset)? else {
+                continue;
+            };
+            match self.live.find(&path) {
+                Ok(Some(Found::File(facts)))
+                    if facts.inode == sealed.inode && facts.size >= version.size =>
+                {
+                    return Ok(false);
+                }
+                Ok(_) => {}
+                Err(error) => return Err(VaultError::io(path.to_string(), error)),
             }
-            Ok(_) => false,
-            Err(error) => return Err(VaultError::io(path.to_string(), error)),
-        };
-        if live_has_them || self.in_spool(seq)? {
+        }
+        if self.in_spool(seq)? {
             return Ok(false);
+        }
+        let path = catalog.path_of(version.asset)?.unwrap_or_default();
+        if self.is_recovering() {
+            // It may have been renamed in the moment before the crash: the scan finds it.
+            return Err(VaultError::NotFound {
+                path,
+                what: format!(
+                    "the file of version {}, until the scan has passed,",
+                    version.id
+                ),
+            });
         }
         log::error!(
             "{path}: version {} is lost: its file was changed outside the mount before it was stored",
             version.id
         );
-        catalog.remove_version(version.seq)?;
-        drop(catalog);
+        let now = self.clock.now();
+        atomically(catalog, |catalog| {
+            catalog.remove_version(version.seq)?;
+            if let Some(record) = catalog.asset(version.asset)? {
+                if record.standing == Standing::Live {
+                    // A later scan must not take the file for one that has its version.
+                    catalog.set_asset_file(version.asset, None)?;
+                } else if catalog.latest_versions(version.asset, 1)?.is_empty() {
+                    self.forget_asset(catalog, version.asset, now)?;
+                }
+            }
+            Ok::<_, VaultError>(())
+        })?;
+        drop(guard);
         self.end_pin(&version);
         Ok(true)
     }
@@ -213,6 +276,18 @@ impl Vault {
     /// True when the batch is big enough to be made durable.
     pub(super) fn batch_is_full(queue: &Queue) -> bool {
         queue.written_bytes >= BATCH_BYTES_MAX || queue.written.len() >= 2000
+    }
+
+    /// Returns when none of these is being read or recorded.
+    pub(super) fn wait_for_ingest_of(&self, seqs: &[VersionSeq]) {
+        let mut queue = lock(&self.ingest.queue);
+        while seqs.iter().any(|seq| queue.active.contains(seq)) {
+            queue = self
+                .ingest
+                .changed
+                .wait(queue)
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
     }
 
     /// Makes everything written so far durable, records it, and ends the pins.
@@ -247,34 +322,60 @@ impl Vault {
         failpoint::reach("ingest.synced");
         let mut done = Vec::with_capacity(batch.len());
         let mut again = Vec::new();
-        {
+        let mut ownerless = Vec::new();
+        let committed = {
             let mut catalog = self.catalog();
             let catalog = catalog.as_mut();
             for (seq, written) in batch {
-                let Some(version) = catalog.version(*seq)? else {
-                    // Deleted for good meanwhile: its bytes must not outlive it.
-                    catalog.remove_content_if_unused(written.content)?;
-                    continue;
-                };
-                if matches!(version.state, VersionState::Sealed { .. }) {
-                    let content = catalog.content_by_hash(&written.blake3, written.size)?;
-                    if content != Some(written.content) {
-                        // Its equals were deleted while it waited, and the content with them.
+                match self.record_one(catalog, *seq, written) {
+                    Ok(Recorded::Done(version)) => done.push(version),
+                    Ok(Recorded::NoVersion) => ownerless.push(written.content),
+                    Ok(Recorded::NoContent) => again.push(*seq),
+                    Err(error) => {
+                        log::error!("version row {}: {error}", seq.0);
                         again.push(*seq);
-                        continue;
                     }
-                    self.record_stored(catalog, &version, written)?;
                 }
-                done.push(version);
             }
-            catalog.commit(Durability::Power)?;
-        }
+            // Deleted for good meanwhile: their bytes must not outlive them.
+            for content in ownerless {
+                catalog.remove_content_if_unused(content)?;
+            }
+            catalog.commit(Durability::Power)
+        };
         failpoint::reach("ingest.recorded");
+        let retry_at = Instant::now() + RETRY_WAIT;
+        let mut queue = lock(&self.ingest.queue);
+        queue
+            .postponed
+            .extend(again.into_iter().map(|seq| (retry_at, seq)));
+        drop(queue);
+        committed?;
         for version in &done {
             self.end_pin(version);
         }
-        lock(&self.ingest.queue).waiting.extend(again);
         Ok(())
+    }
+
+    fn record_one(
+        &self,
+        catalog: &mut dyn Catalog,
+        seq: VersionSeq,
+        written: &Written,
+    ) -> Result<Recorded> {
+        atomically(catalog, |catalog| {
+            let Some(version) = catalog.version(seq)? else {
+                return Ok(Recorded::NoVersion);
+            };
+            if matches!(version.state, VersionState::Sealed { .. }) {
+                let content = catalog.content_by_hash(&written.blake3, written.size)?;
+                if content != Some(written.content) {
+                    return Ok(Recorded::NoContent);
+                }
+                self.record_stored(catalog, &version, written)?;
+            }
+            Ok(Recorded::Done(version))
+        })
     }
 
     fn record_stored(

@@ -9,7 +9,7 @@ use crate::model::{FileFacts, Origin, PublicId};
 use super::names::KnownAsset;
 use super::pins::Promised;
 use super::seal::{Revival, Seal};
-use super::{Result, Vault, VaultError, live};
+use super::{Result, Vault, VaultError, live, lock};
 
 impl Vault {
     /// link(2) of a regular file onto a new name. `from`: a name it has.
@@ -41,6 +41,11 @@ impl Vault {
             }
             link().map_err(|error| VaultError::io(to.to_string(), error))?;
             if self.is_being_written(facts.inode) {
+                // The close makes a version of each name.
+                lock(&self.new_links)
+                    .entry(facts.inode)
+                    .or_default()
+                    .push(to.clone());
                 return Ok(());
             }
             let xattrs = self.xattrs_at(to);
@@ -67,6 +72,7 @@ impl Vault {
                     )
                 });
             if let Err(error) = sealed {
+                self.note_missed();
                 log::error!("{to}: linked, but no version of it yet: {error}; run keepfs scan");
             }
             Ok(())

@@ -71,7 +71,10 @@ impl LiveTree {
         let mut rest = id.as_bytes();
         // A path argument holds less than a path: long ones go in pieces.
         while rest.len() > PATH_ARGUMENT_BYTES_MAX {
-            let piece = match rest[..PATH_ARGUMENT_BYTES_MAX].iter().rposition(|b| *b == b'/') {
+            let piece = match rest[..PATH_ARGUMENT_BYTES_MAX]
+                .iter()
+                .rposition(|b| *b == b'/')
+            {
                 Some(slash) => slash,
                 None => return Err(Errno::NAMETOOLONG.into()),
             };

@@ -78,6 +78,12 @@ pub struct Vault {
     writers: Mutex<HashMap<InodeKey, u32>>,
     /// Inodes whose writer was told that its bytes are durable.
     promised: Mutex<HashSet<InodeKey>>,
+    /// Names that hard links gave to inodes while they were open for writing.
+    new_links: Mutex<HashMap<InodeKey, Vec<PublicId>>>,
+    /// True until the scan after an unclean stop has passed.
+    recovering: AtomicBool,
+    /// A close could not be sealed: the next start must look for it.
+    missed: AtomicBool,
     /// Sealed versions known to differ from the one before them, though of its size.
     distinct: Mutex<HashSet<VersionSeq>>,
 }
@@ -135,6 +141,9 @@ impl Vault {
             has_overrides: AtomicBool::new(false),
             writers: Mutex::default(),
             promised: Mutex::default(),
+            new_links: Mutex::default(),
+            recovering: AtomicBool::new(false),
+            missed: AtomicBool::new(false),
             distinct: Mutex::default(),
         };
         vault.take_up()?;
@@ -184,12 +193,26 @@ impl Vault {
     /// # Errors
     /// When the catalog cannot be made durable; the fsync must fail then.
     pub fn synced(&self, inode: Option<InodeKey>) -> Result<()> {
-        if let Some(inode) = inode
-            && lock(&self.writers).contains_key(&inode)
-        {
-            lock(&self.promised).insert(inode);
+        if let Some(inode) = inode {
+            if lock(&self.writers).contains_key(&inode) {
+                lock(&self.promised).insert(inode);
+            }
+            self.pins.promise(inode);
         }
         self.commit(Durability::Power)
+    }
+
+    /// True when a close could not be sealed, so that only a scan can make up for it.
+    pub fn has_missed(&self) -> bool {
+        self.missed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn note_missed(&self) {
+        self.missed.store(true, Ordering::SeqCst);
+    }
+
+    fn is_recovering(&self) -> bool {
+        self.recovering.load(Ordering::SeqCst)
     }
 
     /// Extra names that the spool gave this inode; `st_nlink` must not show them.

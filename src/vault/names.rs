@@ -205,6 +205,26 @@ impl Vault {
         Ok(())
     }
 
+    /// A directory was made. Where one of that name was known, the new one starts with
+    /// its own mode and owner, and without the old one's override.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn directory_made(
+        &self,
+        id: &PublicId,
+        directory: std::os::fd::BorrowedFd<'_>,
+    ) -> Result<()> {
+        let mut guard = self.catalog();
+        let catalog = guard.as_mut();
+        if let Some(node) = self.directory_node(catalog, id)? {
+            catalog.set_directory_override(node, None)?;
+            drop(guard);
+            self.directory_changed(id, directory)?;
+        }
+        Ok(())
+    }
+
     /// Directories moved or went: paths are looked up anew.
     pub(super) fn forget_directory_paths(&self) {
         lock(&self.directories).clear();

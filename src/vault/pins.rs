@@ -72,6 +72,15 @@ impl Pins {
             .is_some_and(|pin| pin.held.iter().any(|held| held.named == SpoolName::No))
     }
 
+    /// The writer was told that the bytes are durable, after the close.
+    pub fn promise(&self, inode: InodeKey) {
+        if let Some(pin) = self.lock().get_mut(&inode) {
+            for held in &mut pin.held {
+                held.promised = Promised::Durable;
+            }
+        }
+    }
+
     /// Takes the inode's versions to make them safe elsewhere. Others that ask
     /// for the same inode wait until [`Preserving`] is dropped. `None`: not pinned.
     pub fn begin(&self, inode: InodeKey) -> Option<Preserving<'_>> {

@@ -3,11 +3,13 @@
 //! A hard link where the name goes away, a reflink or a copy where the bytes
 //! change. An append needs neither: the sealed bytes are the file's first ones.
 
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::catalog::Durability;
-use crate::model::{InodeKey, Location, PublicId, VersionSeq, VersionState, failpoint};
+use crate::catalog::{CatalogError, Durability};
+use crate::model::{InodeKey, Location, PublicId, Version, VersionSeq, VersionState, failpoint};
 
+use super::live::facts_of;
 use super::pins::{Held, Promised, SpoolName};
 use super::seal::WriteIntent;
 use super::spool::reopen_for_reading;
@@ -38,15 +40,37 @@ impl Vault {
         }
         let preserved = self.preserve_by_copy(inode, file);
         if preserved.is_err() {
-            let mut writers = lock(&self.writers);
-            if let Some(count) = writers.get_mut(&inode) {
-                *count -= 1;
-                if *count == 0 {
-                    writers.remove(&inode);
-                }
-            }
+            self.write_abandoned(inode);
         }
         preserved
+    }
+
+    /// A writer that was announced did not come to be: the open or truncation failed.
+    pub fn write_abandoned(&self, inode: InodeKey) {
+        let mut writers = lock(&self.writers);
+        if let Some(count) = writers.get_mut(&inode) {
+            *count -= 1;
+            if *count == 0 {
+                writers.remove(&inode);
+            }
+        }
+    }
+
+    /// A file with the bytes of a sealed version that no writer can reach. `None`: its
+    /// bytes are nowhere.
+    pub(crate) fn detach_sealed(&self, version: &Version) -> Result<Option<File>> {
+        let Some((file, from_spool)) = self.open_sealed(version)? else {
+            return Ok(None);
+        };
+        if from_spool {
+            return Ok(Some(file));
+        }
+        let facts =
+            facts_of(file.as_fd()).map_err(|error| VaultError::io("a sealed file", error))?;
+        self.preserve_by_copy(facts.inode, file.as_fd())?;
+        self.spool
+            .open_file(version.seq)
+            .map_err(|error| VaultError::io("opening a spool file", error))
     }
 
     fn preserve_by_copy(&self, inode: InodeKey, file: BorrowedFd<'_>) -> Result<()> {
@@ -127,7 +151,8 @@ impl Vault {
     /// The rows of sealed versions must survive what their bytes survive, or nobody
     /// would look for the bytes in the spool.
     fn make_findable(&self, held: &[Held]) -> Result<()> {
-        self.commit(durability(held))
+        let durability = durability(held);
+        unless_full(durability, self.commit(durability))
     }
 
     fn record_moved(&self, held: &[Held], seqs: &[VersionSeq], location: Location) -> Result<()> {
@@ -148,7 +173,8 @@ impl Vault {
                 _ => stored.push(*seq),
             }
         }
-        catalog.commit(durability)?;
+        let committed = catalog.commit(durability).map_err(VaultError::from);
+        unless_full(durability, committed)?;
         drop(catalog);
         for seq in stored {
             self.spool
@@ -156,6 +182,15 @@ impl Vault {
                 .map_err(|error| VaultError::io("clearing the spool", error))?;
         }
         Ok(())
+    }
+}
+
+/// A full disk must not keep anyone from deleting files. Where nothing was promised the
+/// catalog goes on in memory and commits when there is room.
+fn unless_full(durability: Durability, committed: Result<()>) -> Result<()> {
+    match committed {
+        Err(VaultError::Catalog(CatalogError::Full)) if durability == Durability::Process => Ok(()),
+        other => other,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::{Durability, Standing, atomically};
-use crate::model::{NodeId, PublicId, Version, VersionIdPrefix};
+use crate::model::{NodeId, PublicId, Version, VersionIdPrefix, VersionSeq};
 
 use super::{Result, Vault, VaultError};
 
@@ -41,7 +41,8 @@ impl Vault {
             return Ok(Purged::default());
         };
         let assets = self.remove_versions(asset, &versions)?;
-        self.make_irreversible(assets, versions.len() as u64)
+        let seqs: Vec<VersionSeq> = versions.iter().map(|version| version.seq).collect();
+        self.make_irreversible(assets, &seqs)
     }
 
     /// Deletes the whole history of an asset, or of every deleted asset below a
@@ -63,14 +64,14 @@ impl Vault {
                 what: "an asset or a deleted asset below".into(),
             });
         }
-        let mut count = 0;
+        let mut seqs = Vec::new();
         let mut gone = 0;
         for asset in assets {
             let versions = self.catalog().versions(asset)?;
-            count += versions.len() as u64;
+            seqs.extend(versions.iter().map(|version| version.seq));
             gone += self.remove_versions(asset, &versions)?;
         }
-        self.make_irreversible(gone, count)
+        self.make_irreversible(gone, &seqs)
     }
 
     /// Returns how many assets ended with their last version: none or one.
@@ -96,7 +97,11 @@ impl Vault {
         Ok(u64::from(ended))
     }
 
-    fn make_irreversible(&self, assets: u64, versions: u64) -> Result<Purged> {
+    fn make_irreversible(&self, assets: u64, seqs: &[VersionSeq]) -> Result<Purged> {
+        // What was being ingested gives its bytes up only when it is recorded.
+        self.wait_for_ingest_of(seqs);
+        self.finish_batch()?;
+        let versions = seqs.len() as u64;
         let freed_bytes = self.store.reclaim()?;
         self.commit(Durability::Power)?;
         log::warn!("deleted for good: {versions} versions, {assets} assets, {freed_bytes} bytes");

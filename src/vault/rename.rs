@@ -197,6 +197,10 @@ impl Vault {
             .and_then(|file| {
                 let facts = live::facts_of(file.as_fd())
                     .map_err(|error| VaultError::io(to.to_string(), error))?;
+                if self.is_being_written(facts.inode) {
+                    // Renamed before it is closed: the close makes the version.
+                    return Ok(None);
+                }
                 self.seal_kept(
                     catalog,
                     &Seal {
@@ -211,6 +215,7 @@ impl Vault {
                 )
             });
         if let Err(error) = sealed {
+            self.note_missed();
             log::error!("{to}: renamed, but no version of it yet: {error}; run keepfs scan");
         }
     }
@@ -256,21 +261,53 @@ impl Vault {
         Ok(())
     }
 
-    /// `RENAME_EXCHANGE`: whatever has a history at either end takes it along.
+    /// `RENAME_EXCHANGE`: whatever has a history at either end takes it along, but not to
+    /// a transient name; a file without one that arrives at a kept name gets its version.
     fn exchange(&self, request: &Rename<'_>, rename: &mut dyn FnMut() -> Result<()>) -> Result<()> {
-        let mut catalog = self.catalog();
+        // An asset whose file goes to a transient name stays, and its bytes must too.
+        let mut going = Vec::new();
+        for (id, party, other) in [
+            (request.from, request.source, request.to),
+            (request.to, request.target, request.from),
+        ] {
+            if let (Party::File(facts), Some(_)) = (party, transient_rule(other)) {
+                going.push((facts.inode, id));
+            }
+        }
+        let mut catalog = self.lock_preserved(&going)?;
         let now = self.clock.now();
         let result = atomically(catalog.as_mut(), |catalog| {
             let pair = self.find_pair(catalog, request)?;
             let target = pair.target.as_ref().filter(|asset| asset.is_live());
+            let mut arrivals = Vec::new();
             match (&pair.source, target) {
                 (Some(a), Some(b)) => catalog.swap_assets(a.node(), b.node(), now)?,
-                (Some(a), None) => self.move_if_free(catalog, a, request.to, now)?,
-                (None, Some(b)) => self.move_if_free(catalog, b, request.from, now)?,
-                (None, None) => {}
+                (Some(a), None) => {
+                    if transient_rule(request.to).is_none() {
+                        self.move_if_free(catalog, a, request.to, now)?;
+                    }
+                    arrivals.push((request.from, request.target));
+                }
+                (None, Some(b)) => {
+                    if transient_rule(request.from).is_none() {
+                        self.move_if_free(catalog, b, request.from, now)?;
+                    }
+                    arrivals.push((request.to, request.source));
+                }
+                (None, None) => {
+                    arrivals.push((request.from, request.target));
+                    arrivals.push((request.to, request.source));
+                }
             }
             self.exchange_directories(catalog, request, now)?;
-            rename()
+            rename()?;
+            for (id, party) in arrivals {
+                let xattrs = self.xattrs_at(id);
+                if matches!(party, Party::File(_)) && self.keeps(catalog, id, &xattrs)? {
+                    self.seal_renamed(catalog, id, &xattrs);
+                }
+            }
+            Ok(())
         });
         self.forget_directory_paths();
         result

@@ -6,7 +6,7 @@
 use crate::catalog::{Catalog, Child, Standing, atomically};
 use crate::model::{NodeId, PublicId, Timestamp};
 
-use super::rename::Rename;
+use super::rename::{Party, Rename};
 use super::{Result, Vault, VaultError};
 
 /// Children read in one go.
@@ -79,6 +79,7 @@ impl Vault {
                 },
             }
         }
+        catalog.set_directory_override(old, None)?;
         Ok(catalog.forget_directory(old, now)?)
     }
 
@@ -89,8 +90,12 @@ impl Vault {
         request: &Rename<'_>,
         now: Timestamp,
     ) -> Result<()> {
-        let a = self.directory_node(catalog, request.from)?;
-        let b = self.directory_node(catalog, request.to)?;
+        let node_of = |catalog: &mut dyn Catalog, party, id| match party {
+            Party::Directory => self.directory_node(catalog, id),
+            _ => Ok(None),
+        };
+        let a = node_of(catalog, request.source, request.from)?;
+        let b = node_of(catalog, request.target, request.to)?;
         let (node, place) = match (a, b) {
             (Some(a), Some(b)) => return Ok(catalog.swap_directories(a, b, now)?),
             (Some(a), None) => (a, request.to),

@@ -238,6 +238,9 @@ impl Vault {
         self.check_place(to, clobber)?;
         let mut going = Vec::new();
         if let Ok(Some(Found::File(facts))) = self.live.find(to) {
+            if self.is_being_written(facts.inode) {
+                return Err(VaultError::BeingWritten { path: to.clone() });
+            }
             going.push((facts.inode, to));
         }
         let mut catalog = self.lock_preserved(&going)?;

@@ -5,6 +5,7 @@
 //! use: files that are open for writing are left to their close.
 
 use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
 
 use crate::catalog::{Catalog, Standing, atomically};
 use crate::model::{FileFacts, HistoryName, NodeId, Origin, PublicId, VersionSeq, VersionState};
@@ -75,21 +76,31 @@ impl Vault {
     }
 
     /// After an unclean stop, before any ingest: forgets contents that no version came
-    /// to use.
+    /// to use, and keeps ingest from giving up on files that [`recover`](Self::recover)
+    /// will find under another name.
     ///
     /// # Errors
     /// When the catalog fails.
-    pub fn sweep(&self) -> Result<()> {
+    pub fn begin_recovery(&self) -> Result<()> {
+        self.recovering.store(true, Ordering::SeqCst);
         self.catalog().remove_unused_contents()?;
         Ok(())
     }
 
-    /// After an unclean stop: an interrupted deletion for good is finished, and contents
-    /// whose bytes power loss took are written again where the live file has them.
+    /// After an unclean stop: finds what changed, finishes what was interrupted.
     ///
     /// # Errors
-    /// When the catalog or the store fails.
-    pub fn heal(&self) -> Result<()> {
+    /// When the catalog or the store fails. What could be found was found all the same.
+    pub fn recover(&self) -> Result<ScanReport> {
+        let scanned = self.scan(&PublicId::root(), Survey::Recover, &mut |_| {});
+        self.recovering.store(false, Ordering::SeqCst);
+        self.heal()?;
+        scanned
+    }
+
+    /// An interrupted deletion for good is finished, and contents whose bytes power loss
+    /// took are written again where the live file has them.
+    fn heal(&self) -> Result<()> {
         for seq in self.store.recovered_damage() {
             if !self.rewrite_from_live(seq)? {
                 let mut catalog = self.catalog();
@@ -193,7 +204,14 @@ impl Vault {
             }
             if known.is_none() && self.recognise_moved(catalog, id, facts)? {
                 report.moved += 1;
-                return Ok(());
+                let known = self.asset_at(catalog, id)?;
+                let has_version = match known {
+                    Some(asset) => !catalog.latest_versions(asset.node(), 1)?.is_empty(),
+                    None => false,
+                };
+                if has_version {
+                    return Ok(());
+                }
             }
         }
         let origin = match survey {

@@ -14,6 +14,7 @@ use crate::model::{
     VersionId, VersionSeq, VersionState, Xattrs, failpoint,
 };
 
+use super::live::Found;
 use super::names::KnownAsset;
 use super::pins::{Held, Promised, SpoolName};
 use super::spool::reopen_for_reading;
@@ -75,13 +76,33 @@ impl Vault {
         name: Option<&PublicId>,
         file: BorrowedFd<'_>,
     ) -> Result<Option<VersionId>> {
+        let sealed = self.seal_closed(name, file);
+        if sealed.is_err() {
+            self.note_missed();
+        }
+        sealed
+    }
+
+    fn seal_closed(
+        &self,
+        name: Option<&PublicId>,
+        file: BorrowedFd<'_>,
+    ) -> Result<Option<VersionId>> {
         let facts = live::facts_of(file).map_err(|error| VaultError::io("a closed file", error))?;
         lock(&self.writers).remove(&facts.inode);
+        let linked = lock(&self.new_links)
+            .remove(&facts.inode)
+            .unwrap_or_default();
         let promised = match lock(&self.promised).remove(&facts.inode) {
             true => Promised::Durable,
             false => Promised::Nothing,
         };
         let Some(id) = name else { return Ok(None) };
+        let names = facts.nlink.saturating_sub(self.spool_links(facts.inode));
+        if names == 0 {
+            log::warn!("{id}: closed after its name went to another file; no version of it");
+            return Ok(None);
+        }
         let xattrs =
             live::user_xattrs(file).map_err(|error| VaultError::io(id.to_string(), error))?;
         let seal = |id: &PublicId| {
@@ -96,9 +117,16 @@ impl Vault {
             })
         };
         let version = seal(id)?;
-        if facts.nlink.saturating_sub(self.spool_links(facts.inode)) > 1 {
-            for other in self.other_names(&facts, id)? {
-                seal(&other)?;
+        if names > 1 {
+            let mut others = self.other_names(&facts, id)?;
+            others.extend(linked.into_iter().filter(|other| other != id));
+            others.sort();
+            others.dedup();
+            for other in &others {
+                if matches!(self.live.find(other), Ok(Some(Found::File(found))) if found.inode == facts.inode)
+                {
+                    seal(other)?;
+                }
             }
         }
         Ok(version)
@@ -289,7 +317,8 @@ impl Vault {
         Ok(())
     }
 
-    /// Seals the present content of a file that is not open for writing.
+    /// Seals the present content of a file, unless somebody is writing it: their close
+    /// will.
     pub(super) fn keep_present(
         &self,
         id: &PublicId,
@@ -297,21 +326,43 @@ impl Vault {
         origin: Origin,
     ) -> Result<Option<VersionId>> {
         let io = |error| VaultError::io(id.to_string(), error);
+        let xattrs = live::user_xattrs(file).map_err(io)?;
+        let mut guard = self.catalog();
+        let catalog = guard.as_mut();
+        if !self.keeps(catalog, id, &xattrs)? {
+            return Ok(None);
+        }
+        // Under the lock that every close takes: these facts are no older than its row.
         let facts = live::facts_of(file).map_err(io)?;
         if self.is_being_written(facts.inode) {
             return Ok(None);
         }
-        let xattrs = live::user_xattrs(file).map_err(io)?;
-        self.seal(&Seal {
-            id,
-            file,
-            facts,
-            xattrs,
-            origin,
-            // It was there before us: its owner counts on it.
-            promised: Promised::Durable,
-            revival: Revival::Version,
-        })
+        let sealed = self.seal_kept(
+            catalog,
+            &Seal {
+                id,
+                file,
+                facts,
+                xattrs,
+                origin,
+                // It was there before us: its owner counts on it.
+                promised: Promised::Durable,
+                revival: Revival::Version,
+            },
+        )?;
+        // A writer announces itself before it looks for pins: one that came too early to
+        // see this pin is seen here.
+        let Some(sealed) = sealed.filter(|_| self.is_being_written(facts.inode)) else {
+            return Ok(sealed);
+        };
+        if let Some(asset) = self.asset_at(catalog, id)?
+            && let Some(version) = catalog.version_by_id(asset.node(), sealed)?
+        {
+            catalog.remove_version(version.seq)?;
+            drop(guard);
+            self.end_pin(&version);
+        }
+        Ok(None)
     }
 
     /// True while somebody has the inode open for writing.

@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::Durability;
 
-use super::{Result, Vault, lock};
+use super::ingest::RETRY_WAIT;
+use super::{Result, Vault, VaultError, lock};
+use crate::store::StoreError;
 
 /// How long a worker lets written versions wait for company before it makes them durable.
 const BATCH_WAIT: Duration = Duration::from_millis(500);
-
-/// How long ingest waits after the store refused bytes.
-const RETRY_WAIT: Duration = Duration::from_secs(5);
 
 /// The running threads. Dropping it stops them where they are; [`stop`](Self::stop)
 /// drains first.
@@ -110,7 +109,7 @@ impl Vault {
         drop(queue);
         if let Some(reason) = blocked {
             self.commit(Durability::Power)?;
-            return Err(super::VaultError::StoreBlocked { reason });
+            return Err(VaultError::StoreBlocked { reason });
         }
         self.store.flush()?;
         self.commit(Durability::Power)
@@ -127,6 +126,10 @@ impl Vault {
                         drop(queue);
                         self.finish_or_block();
                     }
+                }
+                Err(error) if concerns_one_file(&error) => {
+                    log::warn!("a sealed version waits: {error}");
+                    queue.postponed.push((Instant::now() + RETRY_WAIT, seq));
                 }
                 Err(error) => {
                     queue.waiting.push_front(seq);
@@ -147,6 +150,10 @@ impl Vault {
             }
             if let Some(seq) = queue.waiting.pop_front() {
                 return Some(seq);
+            }
+            let now = Instant::now();
+            if let Some(due) = queue.postponed.iter().position(|(at, _)| *at <= now) {
+                return Some(queue.postponed.swap_remove(due).1);
             }
             let since = *idle_since.get_or_insert_with(Instant::now);
             let alone = queue.active.is_empty();
@@ -173,7 +180,7 @@ impl Vault {
     }
 
     /// The store takes nothing: says so once, and waits before the next try.
-    fn block(&self, error: &super::VaultError) {
+    fn block(&self, error: &VaultError) {
         let mut queue = lock(&self.ingest.queue);
         let reason = error.to_string();
         if queue.blocked.as_deref() != Some(reason.as_str()) {
@@ -221,6 +228,16 @@ impl Vault {
             log::warn!("small packs stay small: {error}");
         }
     }
+}
+
+/// The file itself cannot be read at the moment: no reason to keep others waiting.
+fn concerns_one_file(error: &VaultError) -> bool {
+    matches!(
+        error,
+        VaultError::Io { .. }
+            | VaultError::NotFound { .. }
+            | VaultError::Store(StoreError::Source(_))
+    )
 }
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {

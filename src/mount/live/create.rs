@@ -132,7 +132,20 @@ impl Live {
         self.check_free(parent, name)?;
         let directory = self.directory(parent)?;
         mkdirat(&*directory, name, new.permissions(&directory))?;
-        self.made(&directory, parent, name, new.caller)
+        let entry = self.made(&directory, parent, name, new.caller)?;
+        // The directory is there, whatever the catalog makes of it.
+        if let Err(error) = self.tell_made(&directory, parent, name) {
+            log::error!("a new directory is not known yet: {}", error.errno());
+        }
+        Ok(entry)
+    }
+
+    fn tell_made(&self, directory: &Directory, parent: u64, name: &[u8]) -> Result<()> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = openat(directory, name, flags, Mode::empty())?;
+        let _names = self.names_stay();
+        let path = self.nodes.path_in(parent, name)?;
+        Ok(self.vault.directory_made(&path, made.as_fd())?)
     }
 
     /// symlink(2).

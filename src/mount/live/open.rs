@@ -84,7 +84,8 @@ impl Live {
         if Access::of(flags) == Access::Write && flags & libc::O_ACCMODE == libc::O_RDONLY {
             self.check_not_running(&node)?;
         }
-        if Access::of(flags) == Access::Write && node.open().is_some_and(|open| open.writers() > 0) {
+        if Access::of(flags) == Access::Write && node.open().is_some_and(|open| open.writers() > 0)
+        {
             // A close that is on its way is a version before this writer begins.
             self.barrier.fence();
         }
@@ -124,10 +125,16 @@ impl Live {
             self.vault
                 .before_write(opening.node.key, file.as_fd(), intent(flags))?;
             if truncates {
-                ftruncate(&file, 0)?;
-                if !caller.is_root() {
-                    self.drop_set_ids(opening.node.id, &file)?;
-                    set_ids = false;
+                let emptied = ftruncate(&file, 0).map_err(Error::from).and_then(|()| {
+                    if !caller.is_root() {
+                        self.drop_set_ids(opening.node.id, &file)?;
+                        set_ids = false;
+                    }
+                    Ok(())
+                });
+                if let Err(error) = emptied {
+                    self.vault.write_abandoned(opening.node.key);
+                    return Err(error);
                 }
             }
         }

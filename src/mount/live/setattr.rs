@@ -79,7 +79,10 @@ impl Live {
             let file = self.descriptor(opening, Access::Write)?;
             self.vault
                 .before_write(node.key, file.as_fd(), WriteIntent::Change)?;
-            ftruncate(&file, size)?;
+            if let Err(errno) = ftruncate(&file, size) {
+                self.vault.write_abandoned(node.key);
+                return Err(errno.into());
+            }
             if !caller.is_root() {
                 self.drop_set_ids(node.id, &file)?;
             }

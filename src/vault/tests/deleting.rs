@@ -134,7 +134,7 @@ fn deleting_single_versions_for_good_leaves_the_others() {
     vault.assert_sound();
 }
 
-fn files_below(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
+pub(super) fn files_below(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         match entry.file_type().unwrap().is_dir() {

@@ -1,6 +1,7 @@
 //! The rules, shown on a vault in a temporary directory without a mount.
 
 mod deleting;
+mod interleaving;
 mod renaming;
 mod restoring;
 mod scanning;
