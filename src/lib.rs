@@ -14,6 +14,8 @@
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+// A lock that lives on in the arms of a `match` is a deadlock waiting for its second taker.
+#![warn(clippy::significant_drop_in_scrutinee)]
 
 pub mod catalog;
 pub mod cli;

@@ -100,6 +100,8 @@ pub struct AssetRecord {
     pub since: Timestamp,
     /// The live file as last seen. `None`: deleted, or not seen yet.
     pub file: Option<FileFacts>,
+    /// Mode, owner and mtime of the file seen last, also of one that is gone.
+    pub last_attributes: Option<Attributes>,
 }
 
 /// How a chunk's bytes are written in its pack.
@@ -178,7 +180,7 @@ pub struct Totals {
     pub logical_bytes: u64,
     /// Plain bytes of all distinct chunks.
     pub unique_bytes: u64,
-    /// Bytes of all packs.
+    /// Bytes of all packs; of an open one, the stored bytes of its chunks.
     pub pack_bytes: u64,
     /// Packs.
     pub packs: u64,

@@ -18,7 +18,7 @@ use crate::model::{
 };
 
 /// A catalog that ends with the process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MemoryCatalog {
     facts: Facts,
     savepoints: Vec<Facts>,
@@ -63,6 +63,7 @@ struct Directory {
 struct Asset {
     asset_id: AssetId,
     file: Option<FileFacts>,
+    last_attributes: Option<Attributes>,
 }
 
 #[derive(Debug, Clone)]

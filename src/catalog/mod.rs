@@ -100,7 +100,8 @@ pub trait Catalog: Send {
         asset_id: AssetId,
         now: Timestamp,
     ) -> Result<NodeId>;
-    /// Live to deleted, at the same name. Clears the asset's file.
+    /// Live to deleted, at the same name. Clears the asset's file, but for its
+    /// last attributes.
     fn delete_asset(&mut self, asset: NodeId, now: Timestamp) -> Result<()>;
     /// Deleted to live, at the same name.
     fn revive_asset(&mut self, asset: NodeId, now: Timestamp) -> Result<()>;
@@ -160,8 +161,13 @@ pub trait Catalog: Send {
     fn set_directory_attributes(&mut self, node: NodeId, attributes: Attributes) -> Result<()>;
     /// Records a directory's backup override. `None`: it has none.
     fn set_directory_override(&mut self, node: NodeId, value: Option<Override>) -> Result<()>;
-    /// Records the live file of an asset as last seen. `None`: not known.
+    /// Records the live file of an asset as last seen. `None`: not known; the last
+    /// attributes stay.
     fn set_asset_file(&mut self, asset: NodeId, file: Option<&FileFacts>) -> Result<()>;
+
+    /// The filesystem below has another device number, as after a reboot: every file
+    /// that was seen on the old one, live or sealed, is on the new one.
+    fn rebase_device(&mut self, old_dev: u64, new_dev: u64) -> Result<()>;
 
     /// The path of a node: where it is, or for a deleted asset where it was.
     fn path_of(&mut self, node: NodeId) -> Result<Option<PublicId>>;
@@ -180,6 +186,8 @@ pub trait Catalog: Send {
     fn versions(&mut self, asset: NodeId) -> Result<Vec<Version>>;
     /// The newest `count` versions, newest first.
     fn latest_versions(&mut self, asset: NodeId, count: usize) -> Result<Vec<Version>>;
+    /// The newest version of an asset with an id below `id`.
+    fn version_before(&mut self, asset: NodeId, id: VersionId) -> Result<Option<Version>>;
     /// Up to `limit` versions that are still sealed, oldest row first, after `after`.
     fn sealed_versions(&mut self, after: VersionSeq, limit: usize) -> Result<Vec<Version>>;
     /// The sealed versions whose bytes are in that inode: `Live` or `SpoolLink`.
@@ -246,6 +254,9 @@ pub trait Catalog: Send {
     fn pack_use(&mut self) -> Result<Vec<PackUse>>;
     /// The stored versions that need a pack, as rows.
     fn versions_in_pack(&mut self, pack: PackId) -> Result<Vec<VersionSeq>>;
+    /// The stored versions that need one of these chunks, as rows. Reads the chunk
+    /// list of every content: for damage only.
+    fn versions_with_chunks(&mut self, chunks: &[ChunkHash]) -> Result<Vec<VersionSeq>>;
     /// Forgets chunks of a pack that nothing references; returns how many.
     fn remove_dead_chunks(&mut self, pack: PackId) -> Result<u64>;
     /// Forgets a pack. No chunk may be left in it.

@@ -122,12 +122,8 @@ impl<'a> History<'a> {
             return Content::stored(self.vault, content);
         }
         let Err(error) = self.vault.ingest_now(seq) else {
-            return match self
-                .vault
-                .catalog()
-                .version(seq)?
-                .map(|version| version.state)
-            {
+            let state = self.vault.catalog().version(seq)?.map(|now| now.state);
+            return match state {
                 Some(VersionState::Stored { content, .. }) => Content::stored(self.vault, content),
                 Some(_) => self.open_outside(place, &version),
                 None => Err(self.not_found(place, "the version")),

@@ -10,10 +10,13 @@ use super::backend::PackSource;
 use super::codec::decode;
 use super::error::{Result, StoreError};
 use super::open_pack::end_of;
-use super::pack::{TRAILER_BYTES, TableSpan};
+use super::pack::{
+    HEADER_BYTES, RECORD_HEADER_BYTES, TRAILER_BYTES, TableSpan, has_clean_reserve, has_header,
+    record_header,
+};
 use super::{CheckDepth, Damage, Shared, fetch};
 use crate::catalog::{ChunkRecord, PackRecord, PackState};
-use crate::model::PackId;
+use crate::model::{ChunkHash, PackId};
 
 /// Reads the table of a pack of `pack_bytes`.
 pub(super) fn read_table(
@@ -32,6 +35,21 @@ pub(super) fn read_table(
     let mut table = vec![0; span.bytes as usize];
     shared.backend.read(source, id, span.offset, &mut table)?;
     span.entries(&table, id).map_err(damaged)
+}
+
+/// What is wrong with a pack.
+struct Flaw {
+    /// In one line.
+    detail: String,
+    hurt: Hurt,
+}
+
+/// The chunks that cannot be read.
+enum Hurt {
+    All,
+    /// Not looked at; the pack's table is damaged, so it may be any.
+    Perhaps,
+    Chunks(Vec<ChunkHash>),
 }
 
 /// Looks at every pack that the catalog knows.
@@ -63,12 +81,17 @@ pub(super) fn check(
         match flaw {
             None if pack.state == PackState::Stored => shared.presence.pack_is_there(pack.id),
             None => {}
-            Some(detail) => {
+            Some(Flaw { detail, hurt }) => {
                 log::error!("pack {}: {detail}", pack.id);
+                let mut catalog = shared.catalog()?;
+                let versions = match hurt {
+                    Hurt::All | Hurt::Perhaps => catalog.versions_in_pack(pack.id)?,
+                    Hurt::Chunks(chunks) => catalog.versions_with_chunks(&chunks)?,
+                };
                 damages.push(Damage {
                     pack: pack.id,
                     detail,
-                    versions: shared.catalog()?.versions_in_pack(pack.id)?,
+                    versions,
                 });
             }
         }
@@ -78,13 +101,13 @@ pub(super) fn check(
     Ok(damages)
 }
 
-/// What is wrong with a pack, in one line. `listed`: the size of its object.
+/// `listed`: the size of the pack's object.
 fn check_pack(
     shared: &Shared,
     pack: &PackRecord,
     listed: Option<u64>,
     depth: CheckDepth,
-) -> Result<Option<String>> {
+) -> Result<Option<Flaw>> {
     let chunks = shared.catalog()?.pack_chunks(pack.id)?;
     if chunks.is_empty() {
         // Rewritten, and about to be removed.
@@ -100,18 +123,42 @@ fn check_pack(
             flaw
         }
     };
-    match (flaw, depth) {
-        (None, CheckDepth::ReadData) => Ok(flaw_of_chunks(shared, &chunks)),
-        (flaw, _) => Ok(flaw),
+    let is_lost = matches!(
+        flaw,
+        Some(Flaw {
+            hurt: Hurt::All,
+            ..
+        })
+    );
+    if is_lost || depth == CheckDepth::Listing {
+        return Ok(flaw);
     }
+    let mut details: Vec<String> = flaw.into_iter().map(|flaw| flaw.detail).collect();
+    details.extend(flaw_of_frame(shared, pack).map(String::from));
+    let mut hurt = Hurt::Chunks(Vec::new());
+    if let Some(flaw) = flaw_of_chunks(shared, &chunks) {
+        details.push(flaw.detail);
+        hurt = flaw.hurt;
+    }
+    Ok((!details.is_empty()).then(|| Flaw {
+        detail: details.join("; "),
+        hurt,
+    }))
 }
 
-fn flaw_of_open(shared: &Shared, id: PackId, chunks: &[ChunkRecord]) -> Option<String> {
+fn flaw_of_open(shared: &Shared, id: PackId, chunks: &[ChunkRecord]) -> Option<Flaw> {
     let Some(spool) = shared.open_packs.readable(id) else {
-        return Some("its bytes were lost before they reached the store".into());
+        return Some(lost("its bytes were lost before they reached the store"));
     };
     let end = chunks.iter().map(end_of).max().unwrap_or(0);
-    (spool.written_bytes() < end).then(|| "its file in the spool is cut short".into())
+    (spool.written_bytes() < end).then(|| lost("its file in the spool is cut short"))
+}
+
+fn lost(detail: impl Into<String>) -> Flaw {
+    Flaw {
+        detail: detail.into(),
+        hurt: Hurt::All,
+    }
 }
 
 fn flaw_of_stored(
@@ -119,15 +166,16 @@ fn flaw_of_stored(
     pack: &PackRecord,
     listed: Option<u64>,
     chunks: &[ChunkRecord],
-) -> Result<Option<String>> {
+) -> Result<Option<Flaw>> {
     let Some(bytes) = listed else {
-        return Ok(Some("missing from the store".into()));
+        return Ok(Some(lost("missing from the store")));
     };
     if bytes != pack.bytes {
-        return Ok(Some(format!("{bytes} bytes instead of {}", pack.bytes)));
+        let detail = format!("{bytes} bytes instead of {}", pack.bytes);
+        return Ok(Some(lost(detail)));
     }
     let source = shared.backend.source(pack.id);
-    match source.and_then(|source| read_table(shared, &source, pack.id, bytes)) {
+    let detail = match source.and_then(|source| read_table(shared, &source, pack.id, bytes)) {
         Ok(entries) => {
             let entries: HashSet<_> = entries
                 .iter()
@@ -139,32 +187,75 @@ fn flaw_of_stored(
                     !entries.contains(&(c.hash, c.offset, c.stored_bytes, c.plain_bytes, c.codec))
                 })
                 .count();
-            Ok((strangers > 0)
-                .then(|| format!("its table lacks {strangers} of the {} chunks", chunks.len())))
+            (strangers > 0)
+                .then(|| format!("its table lacks {strangers} of the {} chunks", chunks.len()))
         }
-        Err(StoreError::PackDamaged { detail, .. }) => Ok(Some(detail)),
-        Err(StoreError::PackMissing { .. }) => Ok(Some("missing from the store".into())),
-        Err(error) => Err(error),
-    }
+        Err(StoreError::PackDamaged { detail, .. }) => Some(detail),
+        Err(StoreError::PackMissing { .. }) => return Ok(Some(lost("missing from the store"))),
+        Err(error) => return Err(error),
+    };
+    Ok(detail.map(|detail| Flaw {
+        detail,
+        hurt: Hurt::Perhaps,
+    }))
 }
 
-fn flaw_of_chunks(shared: &Shared, chunks: &[ChunkRecord]) -> Option<String> {
-    let mut damaged = 0;
-    let mut first = None;
-    for chunk in chunks {
-        let plain = fetch::stored_bytes(shared, chunk);
-        match plain.map(|stored| decode(chunk, stored)) {
-            Ok(Some(_)) => shared.presence.chunk_is_whole(chunk.hash),
-            Ok(None) => {
-                shared.presence.chunk_is_damaged(chunk.hash);
-                damaged += 1;
-                first = first.or(Some(chunk.hash));
-            }
-            Err(error) => return Some(format!("cannot be read: {error}")),
-        }
+/// Damage in bytes that no reader needs while there is a catalog.
+fn flaw_of_frame(shared: &Shared, pack: &PackRecord) -> Option<&'static str> {
+    let mut header = [0; HEADER_BYTES as usize];
+    let read = fetch::read(shared, pack.id, 0, &mut header);
+    if read.is_err() || !has_header(&header, pack.id) {
+        return Some("its header is damaged");
     }
-    first.map(|first| {
-        let all = chunks.len();
-        format!("{damaged} of {all} chunks do not match their blake3, the first is {first}")
+    // A trailer that cannot be read was noticed with its table.
+    let mut trailer = [0; TRAILER_BYTES as usize];
+    let trailer_at = pack.bytes.checked_sub(TRAILER_BYTES)?;
+    let read = fetch::read(shared, pack.id, trailer_at, &mut trailer);
+    (pack.state == PackState::Stored && read.is_ok() && !has_clean_reserve(&trailer))
+        .then_some("its trailer is damaged")
+}
+
+fn flaw_of_chunks(shared: &Shared, chunks: &[ChunkRecord]) -> Option<Flaw> {
+    let mut damaged = Vec::new();
+    let mut wrong_headers = 0;
+    let mut unreadable = None;
+    for chunk in chunks {
+        match fetch::record_bytes(shared, chunk) {
+            Ok(mut header) => {
+                let stored = header.split_off(RECORD_HEADER_BYTES as usize);
+                wrong_headers += usize::from(header != record_header(chunk));
+                if decode(chunk, stored).is_some() {
+                    shared.presence.chunk_is_whole(chunk.hash);
+                    continue;
+                }
+            }
+            Err(error @ StoreError::PackMissing { .. }) => {
+                return Some(lost(format!("cannot be read: {error}")));
+            }
+            // As a rule a bad place on the disk; the rest may be readable.
+            Err(error) => unreadable = unreadable.or(Some(error)),
+        }
+        shared.presence.chunk_is_damaged(chunk.hash);
+        damaged.push(chunk.hash);
+    }
+    let all = chunks.len();
+    let mut details = Vec::new();
+    if wrong_headers > 0 {
+        details.push(format!(
+            "{wrong_headers} of {all} records are not headed as its table says"
+        ));
+    }
+    if let Some(first) = damaged.first() {
+        let bad = damaged.len();
+        details.push(match unreadable {
+            None => {
+                format!("{bad} of {all} chunks do not match their blake3, the first is {first}")
+            }
+            Some(error) => format!("{bad} of {all} chunks are damaged or cannot be read: {error}"),
+        });
+    }
+    (!details.is_empty()).then(|| Flaw {
+        detail: details.join("; "),
+        hurt: Hurt::Chunks(damaged),
     })
 }

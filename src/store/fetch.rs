@@ -15,7 +15,7 @@ use super::Shared;
 use super::backend::PackSource;
 use super::codec::decode;
 use super::error::{Result, StoreError};
-use super::pack;
+use super::pack::{self, RECORD_HEADER_BYTES};
 use crate::catalog::ChunkRecord;
 use crate::model::PackId;
 
@@ -61,28 +61,43 @@ impl Sources {
 
 /// The bytes of a chunk as they are stored, not verified.
 pub(super) fn stored_bytes(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
-    if !pack::is_sane(chunk) {
+    bytes_with_lead(shared, chunk, 0)
+}
+
+/// The same with the header of its record before them.
+pub(super) fn record_bytes(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
+    bytes_with_lead(shared, chunk, RECORD_HEADER_BYTES)
+}
+
+fn bytes_with_lead(shared: &Shared, chunk: &ChunkRecord, lead: u64) -> Result<Vec<u8>> {
+    let start = chunk.offset.checked_sub(lead);
+    let Some(start) = start.filter(|_| pack::is_sane(chunk)) else {
         return Err(StoreError::PackDamaged {
             pack: chunk.pack,
             detail: format!(
-                "the catalog has impossible lengths for chunk {}",
+                "the catalog has an impossible place for chunk {}",
                 chunk.hash
             ),
         });
-    }
-    let mut stored = vec![0; chunk.stored_bytes as usize];
+    };
+    let mut bytes = vec![0; lead as usize + chunk.stored_bytes as usize];
+    read(shared, chunk.pack, start, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads bytes of a pack, wherever it is.
+pub(super) fn read(shared: &Shared, pack: PackId, offset: u64, buffer: &mut [u8]) -> Result<()> {
     // A pack file that was emptied meanwhile is in the store by now.
-    if let Some(spool) = shared.open_packs.readable(chunk.pack)
-        && spool.read(chunk.offset, &mut stored).is_ok()
+    if let Some(spool) = shared.open_packs.readable(pack)
+        && spool.read(offset, buffer).is_ok()
     {
-        return Ok(stored);
+        return Ok(());
     }
-    let source = shared.sources.get(shared, chunk.pack)?;
+    let source = shared.sources.get(shared, pack)?;
     shared
         .backend
-        .read(&source, chunk.pack, chunk.offset, &mut stored)
-        .inspect_err(|_| shared.sources.forget(chunk.pack))?;
-    Ok(stored)
+        .read(&source, pack, offset, buffer)
+        .inspect_err(|_| shared.sources.forget(pack))
 }
 
 fn fetch_from(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {

@@ -117,6 +117,11 @@ impl Waiting {
         self.wait_for(WAITING_MAX)
     }
 
+    /// Keeps the spool file of a stored pack until the catalog is flushed for it.
+    pub(super) fn keep_mark(&self, pack: PackId) {
+        self.state().marks.push(pack);
+    }
+
     /// Ends [`run`] after the pack it is at.
     pub(super) fn stop(&self) {
         self.state().is_stopping = true;

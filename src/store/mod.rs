@@ -118,7 +118,8 @@ impl Shared {
 pub enum CheckDepth {
     /// Every pack is there with its size, and its table agrees with the catalog.
     Listing,
-    /// Every chunk is read and hashed.
+    /// Every chunk is read and hashed, and what stands around the chunks is compared
+    /// with what was written.
     ReadData,
 }
 
@@ -129,7 +130,8 @@ pub struct Damage {
     pub pack: PackId,
     /// What is wrong with it, in one line.
     pub detail: String,
-    /// The versions that cannot be read whole.
+    /// The versions that cannot be read whole; none when only bytes are damaged that
+    /// the catalog has too.
     pub versions: Vec<VersionSeq>,
 }
 

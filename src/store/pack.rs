@@ -77,6 +77,11 @@ pub(super) fn has_header(bytes: &[u8], pack: PackId) -> bool {
     bytes.get(..HEADER_BYTES as usize) == Some(&header(pack)[..])
 }
 
+/// True when the bytes of a trailer that mean nothing are as they were written.
+pub(super) fn has_clean_reserve(trailer: &[u8; TRAILER_BYTES as usize]) -> bool {
+    trailer[48..52] == [0; 4]
+}
+
 /// The record at `offset` of a pack, when it is there to its last byte. Whether
 /// its bytes match its name is not looked at.
 pub(super) fn record_at(bytes: &[u8], offset: u64, pack: PackId) -> Option<ChunkRecord> {

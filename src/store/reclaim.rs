@@ -41,6 +41,9 @@ pub(super) fn note_abandoned(catalog: &mut dyn Catalog, pack: PackId) -> Result<
 pub(super) fn reclaim(shared: &Shared) -> Result<u64> {
     let (wasteful, mut first_error) = {
         let mut catalog = shared.catalog()?;
+        // An earlier move may still wait for its commit. Before that is on disk, a pack
+        // that looks empty may be the one that a crash brings back into use.
+        catalog.commit(Durability::Power)?;
         let noted = catalog.setting(ABANDONED)?.unwrap_or_default();
         let noted: HashSet<PackId> = noted.split(' ').filter_map(|id| id.parse().ok()).collect();
         let wasteful: Vec<PackUse> = catalog
@@ -230,6 +233,17 @@ impl Copy {
     }
 }
 
+/// How moving the rows to another pack ended.
+enum Moved {
+    /// Nothing changed: the catalog has moved on, or it failed.
+    Aborted(Option<StoreError>),
+    /// The rows are where they belong, and on disk. With the chunks that are gone.
+    Durably(HashSet<ChunkHash>),
+    /// Everybody sees the rows moved, but a crash may take that back: until a later
+    /// commit succeeds, the bytes are needed in both places.
+    Uncommitted(StoreError),
+}
+
 /// Puts the copy in the place of the packs. Returns the chunks that are gone;
 /// `None`: the catalog has moved on, and nothing was changed.
 fn replace(
@@ -258,14 +272,21 @@ fn replace(
         made = Some(record);
     }
     reach("store.reclaim.after-put");
-    let moved = move_rows(shared, group, live, &copy.chunks, made.as_ref());
-    let dead = match moved {
-        Ok(Some(dead)) => dead,
-        other => {
+    let dead = match move_rows(shared, group, live, &copy.chunks, made.as_ref()) {
+        Moved::Durably(dead) => dead,
+        Moved::Aborted(error) => {
             if let Some(made) = made {
                 discard(shared, made.id);
             }
-            return other;
+            return error.map_or(Ok(None), Err);
+        }
+        Moved::Uncommitted(error) => {
+            log::error!("the rewritten packs are kept, and so is what replaces them: {error}");
+            if let Some(made) = made {
+                shared.presence.pack_is_there(made.id);
+                shared.waiting.keep_mark(made.id);
+            }
+            return Err(error);
         }
     };
     reach("store.reclaim.after-commit");
@@ -294,9 +315,42 @@ fn move_rows(
     live: &[ChunkRecord],
     moved: &[ChunkRecord],
     made: Option<&PackRecord>,
+) -> Moved {
+    let begun = shared.catalog().and_then(|mut catalog| {
+        catalog.savepoint()?;
+        Ok(catalog)
+    });
+    let mut catalog = match begun {
+        Ok(catalog) => catalog,
+        Err(error) => return Moved::Aborted(Some(error)),
+    };
+    let dead = match move_visibly(shared, &mut **catalog, group, live, moved, made) {
+        Ok(Some(dead)) => dead,
+        other => {
+            return match catalog.rollback() {
+                Ok(()) => Moved::Aborted(other.err()),
+                // Nobody knows what a later commit would write.
+                Err(error) => Moved::Uncommitted(error.into()),
+            };
+        }
+    };
+    let released = catalog.release();
+    match released.and_then(|()| catalog.commit(Durability::Power)) {
+        Ok(()) => Moved::Durably(dead),
+        Err(error) => Moved::Uncommitted(error.into()),
+    }
+}
+
+/// Moves the rows, to be rolled back unless it returns the chunks that are gone.
+fn move_visibly(
+    shared: &Shared,
+    catalog: &mut dyn Catalog,
+    group: &[PackRecord],
+    live: &[ChunkRecord],
+    moved: &[ChunkRecord],
+    made: Option<&PackRecord>,
 ) -> Result<Option<HashSet<ChunkHash>>> {
-    let mut catalog = shared.catalog()?;
-    if is_pinned(shared, &mut **catalog, group)? {
+    if is_pinned(shared, catalog, group)? {
         return Ok(None);
     }
     let mut dead = HashSet::new();
@@ -306,28 +360,12 @@ fn move_rows(
     for chunk in live {
         dead.remove(&chunk.hash);
     }
-    catalog.savepoint()?;
-    let outcome = remove_dead(&mut **catalog, group).and_then(|still_live| {
-        if still_live != live {
-            return Ok(false);
-        }
-        if let Some(made) = made {
-            catalog.add_pack(made)?;
-            catalog.put_chunks(moved)?;
-        }
-        Ok(true)
-    });
-    if !matches!(outcome, Ok(true)) {
-        catalog.rollback()?;
-        return outcome.map(|_| None);
+    if remove_dead(catalog, group)? != live {
+        return Ok(None);
     }
-    catalog.release()?;
-    // Once the move is visible there is no way back: should the commit fail, the
-    // old packs stay where they are, and so does the new one.
-    if let Err(error) = catalog.commit(Durability::Power) {
-        drop(catalog);
-        log::error!("the rewritten packs are kept: {error}");
-        return Err(error.into());
+    if let Some(made) = made {
+        catalog.add_pack(made)?;
+        catalog.put_chunks(moved)?;
     }
     Ok(Some(dead))
 }

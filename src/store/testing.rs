@@ -6,7 +6,7 @@ mod facts;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(crate) use facts::Facts;
+pub(crate) use facts::{Facts, Failing};
 
 use super::{Store, StoreConfig, file_url};
 use crate::model::{ContentId, ManualClock};

@@ -1,10 +1,12 @@
 //! What a store promises, on real files: contents come back whole, once, and checked.
 //!
-//! Crashes are in `tests/crash.rs`, removal in `tests/removal.rs`.
+//! Crashes are in `tests/crash.rs`, removal in `tests/removal.rs`, its failures in
+//! `tests/uncommitted.rs`.
 
 mod crash;
 mod damage;
 mod removal;
+mod uncommitted;
 
 use std::io;
 

@@ -410,16 +410,7 @@ impl Vault {
         catalog: &mut dyn Catalog,
         version: &Version,
     ) -> Result<Option<Version>> {
-        let recent = catalog.latest_versions(version.asset, 4)?;
-        if let Some(before) = recent.iter().find(|other| other.id < version.id) {
-            return Ok(Some(before.clone()));
-        }
-        let ids = catalog.version_ids(version.asset)?;
-        let before = ids.iter().rev().find(|(id, _)| *id < version.id);
-        match before {
-            Some((_, seq)) => Ok(catalog.version(*seq)?),
-            None => Ok(None),
-        }
+        Ok(catalog.version_before(version.asset, version.id)?)
     }
 
     pub(super) fn end_pin(&self, version: &Version) {

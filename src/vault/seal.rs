@@ -93,7 +93,8 @@ impl Vault {
         let linked = lock(&self.new_links)
             .remove(&facts.inode)
             .unwrap_or_default();
-        let promised = match lock(&self.promised).remove(&facts.inode) {
+        let was_promised = lock(&self.promised).remove(&facts.inode);
+        let promised = match was_promised {
             true => Promised::Durable,
             false => Promised::Nothing,
         };

@@ -68,6 +68,29 @@ cases! {
         assert_eq!(catalog.asset_by_id(asset_id(1)).unwrap(), Some(node));
     }
 
+    fn the_attributes_of_the_last_file_outlive_it(catalog) {
+        let node = asset(catalog, "a", 1);
+        let last = |catalog: &mut dyn Catalog| {
+            let record = catalog.asset(node).unwrap().unwrap();
+            (record.file.is_some(), record.last_attributes.map(|last| last.mode))
+        };
+        assert_eq!(last(catalog), (false, None));
+        for mode in [0o640, 0o4755] {
+            let file = FileFacts { attributes: attributes(mode), ..facts(3) };
+            catalog.set_asset_file(node, Some(&file)).unwrap();
+            assert_eq!(last(catalog), (true, Some(mode)));
+        }
+        catalog.set_asset_file(node, None).unwrap();
+        assert_eq!(last(catalog), (false, Some(0o4755)));
+        catalog.set_asset_file(node, Some(&facts(3))).unwrap();
+        catalog.delete_asset(node, time(20)).unwrap();
+        catalog.move_asset(node, ROOT, &name("b"), time(21)).unwrap();
+        let record = catalog.asset(node).unwrap().unwrap();
+        assert_eq!((record.file, record.last_attributes), (None, Some(facts(3).attributes)));
+        catalog.revive_asset(node, time(30)).unwrap();
+        assert_eq!(last(catalog), (false, Some(0o640)));
+    }
+
     fn the_tree_of_any_instant_can_be_read_back(catalog) {
         let node = asset(catalog, "a", 1);
         catalog.delete_asset(node, time(20)).unwrap();

@@ -28,6 +28,7 @@ enum Step {
     ForgetDirectory(Pick),
     Override(Pick, bool),
     File(Pick, Pick),
+    Rebase(bool),
     AddVersion(Pick, Pick),
     Locate(Pick, Pick),
     Store(Pick, Pick),
@@ -60,6 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => n().prop_map(Step::ForgetDirectory),
         1 => (n(), any::<bool>()).prop_map(|(a, b)| Step::Override(a, b)),
         2 => (n(), few()).prop_map(|(a, b)| Step::File(a, b)),
+        1 => any::<bool>().prop_map(Step::Rebase),
         6 => (n(), few()).prop_map(|(a, b)| Step::AddVersion(a, b)),
         2 => (n(), few()).prop_map(|(a, b)| Step::Locate(a, b)),
         6 => (n(), few()).prop_map(|(a, b)| Step::Store(a, b)),
@@ -152,6 +154,10 @@ fn apply(catalog: &mut dyn Catalog, world: &World, step: &Step, now: i64) -> Res
             let file = (*ino > 0).then(|| facts(u64::from(*ino)));
             done(c.set_asset_file(node(a), file.as_ref()))
         }
+        Step::Rebase(there) => {
+            let (old, new) = if *there { (u64::MAX, 1) } else { (1, u64::MAX) };
+            done(c.rebase_device(old, new))
+        }
         Step::AddVersion(a, ino) => c
             .add_version(&sealed(node(a), now.cast_unsigned(), u64::from(*ino)))
             .map(Outcome::Version),
@@ -208,6 +214,10 @@ fn seen(c: &mut dyn Catalog, until: i64) -> Result<Vec<String>> {
         lines.push(format!("{:?}", c.versions(node)?));
         lines.push(format!("{:?}", c.latest_versions(node, 2)?));
         lines.push(format!("{:?}", c.version(VersionSeq(number))?));
+        for id in (0..=until).step_by(3) {
+            let before = c.version_before(node, version_id(id.cast_unsigned()))?;
+            lines.push(format!("before {id}: {before:?}"));
+        }
     }
     for ino in 0..5 {
         lines.push(format!("{:?}", c.assets_on_inode(facts(ino).inode)?));
@@ -223,6 +233,8 @@ fn seen(c: &mut dyn Catalog, until: i64) -> Result<Vec<String>> {
         let pack = PackId([number; 16]);
         lines.push(format!("{:?}", c.pack_chunks(pack)?));
         lines.push(format!("{:?}", c.versions_in_pack(pack)?));
+        let chunks = [hash(number), hash(number + 1)];
+        lines.push(format!("{:?}", c.versions_with_chunks(&chunks)?));
     }
     lines.push(format!("{:?} {:?}", c.packs()?, c.pack_use()?));
     lines.push(format!("{:?}", c.totals()?));

@@ -74,6 +74,21 @@ cases! {
         assert_eq!(catalog.version_by_id(b, version_id(1)).unwrap(), None);
     }
 
+    fn the_version_before_an_id_is_the_newest_of_the_asset_below_it(catalog) {
+        let (a, b) = (asset(catalog, "a", 1), asset(catalog, "b", 2));
+        for (node, id) in [(a, 2), (b, 3), (a, 4), (a, 6), (b, 7)] {
+            catalog.add_version(&sealed(node, id, 1)).unwrap();
+        }
+        let content = with_content(catalog);
+        let seq = catalog.version_by_id(a, version_id(4)).unwrap().unwrap().seq;
+        catalog.set_stored(seq, content, hash(100)).unwrap();
+        for (id, before) in [(1, None), (2, None), (3, Some(2)), (4, Some(2)), (5, Some(4)), (6, Some(4)), (99, Some(6))] {
+            let expected = before.map(|id| catalog.version_by_id(a, version_id(id)).unwrap().unwrap());
+            assert_eq!(catalog.version_before(a, version_id(id)).unwrap(), expected, "before {id}");
+        }
+        assert_eq!(catalog.version_before(NodeId(99), version_id(9)).unwrap(), None);
+    }
+
     fn the_newest_version_with_a_content_is_found_below_an_id(catalog) {
         let (content, blake3) = (with_content(catalog), hash(100));
         let (a, b) = (asset(catalog, "a", 1), asset(catalog, "b", 2));
@@ -129,6 +144,35 @@ cases! {
         assert_eq!((version.origin, version.restored_from), (Origin::Restore, Some(version_id(1))));
     }
 
+    fn files_are_found_on_their_new_device_and_all_others_stay(catalog) {
+        let (a, b) = (asset(catalog, "a", 1), asset(catalog, "b", 2));
+        asset(catalog, "never seen", 3);
+        let on = |dev, ino| FileFacts { inode: InodeKey { dev, ino }, ..facts(ino) };
+        let old = u64::MAX;
+        catalog.set_asset_file(a, Some(&on(old, 5))).unwrap();
+        catalog.set_asset_file(b, Some(&on(7, 5))).unwrap();
+        let seqs = [Location::Live, Location::SpoolLink, Location::SpoolCopy].map(|location| {
+            let mut version = sealed(a, 10 + catalog.totals().unwrap().versions, 5);
+            version.state = VersionState::Sealed { file: on(old, 5), location };
+            catalog.add_version(&version).unwrap()
+        });
+        let mut other = sealed(b, 20, 5);
+        other.state = VersionState::Sealed { file: on(7, 5), location: Location::Live };
+        let other = catalog.add_version(&other).unwrap();
+        catalog.rebase_device(old, 8).unwrap();
+        assert_eq!(catalog.assets_on_inode(on(old, 5).inode).unwrap(), []);
+        assert_eq!(catalog.sealed_on_inode(on(old, 5).inode).unwrap(), []);
+        assert_eq!(catalog.assets_on_inode(on(8, 5).inode).unwrap(), [a]);
+        assert_eq!(catalog.asset(a).unwrap().unwrap().file, Some(on(8, 5)));
+        assert_eq!(catalog.assets_on_inode(on(7, 5).inode).unwrap(), [b]);
+        let found = |versions: Vec<Version>| versions.iter().map(|v| v.seq).collect::<Vec<_>>();
+        assert_eq!(found(catalog.sealed_on_inode(on(8, 5).inode).unwrap()), seqs[..2]);
+        assert_eq!(found(catalog.sealed_on_inode(on(7, 5).inode).unwrap()), [other]);
+        let copy = catalog.version(seqs[2]).unwrap().unwrap().state;
+        assert_eq!(copy, VersionState::Sealed { file: on(8, 5), location: Location::SpoolCopy });
+        catalog.rebase_device(1234, 5678).unwrap();
+    }
+
     fn a_content_goes_with_its_last_version_and_its_chunks_die(catalog) {
         let content = with_content(catalog);
         assert_eq!(catalog.content_by_hash(&hash(100), 63).unwrap(), Some(content));
@@ -157,6 +201,28 @@ cases! {
         assert_eq!(catalog.packs().unwrap(), []);
     }
 
+    fn the_versions_that_need_a_chunk_are_found_and_no_others(catalog) {
+        let one = with_content(catalog);
+        let two = catalog.add_content(&hash(101), 9, &[hash(2), hash(3)]).unwrap();
+        let node = asset(catalog, "a", 1);
+        catalog.add_version(&sealed(node, 1, 1)).unwrap();
+        let [first, second, third] = [(2, one, 100), (3, two, 101), (4, one, 100)].map(|(id, content, blake3)| {
+            let state = VersionState::Stored { content, blake3: hash(blake3) };
+            catalog.add_version(&Version { state, ..sealed(node, id, 1) }).unwrap()
+        });
+        for (chunks, expected) in [
+            (&[1][..], &[first, third][..]),
+            (&[2], &[first, second, third]),
+            (&[3], &[second]),
+            (&[4, 50], &[]),
+            (&[50, 3, 1], &[first, second, third]),
+            (&[], &[]),
+        ] {
+            let hashes: Vec<ChunkHash> = chunks.iter().map(|number| hash(*number)).collect();
+            assert_eq!(catalog.versions_with_chunks(&hashes).unwrap(), expected, "{chunks:?}");
+        }
+    }
+
     fn chunks_move_to_another_pack_with_their_references(catalog) {
         let content = with_content(catalog);
         catalog.add_pack(&pack(2, PackState::Open)).unwrap();
@@ -172,6 +238,21 @@ cases! {
         assert_eq!(catalog.remove_dead_chunks(PackId([1; 16])).unwrap(), 1);
         assert_eq!(catalog.pack_chunks(PackId([1; 16])).unwrap(), [chunk(2, 1)]);
         assert_eq!(catalog.pack_chunks(PackId([2; 16])).unwrap(), [chunk(1, 2), chunk(3, 2)]);
+    }
+
+    fn an_open_pack_counts_with_its_chunks_and_a_stored_one_with_its_size(catalog) {
+        let open = PackRecord { bytes: 0, ..pack(1, PackState::Open) };
+        catalog.add_pack(&open).unwrap();
+        catalog.put_chunks(&[chunk(1, 1), chunk(2, 1)]).unwrap();
+        catalog.add_content(&hash(100), 21, &[hash(1)]).unwrap();
+        catalog.add_pack(&pack(2, PackState::Stored)).unwrap();
+        let sizes = |catalog: &mut dyn Catalog| {
+            let totals = catalog.totals().unwrap();
+            (totals.packs, totals.pack_bytes, totals.unique_bytes)
+        };
+        assert_eq!(sizes(catalog), (2, 11 + 12 + 2000, 21 + 22));
+        catalog.set_pack(&pack(1, PackState::Stored)).unwrap();
+        assert_eq!(sizes(catalog), (2, 1000 + 2000, 21 + 22));
     }
 
     fn totals_count_what_is_there(catalog) {

@@ -125,13 +125,11 @@ impl Facts {
             .collect()
     }
 
-    pub(super) fn versions_in_pack(&self, pack: PackId) -> Vec<VersionSeq> {
-        let needs = |content: &ContentId| {
-            self.contents[content]
-                .chunks
-                .iter()
-                .any(|hash| self.chunks[hash].pack == pack)
-        };
+    pub(super) fn versions_with_any(
+        &self,
+        is_meant: impl Fn(&ChunkHash) -> bool,
+    ) -> Vec<VersionSeq> {
+        let needs = |content: &ContentId| self.contents[content].chunks.iter().any(&is_meant);
         self.versions
             .values()
             .filter(|version| match &version.state {
@@ -160,6 +158,19 @@ impl Facts {
         Ok(())
     }
 
+    fn bytes_of(&self, pack: &PackRecord) -> u64 {
+        match pack.state {
+            PackState::Stored => pack.bytes,
+            PackState::Open => {
+                let chunks = self.pack_chunks(pack.id);
+                chunks
+                    .iter()
+                    .map(|chunk| u64::from(chunk.stored_bytes))
+                    .sum()
+            }
+        }
+    }
+
     pub(super) fn totals(&self) -> Totals {
         let with = |standing| {
             self.assets
@@ -181,7 +192,7 @@ impl Facts {
                 .values()
                 .map(|chunk| u64::from(chunk.plain_bytes))
                 .sum(),
-            pack_bytes: self.packs.iter().map(|pack| pack.bytes).sum(),
+            pack_bytes: self.packs.iter().map(|pack| self.bytes_of(pack)).sum(),
             packs: self.packs.len() as u64,
         }
     }

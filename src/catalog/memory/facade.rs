@@ -203,6 +203,11 @@ impl Catalog for MemoryCatalog {
         self.change().write_file(asset, file)
     }
 
+    fn rebase_device(&mut self, old_dev: u64, new_dev: u64) -> Result<()> {
+        self.change().rebase_device(old_dev, new_dev);
+        Ok(())
+    }
+
     fn path_of(&mut self, node: NodeId) -> Result<Option<PublicId>> {
         Ok(self.facts.path_of(node))
     }
@@ -244,6 +249,11 @@ impl Catalog for MemoryCatalog {
             .rev()
             .take(count)
             .collect())
+    }
+
+    fn version_before(&mut self, asset: NodeId, id: VersionId) -> Result<Option<Version>> {
+        let mut versions = self.facts.versions(asset).into_iter();
+        Ok(versions.rfind(|version| version.id < id))
     }
 
     fn sealed_versions(&mut self, after: VersionSeq, limit: usize) -> Result<Vec<Version>> {
@@ -356,7 +366,12 @@ impl Catalog for MemoryCatalog {
     }
 
     fn versions_in_pack(&mut self, pack: PackId) -> Result<Vec<VersionSeq>> {
-        Ok(self.facts.versions_in_pack(pack))
+        let facts = &self.facts;
+        Ok(facts.versions_with_any(|hash| facts.chunks[hash].pack == pack))
+    }
+
+    fn versions_with_chunks(&mut self, chunks: &[ChunkHash]) -> Result<Vec<VersionSeq>> {
+        Ok(self.facts.versions_with_any(|hash| chunks.contains(hash)))
     }
 
     fn remove_dead_chunks(&mut self, pack: PackId) -> Result<u64> {

@@ -2,7 +2,9 @@
 
 use super::{Asset, Directory, Entry, Facts, invariant};
 use crate::catalog::{AssetRecord, Child, DirectoryRecord, NodeKind, Result, Standing};
-use crate::model::{AssetId, Attributes, FileFacts, Name, NodeId, PublicId, ROOT, Timestamp};
+use crate::model::{
+    AssetId, Attributes, FileFacts, Name, NodeId, PublicId, ROOT, Timestamp, VersionState,
+};
 
 impl Facts {
     fn tick(&mut self, now: Timestamp) -> Timestamp {
@@ -122,6 +124,7 @@ impl Facts {
         let asset = Asset {
             asset_id,
             file: None,
+            last_attributes: None,
         };
         self.assets.insert(node, asset);
         self.entries
@@ -323,6 +326,7 @@ impl Facts {
             standing: entry.standing,
             since: entry.since,
             file: asset.file,
+            last_attributes: asset.last_attributes,
         })
     }
 
@@ -340,8 +344,25 @@ impl Facts {
         }
         if let Some(asset) = self.assets.get_mut(&asset) {
             asset.file = file.copied();
+            asset.last_attributes = file.map(|file| file.attributes).or(asset.last_attributes);
         }
         Ok(())
+    }
+
+    pub(super) fn rebase_device(&mut self, old: u64, new: u64) {
+        let live = self.assets.values_mut().filter_map(|a| a.file.as_mut());
+        let sealed = self
+            .versions
+            .values_mut()
+            .filter_map(|version| match &mut version.state {
+                VersionState::Sealed { file, .. } => Some(file),
+                VersionState::Stored { .. } => None,
+            });
+        for file in live.chain(sealed) {
+            if file.inode.dev == old {
+                file.inode.dev = new;
+            }
+        }
     }
 
     pub(super) fn path_of(&self, node: NodeId) -> Option<PublicId> {

@@ -107,6 +107,12 @@ impl SqliteCatalog {
             [],
             |row| row.get(0),
         )?;
+        // Few: their row has their size only once they are stored.
+        let open: Option<i64> = self.one(
+            "SELECT coalesce(sum(live_bytes + dead_bytes - bytes), 0) FROM pack WHERE state = 0",
+            [],
+            |row| row.get(0),
+        )?;
         let state = &self.state;
         Ok(Totals {
             assets_live: state.assets_live.cast_unsigned(),
@@ -117,7 +123,7 @@ impl SqliteCatalog {
             oldest_sealed_at: oldest.map(Timestamp::from_nanos),
             logical_bytes: state.logical_bytes.cast_unsigned(),
             unique_bytes: state.unique_bytes.cast_unsigned(),
-            pack_bytes: state.pack_bytes.cast_unsigned(),
+            pack_bytes: (state.pack_bytes + open.unwrap_or(0)).cast_unsigned(),
             packs: state.packs.cast_unsigned(),
         })
     }

@@ -185,6 +185,10 @@ impl Catalog for SqliteCatalog {
         self.record_file(asset, file)
     }
 
+    fn rebase_device(&mut self, old_dev: u64, new_dev: u64) -> Result<()> {
+        self.change_device(old_dev, new_dev)
+    }
+
     fn path_of(&mut self, node: NodeId) -> Result<Option<PublicId>> {
         self.path(node)
     }
@@ -211,6 +215,10 @@ impl Catalog for SqliteCatalog {
 
     fn latest_versions(&mut self, asset: NodeId, count: usize) -> Result<Vec<Version>> {
         self.latest_of(asset, count)
+    }
+
+    fn version_before(&mut self, asset: NodeId, id: VersionId) -> Result<Option<Version>> {
+        self.find_before(asset, id)
     }
 
     fn sealed_versions(&mut self, after: VersionSeq, limit: usize) -> Result<Vec<Version>> {
@@ -314,6 +322,10 @@ impl Catalog for SqliteCatalog {
 
     fn versions_in_pack(&mut self, pack: PackId) -> Result<Vec<VersionSeq>> {
         self.versions_needing(pack)
+    }
+
+    fn versions_with_chunks(&mut self, chunks: &[ChunkHash]) -> Result<Vec<VersionSeq>> {
+        self.versions_listing(chunks)
     }
 
     fn remove_dead_chunks(&mut self, pack: PackId) -> Result<u64> {

@@ -136,7 +136,7 @@ impl SqliteCatalog {
     }
 
     pub(super) fn asset_record(&self, node: NodeId) -> Result<Option<AssetRecord>> {
-        let Some((asset_id, file)) = self.one(
+        let Some((asset_id, file, last_attributes)) = self.one(
             "SELECT asset_id, dev, ino, nlink, size, mode, uid, gid, mtime, ctime
              FROM asset WHERE node = ?1",
             [node.0],
@@ -145,7 +145,11 @@ impl SqliteCatalog {
                     Some(_) => Some(file_from(row, 1)?),
                     None => None,
                 };
-                Ok((AssetId(row.get(0)?), file))
+                let last_attributes = match row.get::<_, Option<i64>>(5)? {
+                    Some(_) => Some(attributes_from(row, 5)?),
+                    None => None,
+                };
+                Ok((AssetId(row.get(0)?), file, last_attributes))
             },
         )?
         else {
@@ -160,6 +164,7 @@ impl SqliteCatalog {
             standing: entry.standing,
             since: Timestamp::from_nanos(entry.since),
             file,
+            last_attributes,
         }))
     }
 
@@ -188,18 +193,37 @@ impl SqliteCatalog {
     }
 
     pub(super) fn write_file(&mut self, asset: NodeId, file: Option<&FileFacts>) -> Result<()> {
-        let mut values = values![asset.0];
-        match file {
-            Some(file) => values.extend(file_values(file)),
-            None => values.extend(vec![Value::Null; 9]),
-        }
-        let rows = self.write(
-            "UPDATE asset SET dev = ?2, ino = ?3, nlink = ?4, size = ?5, mode = ?6, uid = ?7,
-                    gid = ?8, mtime = ?9, ctime = ?10
-             WHERE node = ?1",
-            values,
-        )?;
+        let rows = match file {
+            Some(file) => {
+                let mut values = values![asset.0];
+                values.extend(file_values(file));
+                self.write(
+                    "UPDATE asset SET dev = ?2, ino = ?3, nlink = ?4, size = ?5, mode = ?6,
+                            uid = ?7, gid = ?8, mtime = ?9, ctime = ?10
+                     WHERE node = ?1",
+                    values,
+                )?
+            }
+            None => self.write(
+                "UPDATE asset SET dev = NULL, ino = NULL, nlink = NULL, size = NULL, ctime = NULL
+                 WHERE node = ?1",
+                values![asset.0],
+            )?,
+        };
         require_one(rows, "asset", asset.0)
+    }
+
+    pub(super) fn change_device(&mut self, old: u64, new: u64) -> Result<()> {
+        let (old, new) = (old.cast_signed(), new.cast_signed());
+        self.write(
+            "UPDATE asset SET dev = ?2 WHERE dev = ?1",
+            values![old, new],
+        )?;
+        self.write(
+            "UPDATE sealed SET dev = ?2 WHERE dev = ?1",
+            values![old, new],
+        )?;
+        Ok(())
     }
 
     pub(super) fn path(&self, node: NodeId) -> Result<Option<PublicId>> {

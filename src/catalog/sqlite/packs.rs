@@ -1,8 +1,8 @@
 //! Chunks and packs: where the bytes are.
 //!
 //! Which contents use a chunk is in `contents`. The surprise: no index leads from
-//! a pack to its versions; `versions_in_pack` reads every chunk list, because only
-//! a damaged or a rewritten pack asks for it.
+//! a pack or a chunk to its versions; who asks reads every chunk list, because only
+//! damage makes anybody ask.
 
 use std::collections::{HashMap, HashSet};
 
@@ -248,12 +248,21 @@ impl SqliteCatalog {
         let Some(row) = self.pack_row(pack)? else {
             return Ok(Vec::new());
         };
-        let chunks: HashSet<i64> = self
-            .many("SELECT id FROM chunk WHERE pack = ?1", [row], |row| {
-                row.get(0)
-            })?
-            .into_iter()
-            .collect();
+        let chunks = self.many("SELECT id FROM chunk WHERE pack = ?1", [row], |row| {
+            row.get(0)
+        })?;
+        self.versions_of_chunks(&chunks.into_iter().collect())
+    }
+
+    pub(super) fn versions_listing(&self, chunks: &[ChunkHash]) -> Result<Vec<VersionSeq>> {
+        let mut rows = HashSet::with_capacity(chunks.len());
+        for hash in chunks {
+            rows.extend(self.known_chunk(hash)?.map(|known| known.row));
+        }
+        self.versions_of_chunks(&rows)
+    }
+
+    fn versions_of_chunks(&self, chunks: &HashSet<i64>) -> Result<Vec<VersionSeq>> {
         if chunks.is_empty() {
             return Ok(Vec::new());
         }

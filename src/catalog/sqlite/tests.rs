@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::SqliteCatalog;
+use super::versions::{BEFORE, WITH_CONTENT};
 use crate::catalog::{Catalog, CatalogError, Durability};
 use crate::model::{AssetId, Name, NodeId, ROOT, Timestamp};
 
@@ -258,4 +259,35 @@ fn the_log_starts_over_under_steady_writing() {
     }
     let log = std::fs::metadata(dir.path().join("catalog.db-wal")).unwrap();
     assert!(log.len() < 128 << 20, "{} bytes", log.len());
+}
+
+#[test]
+fn no_question_of_an_ingest_walks_a_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = SqliteCatalog::open(&dir.path().join("catalog.db")).unwrap();
+    let user = "SELECT seq FROM version WHERE content = ?1";
+    for (sql, index) in [
+        (BEFORE, "v USING INDEX version_of_asset (asset=? AND id<?)"),
+        (
+            WITH_CONTENT,
+            "version USING COVERING INDEX version_of_content (content=? AND asset=? AND id<?)",
+        ),
+        (
+            user,
+            "version USING COVERING INDEX version_of_content (content=?)",
+        ),
+    ] {
+        let explain = format!("EXPLAIN QUERY PLAN {sql}");
+        let mut statement = catalog.connection.prepare(&explain).unwrap();
+        for at in 1..=statement.parameter_count() {
+            statement.raw_bind_parameter(at, 1).unwrap();
+        }
+        let mut rows = statement.raw_query();
+        let mut plan = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            plan.push(row.get::<_, String>(3).unwrap());
+        }
+        assert_eq!(plan[0], format!("SEARCH {index}"));
+        assert!(plan.iter().all(|step| !step.contains("B-TREE")), "{plan:?}");
+    }
 }

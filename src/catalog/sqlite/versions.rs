@@ -39,6 +39,13 @@ macro_rules! select_version {
     };
 }
 
+/// Asked at each ingest: both must cost the same however long the history is.
+pub(super) const BEFORE: &str =
+    select_version!(where "v.asset = ?1 AND v.id < ?2 ORDER BY v.id DESC LIMIT 1");
+pub(super) const WITH_CONTENT: &str =
+    "SELECT id FROM version WHERE content = ?1 AND asset = ?2 AND id < ?3
+     ORDER BY id DESC LIMIT 1";
+
 impl SqliteCatalog {
     pub(super) fn insert_version(&mut self, version: &Version) -> Result<VersionSeq> {
         self.entry_of(version.asset, NodeKind::Asset)?;
@@ -129,6 +136,10 @@ impl SqliteCatalog {
         )
     }
 
+    pub(super) fn find_before(&self, asset: NodeId, id: VersionId) -> Result<Option<Version>> {
+        self.select_one(BEFORE, (asset.0, &id.0[..]))
+    }
+
     pub(super) fn sealed_after(&self, after: VersionSeq, limit: usize) -> Result<Vec<Version>> {
         self.select(
             select_version!(sealed "s.seq > ?1 ORDER BY s.seq LIMIT ?2"),
@@ -217,12 +228,9 @@ impl SqliteCatalog {
         content: ContentId,
         below: VersionId,
     ) -> Result<Option<VersionId>> {
-        self.one(
-            "SELECT id FROM version WHERE content = ?1 AND asset = ?2 AND id < ?3
-             ORDER BY id DESC LIMIT 1",
-            (content.0, asset.0, below.0),
-            |row| row.get(0).map(VersionId),
-        )
+        self.one(WITH_CONTENT, (content.0, asset.0, below.0), |row| {
+            row.get(0).map(VersionId)
+        })
     }
 
     pub(super) fn drop_version(&mut self, seq: VersionSeq) -> Result<()> {

@@ -1,37 +1,40 @@
-//! A catalog that knows contents, chunks and packs only.
+//! The catalog in memory as the tests of the store need it: shared, with a power
+//! supply and a disk that fail.
 //!
-//! In it a version is a content of the same number. The surprise: the power can
-//! fail, see [`Facts::lose_uncommitted`].
+//! Each content gets a version of the same number, so that tests can remove it. The
+//! surprise: the power can fail, see [`Facts::lose_uncommitted`].
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::catalog::memory::MemoryCatalog;
 use crate::catalog::{
     AssetRecord, Catalog, CatalogError, Child, ChunkRecord, Claim, DirectoryRecord, Durability,
-    NodeKind, PackRecord, PackState, PackUse, Result, SharedCatalog, Totals,
+    NodeKind, PackRecord, PackUse, Result, SharedCatalog, Totals,
 };
 use crate::model::{
     AssetId, Attributes, ChunkHash, ContentId, FileFacts, InodeKey, Location, Name, NodeId, Origin,
-    Override, PackId, PublicId, Timestamp, Version, VersionId, VersionSeq,
+    Override, PackId, PublicId, ROOT, Timestamp, Version, VersionId, VersionSeq, VersionState,
 };
-
-#[derive(Debug, Default, Clone)]
-struct State {
-    contents: BTreeMap<i64, (ChunkHash, u64, Vec<ChunkHash>)>,
-    contents_ever: i64,
-    chunks: HashMap<ChunkHash, (ChunkRecord, u64)>,
-    packs: BTreeMap<PackId, PackRecord>,
-    settings: HashMap<String, String>,
-}
 
 #[derive(Debug, Default)]
 struct Ledger {
-    now: State,
-    committed: State,
-    savepoints: Vec<State>,
+    now: MemoryCatalog,
+    committed: MemoryCatalog,
+    failing: Option<Failing>,
+    /// The failure has begun.
+    fails: bool,
 }
 
-/// The facts that a store needs.
+/// How commits fail, see [`Facts::fail_from_the_next_new_pack_on`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failing {
+    /// Nothing is committed.
+    Full,
+    /// All is committed, but the disk did not say so.
+    Flush,
+}
+
+/// A catalog that outlives its store.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Facts(Arc<Mutex<Ledger>>);
 
@@ -54,308 +57,182 @@ impl Facts {
         ledger.committed = ledger.now.clone();
     }
 
+    /// Commits work until one has a pack that the last one had not; that one fails,
+    /// and so does every other.
+    pub(crate) fn fail_from_the_next_new_pack_on(&self, failing: Failing) {
+        self.ledger().failing = Some(failing);
+    }
+
+    pub(crate) fn commit_again(&self) {
+        let mut ledger = self.ledger();
+        (ledger.failing, ledger.fails) = (None, false);
+    }
+
     pub(crate) fn all_packs(&self) -> Vec<PackRecord> {
-        self.ledger().now.packs.values().copied().collect()
+        self.ledger().now.packs().unwrap()
     }
 
     pub(crate) fn chunk_count(&self) -> usize {
-        self.ledger().now.chunks.len()
+        let now = &mut self.ledger().now;
+        let packs = now.packs().unwrap();
+        let chunks = packs.iter().map(|pack| now.pack_chunks(pack.id).unwrap());
+        chunks.map(|chunks| chunks.len()).sum()
     }
 
     /// Everything that must hold between writes.
     pub(crate) fn assert_consistent(&self) {
-        let state = self.ledger().now.clone();
-        for (record, _) in state.chunks.values() {
-            assert!(state.packs.contains_key(&record.pack), "{record:?}");
-        }
-        for (_, _, chunks) in state.contents.values() {
-            for chunk in chunks {
-                assert!(state.chunks[chunk].1 > 0);
+        let now = &mut self.ledger().now;
+        let packs = now.packs().unwrap();
+        let Some(asset) = now.asset_by_id(ASSET).unwrap() else {
+            return;
+        };
+        for version in now.versions(asset).unwrap() {
+            let VersionState::Stored { content, .. } = version.state else {
+                panic!("{version:?}");
+            };
+            for chunk in now.content_chunks(content).unwrap() {
+                assert!(packs.iter().any(|pack| pack.id == chunk.pack), "{chunk:?}");
             }
         }
     }
 }
 
+impl Ledger {
+    fn has_new_pack(&mut self) -> Result<bool> {
+        let committed = self.committed.packs()?;
+        let is_new = |pack: &PackRecord| committed.iter().all(|known| known.id != pack.id);
+        Ok(self.now.packs()?.iter().any(is_new))
+    }
+}
+
+/// The one asset that all versions belong to.
+const ASSET: AssetId = AssetId([1; 16]);
+
+fn version_of(asset: NodeId, content: ContentId, blake3: ChunkHash, size: u64) -> Version {
+    Version {
+        seq: VersionSeq(0),
+        asset,
+        id: VersionId(u128::from(content.0.cast_unsigned()).to_be_bytes()),
+        size,
+        attributes: Attributes {
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+            mtime: Timestamp::from_nanos(0),
+        },
+        xattrs: Vec::new(),
+        kept_at: Timestamp::from_nanos(0),
+        origin: Origin::Write,
+        restored_from: None,
+        state: VersionState::Stored { content, blake3 },
+    }
+}
+
+macro_rules! as_in_memory {
+    ($(fn $name:ident($($value:ident: $type:ty),*) -> $returned:ty;)*) => {
+        $(fn $name(&mut self, $($value: $type),*) -> Result<$returned> {
+            self.ledger().now.$name($($value),*)
+        })*
+    };
+}
+
 impl Catalog for Facts {
-    fn savepoint(&mut self) -> Result<()> {
+    fn commit(&mut self, durability: Durability) -> Result<()> {
         let mut ledger = self.ledger();
-        let now = ledger.now.clone();
-        ledger.savepoints.push(now);
-        Ok(())
+        ledger.now.commit(durability)?;
+        ledger.fails |= ledger.failing.is_some() && ledger.has_new_pack()?;
+        let failing = ledger.failing.filter(|_| ledger.fails);
+        if failing != Some(Failing::Full) {
+            ledger.committed = ledger.now.clone();
+        }
+        failing.map_or(Ok(()), |_| Err(CatalogError::Full))
     }
-    fn release(&mut self) -> Result<()> {
-        self.ledger().savepoints.pop().unwrap();
-        Ok(())
-    }
-    fn rollback(&mut self) -> Result<()> {
-        let mut ledger = self.ledger();
-        ledger.now = ledger.savepoints.pop().unwrap();
-        Ok(())
-    }
-    fn commit(&mut self, _: Durability) -> Result<()> {
-        assert!(self.ledger().savepoints.is_empty());
-        self.commit_now();
-        Ok(())
-    }
+
     fn has_uncommitted(&self) -> bool {
         true
     }
-    fn setting(&mut self, key: &str) -> Result<Option<String>> {
-        Ok(self.ledger().now.settings.get(key).cloned())
-    }
-    fn set_setting(&mut self, key: &str, value: Option<&str>) -> Result<()> {
-        let settings = &mut self.ledger().now.settings;
-        match value {
-            Some(value) => settings.insert(key.into(), value.into()),
-            None => settings.remove(key),
-        };
-        Ok(())
-    }
-    fn remove_version(&mut self, seq: VersionSeq) -> Result<()> {
-        let state = &mut self.ledger().now;
-        let (_, _, chunks) = state.contents.remove(&seq.0).unwrap();
-        for chunk in chunks {
-            state.chunks.get_mut(&chunk).unwrap().1 -= 1;
-        }
-        Ok(())
-    }
-    fn content_by_hash(&mut self, blake3: &ChunkHash, size: u64) -> Result<Option<ContentId>> {
-        let ledger = self.ledger();
-        let found = ledger
-            .now
-            .contents
-            .iter()
-            .find(|(_, c)| (&c.0, c.1) == (blake3, size));
-        Ok(found.map(|(id, _)| ContentId(*id)))
-    }
+
     fn add_content(
         &mut self,
         blake3: &ChunkHash,
         size: u64,
         chunks: &[ChunkHash],
     ) -> Result<ContentId> {
-        let state = &mut self.ledger().now;
-        for chunk in chunks {
-            let Some((_, refs)) = state.chunks.get_mut(chunk) else {
-                return Err(CatalogError::Invariant(format!("no chunk {chunk}")));
-            };
-            *refs += 1;
-        }
-        state.contents_ever += 1;
-        let id = state.contents_ever;
-        state.contents.insert(id, (*blake3, size, chunks.to_vec()));
-        Ok(ContentId(id))
-    }
-    fn content_chunks(&mut self, content: ContentId) -> Result<Vec<ChunkRecord>> {
-        let state = &self.ledger().now;
-        let chunks = &state.contents[&content.0].2;
-        Ok(chunks.iter().map(|chunk| state.chunks[chunk].0).collect())
-    }
-    fn chunk(&mut self, hash: &ChunkHash) -> Result<Option<ChunkRecord>> {
-        Ok(self.ledger().now.chunks.get(hash).map(|(chunk, _)| *chunk))
-    }
-    fn add_pack(&mut self, pack: &PackRecord) -> Result<()> {
-        let old = self.ledger().now.packs.insert(pack.id, *pack);
-        assert_eq!(old, None);
-        Ok(())
-    }
-    fn set_pack(&mut self, pack: &PackRecord) -> Result<()> {
-        self.ledger().now.packs.insert(pack.id, *pack).unwrap();
-        Ok(())
-    }
-    fn put_chunks(&mut self, chunks: &[ChunkRecord]) -> Result<()> {
-        let state = &mut self.ledger().now;
-        for chunk in chunks {
-            assert!(state.packs.contains_key(&chunk.pack));
-            state.chunks.entry(chunk.hash).or_insert((*chunk, 0)).0 = *chunk;
-        }
-        Ok(())
-    }
-    fn packs(&mut self) -> Result<Vec<PackRecord>> {
-        Ok(self.all_packs())
-    }
-    fn pack_chunks(&mut self, pack: PackId) -> Result<Vec<ChunkRecord>> {
-        let ledger = self.ledger();
-        let chunks = ledger.now.chunks.values().map(|(chunk, _)| *chunk);
-        let mut chunks: Vec<_> = chunks.filter(|chunk| chunk.pack == pack).collect();
-        chunks.sort_by_key(|chunk| chunk.offset);
-        Ok(chunks)
-    }
-    fn pack_use(&mut self) -> Result<Vec<PackUse>> {
-        let state = &self.ledger().now;
-        let stored = state
-            .packs
-            .values()
-            .filter(|p| p.state == PackState::Stored);
-        Ok(stored
-            .map(|pack| {
-                let sum = |is_live: bool| {
-                    let all = state.chunks.values();
-                    let mine = all.filter(|(c, refs)| c.pack == pack.id && (*refs > 0) == is_live);
-                    mine.map(|(c, _)| u64::from(c.stored_bytes)).sum()
-                };
-                PackUse {
-                    pack: *pack,
-                    live_bytes: sum(true),
-                    dead_bytes: sum(false),
-                }
-            })
-            .collect())
-    }
-    fn versions_in_pack(&mut self, pack: PackId) -> Result<Vec<VersionSeq>> {
-        let state = &self.ledger().now;
-        let needs = |chunks: &[ChunkHash]| chunks.iter().any(|c| state.chunks[c].0.pack == pack);
-        let found = state.contents.iter().filter(|(_, c)| needs(&c.2));
-        Ok(found.map(|(id, _)| VersionSeq(*id)).collect())
-    }
-    fn remove_dead_chunks(&mut self, pack: PackId) -> Result<u64> {
-        let chunks = &mut self.ledger().now.chunks;
-        let before = chunks.len();
-        chunks.retain(|_, (chunk, refs)| chunk.pack != pack || *refs > 0);
-        Ok((before - chunks.len()) as u64)
-    }
-    fn remove_pack(&mut self, pack: PackId) -> Result<()> {
-        assert_eq!(self.pack_chunks(pack)?, []);
-        self.ledger().now.packs.remove(&pack);
-        Ok(())
+        let now = &mut self.ledger().now;
+        let content = now.add_content(blake3, size, chunks)?;
+        let asset = match now.asset_by_id(ASSET)? {
+            Some(asset) => asset,
+            None => {
+                let name = Name::new(b"contents").unwrap();
+                now.create_asset(ROOT, &name, ASSET, Timestamp::from_nanos(0))?
+            }
+        };
+        let seq = now.add_version(&version_of(asset, content, *blake3, size))?;
+        assert_eq!(seq.0, content.0);
+        Ok(content)
     }
 
-    // The names and versions that a store never asks for.
-
-    fn directory_at(&mut self, _: NodeId, _: &Name) -> Result<Option<NodeId>> {
-        unimplemented!()
-    }
-    fn asset_at(&mut self, _: NodeId, _: &Name) -> Result<Option<Claim>> {
-        unimplemented!()
-    }
-    fn create_directory(
-        &mut self,
-        _: NodeId,
-        _: &Name,
-        _: Attributes,
-        _: Timestamp,
-    ) -> Result<NodeId> {
-        unimplemented!()
-    }
-    fn create_asset(&mut self, _: NodeId, _: &Name, _: AssetId, _: Timestamp) -> Result<NodeId> {
-        unimplemented!()
-    }
-    fn delete_asset(&mut self, _: NodeId, _: Timestamp) -> Result<()> {
-        unimplemented!()
-    }
-    fn revive_asset(&mut self, _: NodeId, _: Timestamp) -> Result<()> {
-        unimplemented!()
-    }
-    fn move_asset(&mut self, _: NodeId, _: NodeId, _: &Name, _: Timestamp) -> Result<()> {
-        unimplemented!()
-    }
-    fn swap_assets(&mut self, _: NodeId, _: NodeId, _: Timestamp) -> Result<()> {
-        unimplemented!()
-    }
-    fn move_directory(&mut self, _: NodeId, _: NodeId, _: &Name, _: Timestamp) -> Result<()> {
-        unimplemented!()
-    }
-    fn swap_directories(&mut self, _: NodeId, _: NodeId, _: Timestamp) -> Result<()> {
-        unimplemented!()
-    }
-    fn forget_asset(&mut self, _: NodeId, _: Timestamp) -> Result<()> {
-        unimplemented!()
-    }
-    fn forget_directory(&mut self, _: NodeId, _: Timestamp) -> Result<()> {
-        unimplemented!()
-    }
-    fn children(
-        &mut self,
-        _: NodeId,
-        _: Option<&(Name, NodeKind)>,
-        _: usize,
-    ) -> Result<Vec<Child>> {
-        unimplemented!()
-    }
-    fn children_at(&mut self, _: NodeId, _: Timestamp) -> Result<Vec<(Name, NodeId, NodeKind)>> {
-        unimplemented!()
-    }
-    fn directory(&mut self, _: NodeId) -> Result<Option<DirectoryRecord>> {
-        unimplemented!()
-    }
-    fn asset(&mut self, _: NodeId) -> Result<Option<AssetRecord>> {
-        unimplemented!()
-    }
-    fn asset_by_id(&mut self, _: AssetId) -> Result<Option<NodeId>> {
-        unimplemented!()
-    }
-    fn assets_on_inode(&mut self, _: InodeKey) -> Result<Vec<NodeId>> {
-        unimplemented!()
-    }
-    fn set_directory_attributes(&mut self, _: NodeId, _: Attributes) -> Result<()> {
-        unimplemented!()
-    }
-    fn set_directory_override(&mut self, _: NodeId, _: Option<Override>) -> Result<()> {
-        unimplemented!()
-    }
-    fn set_asset_file(&mut self, _: NodeId, _: Option<&FileFacts>) -> Result<()> {
-        unimplemented!()
-    }
-    fn path_of(&mut self, _: NodeId) -> Result<Option<PublicId>> {
-        unimplemented!()
-    }
-    fn add_version(&mut self, _: &Version) -> Result<VersionSeq> {
-        unimplemented!()
-    }
-    fn version(&mut self, _: VersionSeq) -> Result<Option<Version>> {
-        unimplemented!()
-    }
-    fn version_by_id(&mut self, _: NodeId, _: VersionId) -> Result<Option<Version>> {
-        unimplemented!()
-    }
-    fn version_ids(&mut self, _: NodeId) -> Result<Vec<(VersionId, VersionSeq)>> {
-        unimplemented!()
-    }
-    fn versions(&mut self, _: NodeId) -> Result<Vec<Version>> {
-        unimplemented!()
-    }
-    fn latest_versions(&mut self, _: NodeId, _: usize) -> Result<Vec<Version>> {
-        unimplemented!()
-    }
-    fn sealed_versions(&mut self, _: VersionSeq, _: usize) -> Result<Vec<Version>> {
-        unimplemented!()
-    }
-    fn sealed_on_inode(&mut self, _: InodeKey) -> Result<Vec<Version>> {
-        unimplemented!()
-    }
-    fn set_location(&mut self, _: VersionSeq, _: Location) -> Result<()> {
-        unimplemented!()
-    }
-    fn set_stored(&mut self, _: VersionSeq, _: ContentId, _: ChunkHash) -> Result<()> {
-        unimplemented!()
-    }
-    fn set_origin(&mut self, _: VersionSeq, _: Origin, _: Option<VersionId>) -> Result<()> {
-        unimplemented!()
-    }
-    fn remove_content_if_unused(&mut self, _: ContentId) -> Result<()> {
-        unimplemented!()
-    }
-    fn remove_unused_contents(&mut self) -> Result<u64> {
-        unimplemented!()
-    }
-    fn version_with_content(
-        &mut self,
-        _: NodeId,
-        _: ContentId,
-        _: crate::model::VersionId,
-    ) -> Result<Option<crate::model::VersionId>> {
-        unimplemented!()
-    }
-    fn move_version(&mut self, _: VersionSeq, _: NodeId, _: crate::model::VersionId) -> Result<()> {
-        unimplemented!()
-    }
-    fn last_version_id(&mut self) -> Result<Option<VersionId>> {
-        unimplemented!()
-    }
-    fn totals(&mut self) -> Result<Totals> {
-        unimplemented!()
-    }
-    fn check(&mut self) -> Result<Vec<String>> {
-        unimplemented!()
+    as_in_memory! {
+        fn savepoint() -> ();
+        fn release() -> ();
+        fn rollback() -> ();
+        fn setting(key: &str) -> Option<String>;
+        fn set_setting(key: &str, value: Option<&str>) -> ();
+        fn directory_at(parent: NodeId, name: &Name) -> Option<NodeId>;
+        fn asset_at(parent: NodeId, name: &Name) -> Option<Claim>;
+        fn create_directory(parent: NodeId, name: &Name, attributes: Attributes, now: Timestamp) -> NodeId;
+        fn create_asset(parent: NodeId, name: &Name, id: AssetId, now: Timestamp) -> NodeId;
+        fn delete_asset(asset: NodeId, now: Timestamp) -> ();
+        fn revive_asset(asset: NodeId, now: Timestamp) -> ();
+        fn move_asset(asset: NodeId, parent: NodeId, name: &Name, now: Timestamp) -> ();
+        fn swap_assets(a: NodeId, b: NodeId, now: Timestamp) -> ();
+        fn move_directory(directory: NodeId, parent: NodeId, name: &Name, now: Timestamp) -> ();
+        fn swap_directories(a: NodeId, b: NodeId, now: Timestamp) -> ();
+        fn forget_asset(asset: NodeId, now: Timestamp) -> ();
+        fn forget_directory(directory: NodeId, now: Timestamp) -> ();
+        fn children(directory: NodeId, after: Option<&(Name, NodeKind)>, limit: usize) -> Vec<Child>;
+        fn children_at(directory: NodeId, at: Timestamp) -> Vec<(Name, NodeId, NodeKind)>;
+        fn directory(node: NodeId) -> Option<DirectoryRecord>;
+        fn asset(node: NodeId) -> Option<AssetRecord>;
+        fn asset_by_id(id: AssetId) -> Option<NodeId>;
+        fn assets_on_inode(inode: InodeKey) -> Vec<NodeId>;
+        fn set_directory_attributes(node: NodeId, attributes: Attributes) -> ();
+        fn set_directory_override(node: NodeId, value: Option<Override>) -> ();
+        fn set_asset_file(asset: NodeId, file: Option<&FileFacts>) -> ();
+        fn rebase_device(old_dev: u64, new_dev: u64) -> ();
+        fn path_of(node: NodeId) -> Option<PublicId>;
+        fn add_version(version: &Version) -> VersionSeq;
+        fn version(seq: VersionSeq) -> Option<Version>;
+        fn version_by_id(asset: NodeId, id: VersionId) -> Option<Version>;
+        fn version_ids(asset: NodeId) -> Vec<(VersionId, VersionSeq)>;
+        fn versions(asset: NodeId) -> Vec<Version>;
+        fn latest_versions(asset: NodeId, count: usize) -> Vec<Version>;
+        fn version_before(asset: NodeId, id: VersionId) -> Option<Version>;
+        fn sealed_versions(after: VersionSeq, limit: usize) -> Vec<Version>;
+        fn sealed_on_inode(inode: InodeKey) -> Vec<Version>;
+        fn set_location(seq: VersionSeq, location: Location) -> ();
+        fn set_stored(seq: VersionSeq, content: ContentId, blake3: ChunkHash) -> ();
+        fn set_origin(seq: VersionSeq, origin: Origin, from: Option<VersionId>) -> ();
+        fn move_version(seq: VersionSeq, to: NodeId, id: VersionId) -> ();
+        fn version_with_content(asset: NodeId, content: ContentId, below: VersionId) -> Option<VersionId>;
+        fn remove_version(seq: VersionSeq) -> ();
+        fn last_version_id() -> Option<VersionId>;
+        fn content_by_hash(blake3: &ChunkHash, size: u64) -> Option<ContentId>;
+        fn remove_content_if_unused(content: ContentId) -> ();
+        fn remove_unused_contents() -> u64;
+        fn content_chunks(content: ContentId) -> Vec<ChunkRecord>;
+        fn chunk(hash: &ChunkHash) -> Option<ChunkRecord>;
+        fn add_pack(pack: &PackRecord) -> ();
+        fn set_pack(pack: &PackRecord) -> ();
+        fn put_chunks(chunks: &[ChunkRecord]) -> ();
+        fn packs() -> Vec<PackRecord>;
+        fn pack_chunks(pack: PackId) -> Vec<ChunkRecord>;
+        fn pack_use() -> Vec<PackUse>;
+        fn versions_in_pack(pack: PackId) -> Vec<VersionSeq>;
+        fn versions_with_chunks(chunks: &[ChunkHash]) -> Vec<VersionSeq>;
+        fn remove_dead_chunks(pack: PackId) -> u64;
+        fn remove_pack(pack: PackId) -> ();
+        fn totals() -> Totals;
+        fn check() -> Vec<String>;
     }
 }

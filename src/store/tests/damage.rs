@@ -74,6 +74,58 @@ fn damage_in_one_chunk_leaves_the_rest_of_the_content_readable() {
 }
 
 #[test]
+fn damage_in_one_chunk_is_reported_for_the_versions_that_use_it_and_no_others() {
+    let bench = Bench::new();
+    let contents = [1, 2, 3].map(|seed| bench.write(&noise(10_000, seed)));
+    bench.store().flush().unwrap();
+    let [file] = &bench.files("store")[..] else {
+        panic!()
+    };
+    // In the second of three records.
+    writable(file).write_all_at(b"XXXX", 15_000).unwrap();
+    let [damage] = &check(&bench, CheckDepth::ReadData)[..] else {
+        panic!()
+    };
+    assert_eq!(damage.versions, [VersionSeq(contents[1].0)]);
+    fs::remove_file(file).unwrap();
+    let [damage] = &check(&bench, CheckDepth::ReadData)[..] else {
+        panic!()
+    };
+    assert_eq!(
+        damage.versions,
+        contents.map(|content| VersionSeq(content.0))
+    );
+}
+
+#[test]
+fn a_check_that_reads_data_notices_any_flipped_byte_of_a_pack() {
+    let bench = Bench::new();
+    let contents = [1, 2].map(|seed| bench.write(&noise(100, seed)));
+    bench.store().flush().unwrap();
+    let [path] = &bench.files("store")[..] else {
+        panic!()
+    };
+    let file = writable(path);
+    let whole = fs::read(path).unwrap();
+    let data = [80..180, 228..328];
+    for (at, byte) in whole.iter().enumerate() {
+        file.write_all_at(&[byte ^ 1], at as u64).unwrap();
+        let [damage] = &check(&bench, CheckDepth::ReadData)[..] else {
+            panic!("byte {at}")
+        };
+        // Nobody needs the rest to read a version.
+        let hurt = contents.iter().zip(&data);
+        let hurt: Vec<_> = hurt
+            .filter(|(_, data)| data.contains(&at))
+            .map(|(content, _)| VersionSeq(content.0))
+            .collect();
+        assert_eq!(damage.versions, hurt, "byte {at}: {damage:?}");
+        file.write_all_at(&[*byte], at as u64).unwrap();
+    }
+    assert_eq!(check(&bench, CheckDepth::ReadData), []);
+}
+
+#[test]
 fn a_missing_pack_is_named_and_its_content_can_be_written_again() {
     let mut bench = Bench::new();
     let source = noise(3 << 20, 1);

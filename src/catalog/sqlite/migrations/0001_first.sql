@@ -61,7 +61,8 @@ CREATE TABLE directory (
 
 INSERT INTO directory VALUES (1, 493, 0, 0, 0, NULL, 0, 0);
 
--- The columns from dev on are the live file as last seen: all NULL, or none.
+-- The columns from dev on are the live file as last seen: all NULL, or none; but mode,
+-- uid, gid and mtime stay when the file is gone.
 CREATE TABLE asset (
   node     INTEGER PRIMARY KEY,
   asset_id BLOB NOT NULL,
@@ -100,7 +101,8 @@ CREATE TABLE version (
 
 CREATE UNIQUE INDEX version_by_id ON version (id);
 CREATE UNIQUE INDEX version_of_asset ON version (asset, id);
-CREATE INDEX version_of_content ON version (content) WHERE content IS NOT NULL;
+-- Begins with the content: the one index tells who uses it, and when an asset last had it.
+CREATE INDEX version_of_content ON version (content, asset, id) WHERE content IS NOT NULL;
 
 -- What is known of versions whose bytes are not in a pack yet. Apart from version,
 -- because it is short-lived and as wide again. location: 0 live, 1 spool link, 2 spool copy.
@@ -161,3 +163,4 @@ CREATE TABLE pack (
 ) STRICT;
 
 CREATE UNIQUE INDEX pack_by_name ON pack (name);
+CREATE INDEX pack_open ON pack (state) WHERE state = 0;
