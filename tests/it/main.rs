@@ -17,5 +17,6 @@ mod model;
 mod mounting;
 mod policy;
 mod renames;
+mod semantics;
 mod tools;
 mod versions;
