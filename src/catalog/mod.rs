@@ -230,7 +230,8 @@ pub trait Catalog: Send {
         size: u64,
         chunks: &[ChunkHash],
     ) -> Result<ContentId>;
-    /// Forgets a content that no version uses; its chunks count one reference less.
+    /// Forgets a content that no version uses, if it is known; its chunks count one
+    /// reference less.
     fn remove_content_if_unused(&mut self, content: ContentId) -> Result<()>;
     /// The same for all contents; returns how many went. For the start: nobody may be
     /// between `add_content` and `set_stored`.

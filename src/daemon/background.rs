@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -41,7 +42,10 @@ pub fn start_in_background(
         .map_err(|error| DaemonError::io(log_name.as_str(), error))?;
     let program = std::env::current_exe()
         .map_err(|error| DaemonError::io("finding the program to start", error))?;
+    // Under its own name: as a copy called mount.keepfs it would read its arguments as
+    // mount(8) gives them.
     let mut child = Command::new(&program)
+        .arg0("keepfs")
         .args(&background.arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

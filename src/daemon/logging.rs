@@ -15,7 +15,8 @@ pub enum LogTarget {
 /// Starts logging to standard error. A second call changes nothing.
 pub fn start_logging(target: LogTarget) {
     let default = match target {
-        LogTarget::Daemon => "info",
+        // fuser warns of every unmount that somebody else did.
+        LogTarget::Daemon => "info,fuser=error",
         LogTarget::Command => "error",
     };
     let env = match std::env::var_os("KEEPFS_LOG") {

@@ -79,7 +79,9 @@ impl History<'_> {
         let Some(latest) = catalog.latest_versions(record.node, 1)?.pop() else {
             return Ok(None);
         };
-        let mut attributes = self.present_attributes(catalog, record)?.unwrap_or(latest.attributes);
+        let mut attributes = self
+            .present_attributes(catalog, record)?
+            .unwrap_or(latest.attributes);
         let readable = attributes.mode & 0o444;
         attributes.mode = readable | readable >> 2;
         attributes.mtime = latest.kept_at;

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -123,6 +123,7 @@ impl OpenPacks {
                 .read(true)
                 .write(true)
                 .create_new(true)
+                .mode(0o600)
                 .open(self.path(id));
             *self.directory_changed() = true;
             match made {

@@ -1,8 +1,8 @@
 //! Ingest: sealed bytes are read, chunked and stored, then their pins end.
 //!
 //! Any thread may ingest: the workers in the background, a reader of history
-//! that needs an answer now. The surprise: a version can turn out to be the same
-//! content as the one before it; it is taken back then, and was never counted.
+//! that needs an answer now. `record` makes what was read here durable. The
+//! surprise: the bytes may move to the spool, or to another name, while they are read.
 
 use std::collections::{HashSet, VecDeque};
 use std::fs::File;
@@ -11,10 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::catalog::{Catalog, Durability, Standing, atomically};
-use crate::model::{
-    InodeKey, NodeId, Origin, PublicId, Timestamp, Version, VersionSeq, VersionState, failpoint,
-};
+use crate::catalog::{Standing, atomically};
+use crate::model::{InodeKey, PublicId, Timestamp, Version, VersionSeq, VersionState, failpoint};
 use crate::store::Written;
 
 use super::live::Found;
@@ -48,16 +46,6 @@ pub(super) struct Queue {
     pub(super) blocked: Option<String>,
     /// When a version last became durable in the store.
     pub(super) last_success: Option<Timestamp>,
-}
-
-/// What became of one entry of a batch.
-enum Recorded {
-    /// It is stored; its pin ends.
-    Done(Version),
-    /// It was deleted for good while it was written.
-    NoVersion,
-    /// Its equals were deleted while it waited, and the content with them.
-    NoContent,
 }
 
 impl Ingest {
@@ -289,174 +277,4 @@ impl Vault {
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
         }
     }
-
-    /// Makes everything written so far durable, records it, and ends the pins.
-    pub(super) fn finish_batch(&self) -> Result<()> {
-        let batch = {
-            let mut queue = lock(&self.ingest.queue);
-            queue.written_bytes = 0;
-            // Those at work stay visible as active until they are recorded.
-            let batch = std::mem::take(&mut queue.written);
-            queue.active.extend(batch.iter().map(|(seq, _)| *seq));
-            batch
-        };
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let result = self.record_batch(&batch);
-        let mut queue = lock(&self.ingest.queue);
-        for (seq, _) in &batch {
-            queue.active.remove(seq);
-        }
-        match &result {
-            Ok(()) => queue.last_success = Some(self.clock.now()),
-            Err(_) => queue.waiting.extend(batch.iter().map(|(seq, _)| *seq)),
-        }
-        drop(queue);
-        self.ingest.changed.notify_all();
-        result
-    }
-
-    fn record_batch(&self, batch: &[(VersionSeq, Written)]) -> Result<()> {
-        self.store.sync()?;
-        failpoint::reach("ingest.synced");
-        let mut done = Vec::with_capacity(batch.len());
-        let mut again = Vec::new();
-        let mut ownerless = Vec::new();
-        let committed = {
-            let mut catalog = self.catalog();
-            let catalog = catalog.as_mut();
-            for (seq, written) in batch {
-                match self.record_one(catalog, *seq, written) {
-                    Ok(Recorded::Done(version)) => done.push(version),
-                    Ok(Recorded::NoVersion) => ownerless.push(written.content),
-                    Ok(Recorded::NoContent) => again.push(*seq),
-                    Err(error) => {
-                        log::error!("version row {}: {error}", seq.0);
-                        again.push(*seq);
-                    }
-                }
-            }
-            // Deleted for good meanwhile: their bytes must not outlive them.
-            for content in ownerless {
-                catalog.remove_content_if_unused(content)?;
-            }
-            catalog.commit(Durability::Power)
-        };
-        failpoint::reach("ingest.recorded");
-        let retry_at = Instant::now() + RETRY_WAIT;
-        let mut queue = lock(&self.ingest.queue);
-        queue
-            .postponed
-            .extend(again.into_iter().map(|seq| (retry_at, seq)));
-        drop(queue);
-        committed?;
-        for version in &done {
-            self.end_pin(version);
-        }
-        Ok(())
-    }
-
-    fn record_one(
-        &self,
-        catalog: &mut dyn Catalog,
-        seq: VersionSeq,
-        written: &Written,
-    ) -> Result<Recorded> {
-        atomically(catalog, |catalog| {
-            let Some(version) = catalog.version(seq)? else {
-                return Ok(Recorded::NoVersion);
-            };
-            if matches!(version.state, VersionState::Sealed { .. }) {
-                let content = catalog.content_by_hash(&written.blake3, written.size)?;
-                if content != Some(written.content) {
-                    return Ok(Recorded::NoContent);
-                }
-                self.record_stored(catalog, &version, written)?;
-            }
-            Ok(Recorded::Done(version))
-        })
-    }
-
-    fn record_stored(
-        &self,
-        catalog: &mut dyn Catalog,
-        version: &Version,
-        written: &Written,
-    ) -> Result<()> {
-        let same_as_before = self
-            .version_before(catalog, version)?
-            .is_some_and(|before| holds(&before, written));
-        if same_as_before && version.origin != Origin::Restore && version.origin != Origin::Link {
-            return Ok(catalog.remove_version(version.seq)?);
-        }
-        if matches!(version.origin, Origin::Write | Origin::Restore) {
-            let source =
-                catalog.version_with_content(version.asset, written.content, version.id)?;
-            let origin = match source {
-                Some(_) => Origin::Restore,
-                None => Origin::Write,
-            };
-            if (origin, source) != (version.origin, version.restored_from) {
-                catalog.set_origin(version.seq, origin, source)?;
-            }
-        }
-        Ok(catalog.set_stored(version.seq, written.content, written.blake3)?)
-    }
-
-    /// The version that precedes another one in its asset's history.
-    pub(super) fn version_before(
-        &self,
-        catalog: &mut dyn Catalog,
-        version: &Version,
-    ) -> Result<Option<Version>> {
-        Ok(catalog.version_before(version.asset, version.id)?)
-    }
-
-    pub(super) fn end_pin(&self, version: &Version) {
-        lock(&self.distinct).remove(&version.seq);
-        if let VersionState::Sealed { file, .. } = version.state {
-            self.pins.release(file.inode, version.seq);
-        }
-        if let Err(error) = self.spool.discard(version.seq) {
-            log::warn!("spool file {} stays: {error}", version.seq.0);
-        }
-    }
-
-    /// Settles what history shows of an asset: a sealed version that may be the
-    /// same content as the one before it is ingested now.
-    ///
-    /// # Errors
-    /// When it could not be ingested.
-    pub fn settle(&self, asset: NodeId) -> Result<()> {
-        loop {
-            let latest = self.catalog().latest_versions(asset, 2)?;
-            let [last, before] = latest.as_slice() else {
-                return Ok(());
-            };
-            let open_question = matches!(last.state, VersionState::Sealed { .. })
-                && last.origin != Origin::Restore
-                && last.size == before.size
-                && !lock(&self.distinct).contains(&last.seq);
-            if !open_question {
-                return Ok(());
-            }
-            // In order: the one before must be known to compare with.
-            if matches!(before.state, VersionState::Sealed { .. }) {
-                self.ingest_now(before.seq)?;
-            }
-            self.ingest_now(last.seq)?;
-            let still_sealed = self
-                .catalog()
-                .version(last.seq)?
-                .is_some_and(|version| matches!(version.state, VersionState::Sealed { .. }));
-            if still_sealed {
-                return Ok(());
-            }
-        }
-    }
-}
-
-fn holds(version: &Version, written: &Written) -> bool {
-    matches!(version.state, VersionState::Stored { content, .. } if content == written.content)
 }

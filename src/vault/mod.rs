@@ -16,12 +16,14 @@ mod names;
 mod pins;
 mod preserve;
 mod purge;
+mod record;
 mod remove;
 mod rename;
 mod rename_directory;
 mod restore;
 mod scan;
 mod seal;
+mod settle;
 mod spool;
 mod status;
 #[cfg(test)]
@@ -228,7 +230,9 @@ impl Vault {
         let now = rustix::fs::fstat(self.live.root())
             .map_err(|error| VaultError::io("the live tree", error))?
             .st_dev;
-        let before = catalog.setting(DEVICE_SETTING)?.and_then(|text| text.parse::<u64>().ok());
+        let before = catalog
+            .setting(DEVICE_SETTING)?
+            .and_then(|text| text.parse::<u64>().ok());
         if before == Some(now) {
             return Ok(());
         }

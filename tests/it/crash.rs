@@ -178,11 +178,15 @@ impl Journal {
             }
         }
         for (name, content) in &self.live {
-            if content.is_none() && self.kept.contains_key(name) && !self.in_flight.contains(name) {
+            let had_versions = self.kept.get(name).is_some_and(|kept| !kept.is_empty());
+            if content.is_none() && had_versions && !self.in_flight.contains(name) {
                 assert!(
                     m.path(".deleted").join(self.path(name)).exists(),
-                    "{} was deleted and is not in .deleted",
-                    self.path(name)
+                    "{} was deleted and is not in .deleted; it has {} of {} versions; {:?} are deleted",
+                    self.path(name),
+                    m.versions(self.path(name)).len(),
+                    self.kept[name].len(),
+                    m.deleted()
                 );
             }
         }

@@ -297,6 +297,12 @@ impl Case<'_> {
                     let latest = self.model.kept[&name].last().unwrap().clone();
                     let place = format!(".deleted/{}", self.path(&name));
                     self.m.rename(&place, self.path(&name));
+                    // A restore is a version, also of the same bytes.
+                    self.model
+                        .kept
+                        .entry(name.clone())
+                        .or_default()
+                        .push(latest.clone());
                     self.model.live.insert(name, latest);
                 }
             }

@@ -116,6 +116,7 @@ cases! {
         assert_eq!(catalog.remove_unused_contents().unwrap(), 1);
         assert_eq!(catalog.content_by_hash(&hash(101), 9).unwrap(), None);
         refused(catalog, |c| c.content_chunks(lost));
+        catalog.remove_content_if_unused(lost).unwrap();
         assert_eq!(catalog.remove_unused_contents().unwrap(), 0);
     }
 

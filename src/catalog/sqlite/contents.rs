@@ -136,12 +136,19 @@ impl SqliteCatalog {
             [content.0],
             |_| Ok(()),
         )?;
-        if used.is_some() {
+        if used.is_some() || !self.has_content(content)? {
             return Ok(());
         }
         let rows = self.chunk_rows(content)?;
         self.write("DELETE FROM content WHERE id = ?1", values![content.0])?;
         self.count_references(&rows, -1)
+    }
+
+    fn has_content(&self, content: ContentId) -> Result<bool> {
+        let row = self.one("SELECT 1 FROM content WHERE id = ?1", [content.0], |_| {
+            Ok(())
+        })?;
+        Ok(row.is_some())
     }
 
     pub(super) fn drop_unused_contents(&mut self) -> Result<u64> {

@@ -74,7 +74,7 @@ impl Live {
             return;
         };
         let fate = fate(links);
-        if fate == Fate::Gone && node.open().is_none() && node.kept().is_none() {
+        if fate == Fate::Gone && node.kept().is_none() {
             self.keep(&node, file);
         }
         node.unlinked(parent, name, fate);
@@ -85,7 +85,6 @@ impl Live {
     pub(super) fn hold(&self, stat: &Stat, links: u64, file: &Arc<OwnedFd>) {
         if fate(links) == Fate::Gone
             && let Some(node) = self.nodes.find(stat)
-            && node.open().is_none()
         {
             self.keep(&node, file.clone());
         }
