@@ -6,6 +6,7 @@
 //! clients that wait for the end. A kill between any two of these leaves a vault that mounts.
 
 mod background;
+mod checkpoints;
 mod create;
 mod error;
 mod lock;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use sd_notify::NotifyState;
 
+use super::checkpoints::Checkpoints;
 use super::create::{Created, prepare};
 use super::error::DaemonError;
 use super::lock::Purpose;
@@ -86,10 +87,12 @@ pub fn run_mount(request: &MountRequest, announce: &mut dyn Announce) -> Result<
     announce.ready();
 
     let recovery = Recovery::start(&vault, last_stop)?;
+    let checkpoints = Checkpoints::start(mounted.checkpointer(), vault.config())?;
     let end = signals
         .wait_for_end(mounted)
         .map_err(|error| DaemonError::io("waiting for the end of the mount", error))?;
 
+    drop(checkpoints);
     opened.lock_mut().say(Purpose::Drain);
     log::info!("unmounted {text}");
     tell_systemd(&[

@@ -6,6 +6,7 @@
 
 mod attr;
 mod barrier;
+mod checkpoint;
 mod descriptors;
 mod errno;
 mod handles;
@@ -24,6 +25,7 @@ mod tree;
 
 use std::os::fd::{AsFd, AsRawFd};
 
+pub use checkpoint::Checkpointer;
 pub use invalidate::Invalidator;
 pub use options::{Audience, HistoryListing, MountOptions, OptionError, Permit, Writing};
 pub use session::{MountError, Mounted, Unmounter, Urgency, mount};

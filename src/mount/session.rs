@@ -14,6 +14,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::UnmountFlags;
 
 use super::barrier::Barrier;
+use super::checkpoint::Checkpointer;
 use super::errno::Error;
 use super::handles::Handles;
 use super::history::Past;
@@ -184,6 +185,11 @@ impl Mounted {
     /// Files and directories that the kernel knows now.
     pub fn known_files(&self) -> usize {
         self.tree.live.nodes.len()
+    }
+
+    /// What makes versions of files that stay open.
+    pub fn checkpointer(&self) -> Checkpointer {
+        Checkpointer::new(&self.tree)
     }
 
     /// A way to tell the kernel of changes that the daemon makes.

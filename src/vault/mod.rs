@@ -7,6 +7,7 @@
 
 mod carry;
 mod check;
+mod checkpoint;
 mod error;
 mod ingest;
 mod link;

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, SystemTime};
 
-use crate::harness::{Mount, closing, count, errno, noise};
+use crate::harness::{Mount, Setup, closing, count, errno, noise, wait_for};
 
 #[test]
 fn each_close_after_writing_makes_a_version() {
@@ -420,4 +420,24 @@ fn symlinks_fifos_and_directories_have_no_history() {
         errno(fs::metadata(m.path(".versions/s"))),
         rustix::io::Errno::NOENT
     );
+}
+
+#[test]
+fn a_file_that_stays_open_has_a_version_each_interval() {
+    let m = Setup::new().config("checkpoint_interval", "\"1s\"").start();
+    let mut file = fs::File::create(m.path("log")).unwrap();
+    for line in ["one\n", "two\n"] {
+        file.write_all(line.as_bytes()).unwrap();
+        let kept = m.versions("log").len();
+        wait_for("a checkpoint", || {
+            (m.versions("log").len() > kept).then_some(())
+        });
+    }
+    let path = m.path(".versions/log/latest");
+    assert_eq!(
+        crate::harness::xattr(&path, "user.keepfs.origin").as_deref(),
+        Some("checkpoint")
+    );
+    drop(file);
+    assert_eq!(m.texts("log"), ["one\n", "one\ntwo\n"]);
 }

@@ -4,7 +4,7 @@
 //! by requests. The kernel opens the lower file again for each of its handles with
 //! the flags of that handle, so one backing serves readers and writers alike.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, MutexGuard};
 
 use fuser::FopenFlags;
@@ -304,6 +304,17 @@ impl Live {
         if let Err(error) = self.vault.closed(name.as_ref(), file.as_fd()) {
             let name = name.map_or_else(|| "(unlinked)".into(), |name| name.to_string());
             log::error!("{name}: its new content was not sealed: {error}");
+        }
+    }
+
+    /// A version of what a file holds while it is open for writing.
+    pub(crate) fn checkpoint(&self, node: &Node, file: BorrowedFd<'_>) {
+        let _names = self.names_stay();
+        let Ok(Some(name)) = self.nodes.path(node) else {
+            return;
+        };
+        if let Err(error) = self.vault.checkpoint(&name, file) {
+            log::error!("{name}: no checkpoint of it: {error}");
         }
     }
 
