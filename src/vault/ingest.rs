@@ -39,11 +39,17 @@ pub(super) struct Queue {
     pub(super) active: HashSet<VersionSeq>,
     pub(super) written: Vec<(VersionSeq, Written)>,
     pub(super) written_bytes: u64,
+    /// When the oldest of `written` was added.
+    pub(super) written_since: Option<Instant>,
+    /// Somebody waits for everything to be durable.
+    pub(super) draining: u32,
     /// Versions whose own bytes could not be read, with the time of the next try.
     pub(super) postponed: Vec<(Instant, VersionSeq)>,
     pub(super) stopping: bool,
     /// Why the store takes nothing at the moment.
     pub(super) blocked: Option<String>,
+    /// Why packs stay in the spool.
+    pub(super) unflushed: Option<String>,
     /// When a version last became durable in the store.
     pub(super) last_success: Option<Timestamp>,
 }
@@ -95,6 +101,7 @@ impl Vault {
         let result = result.map(|written| {
             if let Some(written) = written {
                 queue.written_bytes += written.size;
+                queue.written_since.get_or_insert_with(Instant::now);
                 queue.written.push((seq, written));
             }
         });

@@ -8,6 +8,7 @@
 mod carry;
 mod check;
 mod checkpoint;
+mod commits;
 mod error;
 mod ingest;
 mod link;
@@ -55,6 +56,7 @@ use crate::model::{Clock, InodeKey, Location, NodeId, PublicId, VersionIds, Vers
 use crate::policy::Policy;
 use crate::store::{Store, StoreConfig};
 
+use commits::{Commits, Epoch};
 use ingest::Ingest;
 use live::LiveTree;
 use pins::{Held, Pins, Promised, SpoolName};
@@ -77,6 +79,7 @@ pub struct Vault {
     /// Whether any directory has an override: most vaults have none, and then no
     /// close needs to look for one.
     has_overrides: AtomicBool,
+    commits: Commits,
     /// Inodes that are open for writing, with the number of announced writers.
     writers: Mutex<HashMap<InodeKey, u32>>,
     /// Inodes whose writer was told that its bytes are durable.
@@ -145,6 +148,7 @@ impl Vault {
             ingest: Ingest::default(),
             directories: Mutex::default(),
             has_overrides: AtomicBool::new(false),
+            commits: Commits::default(),
             writers: Mutex::default(),
             promised: Mutex::default(),
             new_links: Mutex::default(),
@@ -188,8 +192,14 @@ impl Vault {
     pub fn commit(&self, durability: Durability) -> Result<()> {
         let mut catalog = self.catalog();
         if durability == Durability::Power || catalog.has_uncommitted() {
-            catalog.commit(durability)?;
+            self.commit_locked(catalog.as_mut(), durability)?;
         }
+        Ok(())
+    }
+
+    fn commit_locked(&self, catalog: &mut dyn Catalog, durability: Durability) -> Result<()> {
+        catalog.commit(durability)?;
+        self.commits.done(durability);
         Ok(())
     }
 
@@ -279,6 +289,7 @@ impl Vault {
                             seq: version.seq,
                             size: version.size,
                             promised: Promised::Durable,
+                            before: Epoch::default(),
                             named: match in_spool {
                                 true => SpoolName::Linked,
                                 false => SpoolName::No,

@@ -9,6 +9,8 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::model::{InodeKey, VersionSeq};
 
+use super::commits::Epoch;
+
 /// The pins of a vault.
 #[derive(Debug, Default)]
 pub struct Pins {
@@ -32,6 +34,8 @@ pub struct Held {
     pub size: u64,
     /// Whether its bytes were fsynced by the writer, so that power loss must not take them.
     pub promised: Promised,
+    /// When its row was written.
+    pub before: Epoch,
     /// Whether the inode has a name in the spool for it.
     pub named: SpoolName,
 }
@@ -174,6 +178,7 @@ mod tests {
             seq: VersionSeq(seq),
             size: 10,
             promised: Promised::Nothing,
+            before: Epoch::default(),
             named: SpoolName::No,
         }
     }

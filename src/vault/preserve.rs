@@ -152,7 +152,20 @@ impl Vault {
     /// would look for the bytes in the spool.
     fn make_findable(&self, held: &[Held]) -> Result<()> {
         let durability = durability(held);
-        unless_full(durability, self.commit(durability))
+        if held
+            .iter()
+            .all(|held| self.commits.cover(held.before, durability))
+        {
+            return Ok(());
+        }
+        match self.commit(durability) {
+            // A full disk must not keep anyone from deleting files. Where nothing was
+            // promised the catalog goes on in memory and commits when there is room.
+            Err(VaultError::Catalog(CatalogError::Full)) if durability == Durability::Process => {
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     fn record_moved(&self, held: &[Held], seqs: &[VersionSeq], location: Location) -> Result<()> {
@@ -173,8 +186,7 @@ impl Vault {
                 _ => stored.push(*seq),
             }
         }
-        let committed = catalog.commit(durability).map_err(VaultError::from);
-        unless_full(durability, committed)?;
+        // Not committed here: after a crash the file in the spool speaks for itself.
         drop(catalog);
         for seq in stored {
             self.spool
@@ -182,15 +194,6 @@ impl Vault {
                 .map_err(|error| VaultError::io("clearing the spool", error))?;
         }
         Ok(())
-    }
-}
-
-/// A full disk must not keep anyone from deleting files. Where nothing was promised the
-/// catalog goes on in memory and commits when there is room.
-fn unless_full(durability: Durability, committed: Result<()>) -> Result<()> {
-    match committed {
-        Err(VaultError::Catalog(CatalogError::Full)) if durability == Durability::Process => Ok(()),
-        other => other,
     }
 }
 

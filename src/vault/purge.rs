@@ -89,7 +89,7 @@ impl Vault {
             }
             Ok::<_, VaultError>(ended)
         })?;
-        catalog.commit(Durability::Power)?;
+        self.commit_locked(catalog.as_mut(), Durability::Power)?;
         drop(catalog);
         for version in versions {
             self.end_pin(version);

@@ -29,6 +29,7 @@ impl Vault {
         let batch = {
             let mut queue = lock(&self.ingest.queue);
             queue.written_bytes = 0;
+            queue.written_since = None;
             // Those at work stay visible as active until they are recorded.
             let batch = std::mem::take(&mut queue.written);
             queue.active.extend(batch.iter().map(|(seq, _)| *seq));
@@ -75,7 +76,7 @@ impl Vault {
             for content in ownerless {
                 catalog.remove_content_if_unused(content)?;
             }
-            catalog.commit(Durability::Power)
+            self.commit_locked(catalog, Durability::Power)
         };
         failpoint::reach("ingest.recorded");
         let retry_at = Instant::now() + RETRY_WAIT;

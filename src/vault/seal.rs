@@ -194,6 +194,7 @@ impl Vault {
                 seq: sealed.0,
                 size: seal.facts.size,
                 promised: seal.promised,
+                before: self.commits.now(),
                 named: SpoolName::No,
             },
         );

@@ -54,7 +54,8 @@ impl Vault {
         let totals = self.catalog().totals()?;
         let (blocked, last_success) = {
             let queue = lock(&self.ingest.queue);
-            (queue.blocked.clone(), queue.last_success)
+            let reason = queue.blocked.as_ref().or(queue.unflushed.as_ref());
+            (reason.cloned(), queue.last_success)
         };
         Ok(Status {
             name: self.config.name.clone(),

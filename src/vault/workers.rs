@@ -13,8 +13,8 @@ use super::ingest::RETRY_WAIT;
 use super::{Result, Vault, VaultError, lock};
 use crate::store::StoreError;
 
-/// How long a worker lets written versions wait for company before it makes them durable.
-const BATCH_WAIT: Duration = Duration::from_millis(500);
+/// How long written versions wait for company before they are made durable.
+const BATCH_WAIT: Duration = Duration::from_secs(1);
 
 /// The running threads. Dropping it stops them where they are; [`stop`](Self::stop)
 /// drains first.
@@ -96,6 +96,8 @@ impl Vault {
     /// When the store takes nothing at the moment.
     pub fn drain(&self, progress: &mut dyn FnMut(u64)) -> Result<()> {
         let mut queue = lock(&self.ingest.queue);
+        queue.draining += 1;
+        self.ingest.changed.notify_all();
         while !queue.is_idle() && queue.blocked.is_none() {
             progress((queue.waiting.len() + queue.active.len() + queue.written.len()) as u64);
             queue = self
@@ -105,6 +107,7 @@ impl Vault {
                 .unwrap_or_else(|poisoned| poisoned.into_inner())
                 .0;
         }
+        queue.draining -= 1;
         let blocked = queue.blocked.clone();
         drop(queue);
         if let Some(reason) = blocked {
@@ -142,32 +145,34 @@ impl Vault {
 
     /// The next version to ingest; finishes batches while it waits. `None`: stop.
     fn next_to_ingest(&self) -> Option<crate::model::VersionSeq> {
-        let mut idle_since: Option<Instant> = None;
         let mut queue = lock(&self.ingest.queue);
         loop {
             if queue.stopping {
                 return None;
             }
+            let now = Instant::now();
+            let waited = queue
+                .written_since
+                .is_some_and(|since| now - since >= BATCH_WAIT);
+            // Each flush makes the disk stand still for everybody: seldom, unless asked for.
+            if waited || (queue.draining > 0 && queue.waiting.is_empty()) {
+                if !queue.written.is_empty() {
+                    drop(queue);
+                    self.finish_or_block();
+                    queue = lock(&self.ingest.queue);
+                    continue;
+                }
+            }
             if let Some(seq) = queue.waiting.pop_front() {
                 return Some(seq);
             }
-            let now = Instant::now();
             if let Some(due) = queue.postponed.iter().position(|(at, _)| *at <= now) {
                 return Some(queue.postponed.swap_remove(due).1);
-            }
-            let since = *idle_since.get_or_insert_with(Instant::now);
-            let alone = queue.active.is_empty();
-            if !queue.written.is_empty() && (alone || since.elapsed() >= BATCH_WAIT) {
-                drop(queue);
-                self.finish_or_block();
-                queue = lock(&self.ingest.queue);
-                idle_since = None;
-                continue;
             }
             queue = self
                 .ingest
                 .changed
-                .wait_timeout(queue, BATCH_WAIT)
+                .wait_timeout(queue, BATCH_WAIT / 2)
                 .unwrap_or_else(|poisoned| poisoned.into_inner())
                 .0;
         }
@@ -219,12 +224,19 @@ impl Vault {
     }
 
     fn flush_packs(&self) {
-        let idle = lock(&self.ingest.queue).is_idle();
-        if idle && let Err(error) = self.store.flush() {
-            log::error!("packs stay in the spool: {error}");
+        if !lock(&self.ingest.queue).is_idle() {
             return;
         }
-        if idle && let Err(error) = self.store.merge_small_packs() {
+        let flushed = self.store.flush();
+        let refused = flushed.as_ref().err().map(ToString::to_string);
+        let before = std::mem::replace(&mut lock(&self.ingest.queue).unflushed, refused.clone());
+        if let Some(reason) = refused {
+            if before.as_ref() != Some(&reason) {
+                log::error!("packs stay in the spool: {reason}");
+            }
+            return;
+        }
+        if let Err(error) = self.store.merge_small_packs() {
             log::warn!("small packs stay small: {error}");
         }
     }
