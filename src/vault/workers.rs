@@ -155,13 +155,12 @@ impl Vault {
                 .written_since
                 .is_some_and(|since| now - since >= BATCH_WAIT);
             // Each flush makes the disk stand still for everybody: seldom, unless asked for.
-            if waited || (queue.draining > 0 && queue.waiting.is_empty()) {
-                if !queue.written.is_empty() {
-                    drop(queue);
-                    self.finish_or_block();
-                    queue = lock(&self.ingest.queue);
-                    continue;
-                }
+            let asked = queue.draining > 0 && queue.waiting.is_empty();
+            if (waited || asked) && !queue.written.is_empty() {
+                drop(queue);
+                self.finish_or_block();
+                queue = lock(&self.ingest.queue);
+                continue;
             }
             if let Some(seq) = queue.waiting.pop_front() {
                 return Some(seq);
