@@ -100,7 +100,8 @@ impl Vault {
         };
         let Some(id) = name else { return Ok(None) };
         let names = facts.nlink.saturating_sub(self.spool_links(facts.inode));
-        if names == 0 {
+        let is_here = |id: &PublicId| matches!(self.live.find(id), Ok(Some(Found::File(found))) if found.inode == facts.inode);
+        if names == 0 && !is_here(id) {
             log::warn!("{id}: closed after its name went to another file; no version of it");
             return Ok(None);
         }
@@ -124,8 +125,7 @@ impl Vault {
             others.sort();
             others.dedup();
             for other in &others {
-                if matches!(self.live.find(other), Ok(Some(Found::File(found))) if found.inode == facts.inode)
-                {
+                if is_here(other) {
                     seal(other)?;
                 }
             }

@@ -4,7 +4,7 @@
 //! after a crash a sealed version whose spool file exists has its bytes there,
 //! whatever the catalog's row says.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -24,6 +24,8 @@ pub struct Spool {
     directory: OwnedFd,
     /// Names that the spool gave to inodes which may also have names in the live tree.
     links: Mutex<HashMap<InodeKey, u64>>,
+    /// The versions that have a file here, so that most look-ups need no look.
+    present: Mutex<HashSet<VersionSeq>>,
 }
 
 impl Spool {
@@ -38,6 +40,7 @@ impl Spool {
         let spool = Self {
             directory,
             links: Mutex::default(),
+            present: Mutex::default(),
         };
         for entry in rustix::fs::Dir::read_from(&spool.directory)? {
             let entry = entry?;
@@ -55,8 +58,10 @@ impl Spool {
     pub fn link(&self, seq: VersionSeq, file: BorrowedFd<'_>) -> io::Result<Location> {
         let name = file_name(seq);
         let facts = facts_of(file)?;
-        self.unlink_if_there(&name)?;
+        self.discard(seq)?;
         let source = format!("/proc/self/fd/{}", file.as_raw_fd());
+        // The count and the name change together: ingest may let go of it at any moment.
+        let mut links = self.links();
         let linked = rustix::fs::linkat(
             rustix::fs::CWD,
             source,
@@ -66,7 +71,8 @@ impl Spool {
         );
         match linked {
             Ok(()) => {
-                *self.links().entry(facts.inode).or_default() += 1;
+                *links.entry(facts.inode).or_default() += 1;
+                self.present().insert(seq);
                 Ok(Location::SpoolLink)
             }
             // Another filesystem, no names left to link from, too many links, or a
@@ -79,6 +85,7 @@ impl Spool {
                 | Errno::ACCESS
                 | Errno::NOTSUP,
             ) => {
+                drop(links);
                 let readable = reopen_for_reading(file)?;
                 self.copy(seq, readable.as_fd(), facts.size)?;
                 Ok(Location::SpoolCopy)
@@ -103,8 +110,10 @@ impl Spool {
         }
         failpoint::reach("preserve.copied");
         let name = file_name(seq);
-        self.forget_link(&name)?;
+        let mut links = self.links();
+        self.forget_link(&mut links, &name)?;
         rustix::fs::renameat(&self.directory, &part, &self.directory, &name)?;
+        self.present().insert(seq);
         Ok(())
     }
 
@@ -125,6 +134,13 @@ impl Spool {
     /// # Errors
     /// As `open(2)`.
     pub fn open_file(&self, seq: VersionSeq) -> io::Result<Option<File>> {
+        if !self.present().contains(&seq) {
+            return Ok(None);
+        }
+        self.open_present(seq)
+    }
+
+    fn open_present(&self, seq: VersionSeq) -> io::Result<Option<File>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         match rustix::fs::openat(&self.directory, file_name(seq), flags, Mode::empty()) {
             Ok(file) => Ok(Some(File::from(file))),
@@ -138,7 +154,16 @@ impl Spool {
     /// # Errors
     /// As `unlink(2)`; a file that is not there is fine.
     pub fn discard(&self, seq: VersionSeq) -> io::Result<()> {
-        self.unlink_if_there(&file_name(seq))
+        let mut links = self.links();
+        if !self.present().remove(&seq) {
+            return Ok(());
+        }
+        let name = file_name(seq);
+        self.forget_link(&mut links, &name)?;
+        match rustix::fs::unlinkat(&self.directory, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// How many of an inode's names are the spool's.
@@ -159,7 +184,8 @@ impl Spool {
                 continue;
             };
             found.push(seq);
-            if let Some(file) = self.open_file(seq)? {
+            self.present().insert(seq);
+            if let Some(file) = self.open_present(seq)? {
                 let facts = facts_of(file.as_fd())?;
                 if facts.nlink > 1 {
                     *self.links().entry(facts.inode).or_default() += 1;
@@ -169,15 +195,7 @@ impl Spool {
         Ok(found)
     }
 
-    fn unlink_if_there(&self, name: &str) -> io::Result<()> {
-        self.forget_link(name)?;
-        match rustix::fs::unlinkat(&self.directory, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn forget_link(&self, name: &str) -> io::Result<()> {
+    fn forget_link(&self, links: &mut HashMap<InodeKey, u64>, name: &str) -> io::Result<()> {
         let stat = match rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::NOENT) => return Ok(()),
@@ -187,7 +205,6 @@ impl Spool {
             dev: stat.st_dev,
             ino: stat.st_ino,
         };
-        let mut links = self.links();
         if let Some(count) = links.get_mut(&inode) {
             *count -= 1;
             if *count == 0 {
@@ -195,6 +212,12 @@ impl Spool {
             }
         }
         Ok(())
+    }
+
+    fn present(&self) -> std::sync::MutexGuard<'_, HashSet<VersionSeq>> {
+        self.present
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn links(&self) -> std::sync::MutexGuard<'_, HashMap<InodeKey, u64>> {
