@@ -115,7 +115,14 @@ impl Vault {
                 target: pair.target_standing(request.target),
                 target_kept: kept,
             });
-            self.apply(catalog, request, source, &xattrs, case, kept, &pair, rename)
+            let judged = Judged {
+                facts: source,
+                xattrs: &xattrs,
+                case,
+                kept,
+                pair,
+            };
+            self.apply(catalog, request, &judged, rename)
         })?;
         drop(catalog);
         for version in &gone {
@@ -125,18 +132,20 @@ impl Vault {
     }
 
     /// Carries a case out. Returns the versions whose pins end.
-    #[allow(clippy::too_many_arguments)]
     fn apply(
         &self,
         catalog: &mut dyn Catalog,
         request: &Rename<'_>,
-        facts: &FileFacts,
-        xattrs: &Xattrs,
-        case: RenameCase,
-        kept: Kept,
-        pair: &Pair,
+        judged: &Judged<'_>,
         rename: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Vec<Version>> {
+        let Judged {
+            facts,
+            xattrs,
+            case,
+            kept,
+            ref pair,
+        } = *judged;
         let now = self.clock.now();
         let mut gone = Vec::new();
         let mut seal_target = false;
@@ -342,6 +351,15 @@ impl Vault {
             .and_then(|file| live::user_xattrs(file.as_fd()))
             .unwrap_or_default()
     }
+}
+
+/// A rename of a regular file, and what was made of it.
+struct Judged<'a> {
+    facts: &'a FileFacts,
+    xattrs: &'a Xattrs,
+    case: RenameCase,
+    kept: Kept,
+    pair: Pair,
 }
 
 /// The assets at the two ends.
