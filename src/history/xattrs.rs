@@ -6,12 +6,51 @@ use crate::vault::Result;
 
 use super::{History, Place};
 
+/// What is known of a version only when its bytes were read: whether it is a content
+/// that was there before, and its hash.
+const KNOWN_WHEN_STORED: [&[u8]; 3] = [
+    b"user.keepfs.origin",
+    b"user.keepfs.restored_from",
+    b"user.keepfs.blake3",
+];
+
 impl History<'_> {
-    /// The extended attributes of a place.
+    /// The extended attributes of a place; a version is stored first, so that all of
+    /// them are there.
     ///
     /// # Errors
     /// When the catalog fails.
     pub fn xattrs(&self, place: Place) -> Result<Xattrs> {
+        self.store_first(place)?;
+        self.present_xattrs(place)
+    }
+
+    /// One extended attribute. `None`: there is none of that name.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn xattr(&self, place: Place, name: &[u8]) -> Result<Option<Vec<u8>>> {
+        if KNOWN_WHEN_STORED.contains(&name) {
+            self.store_first(place)?;
+        }
+        let mut xattrs = self.present_xattrs(place)?.into_iter();
+        Ok(xattrs.find(|(own, _)| own == name).map(|(_, value)| value))
+    }
+
+    fn store_first(&self, place: Place) -> Result<()> {
+        let (Place::Version(seq) | Place::DeletedFile(seq)) = place else {
+            return Ok(());
+        };
+        let version = self.vault.catalog().version(seq)?;
+        if version.is_some_and(|version| matches!(version.state, VersionState::Sealed { .. }))
+            && let Err(error) = self.vault.ingest_now(seq)
+        {
+            log::debug!("attributes of a version that is not stored yet: {error}");
+        }
+        Ok(())
+    }
+
+    fn present_xattrs(&self, place: Place) -> Result<Xattrs> {
         let mut catalog = self.vault.catalog();
         match place {
             Place::VersionsDirectory(_) | Place::DeletedDirectory(_) => Ok(Vec::new()),

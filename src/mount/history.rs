@@ -194,9 +194,8 @@ impl Past {
 
     /// One extended attribute of a place.
     pub(crate) fn xattr(&self, id: u64, name: &[u8]) -> Result<Vec<u8>> {
-        let attributes = self.history().xattrs(self.place(id)?)?;
-        let found = attributes.into_iter().find(|(own, _)| own == name);
-        found.map(|(_, value)| value).ok_or(Error::NoAttribute)
+        let found = self.history().xattr(self.place(id)?, name)?;
+        found.ok_or(Error::NoAttribute)
     }
 
     /// The names of a place's attributes, each ended by NUL.
