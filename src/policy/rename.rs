@@ -6,7 +6,7 @@
 //! is refused, so a save never fails because its target was deleted meanwhile.
 
 use super::Kept;
-use super::transient::{is_mkstemp_draw, is_six_alphanumerics, transient_rule};
+use super::transient::{is_six_alphanumerics, transient_rule};
 use crate::model::PublicId;
 
 /// What two names say about a rename from one to the other.
@@ -156,22 +156,31 @@ fn is_vims_other_backup_name(source: &[u8], target: &[u8]) -> bool {
     }
 }
 
-/// `T.lock`, `T.tmp`, `T.new`, `T.part`, `T.oXXXXXX`, `.T.XXXXXX`.
+/// `T.lock`, `T.tmp`, `T.new`, `T.part`, `T.oXXXXXX`, `.T.XXXXXX`, `sedXXXXXX`.
+///
+/// In a rename a draw that happens to spell a word (one in 185) is still a draw: taken
+/// for a person's file, a save onto a reserved name would now and then be refused.
 fn is_temporary_name_for(source: &[u8], target: &[u8]) -> bool {
     if let Some(suffix) = source.strip_prefix(target) {
         return match suffix {
             b".lock" | b".tmp" | b".new" | b".part" => true,
-            [b'.', b'o', draw @ ..] => is_mkstemp_draw(draw),
+            [b'.', b'o', draw @ ..] => is_any_draw(draw),
             _ => false,
         };
     }
-    // With the whole target in the name, a draw that happens to spell a word (one in
-    // 185) is still a draw; otherwise a save would now and then be taken for a move.
+    if source.strip_prefix(b"sed").is_some_and(is_any_draw) {
+        return true;
+    }
     source
         .strip_prefix(b".")
         .and_then(|rest| rest.strip_prefix(target))
         .and_then(|rest| rest.strip_prefix(b"."))
         .is_some_and(is_six_alphanumerics)
+}
+
+/// Six characters that mkstemp can draw; digits alone (one in 17,600) are a number.
+fn is_any_draw(text: &[u8]) -> bool {
+    is_six_alphanumerics(text) && !text.iter().all(u8::is_ascii_digit)
 }
 
 /// The row of the table for a rename of a regular file onto a free name or another

@@ -30,6 +30,8 @@ p/.rsync-partial/cat.jpg -> p/cat.jpg | save
 # sed, patch, GNOME, LibreOffice, Office, JetBrains, downloads
 sedGx2b0Q -> notes.txt | save
 main.c.oRt5KzA -> main.c | save
+new.okjqglv -> new | save
+sedkjqglv -> notes.txt | save
 .goutputstream-AB12CD -> notes.txt | save
 lu1880i9p8g.tmp -> letter.odt | save
 ~WRD0000.tmp -> letter.docx | save
@@ -67,7 +69,7 @@ x.tmp2 -> x | none
 .env.sample -> .env | none
 .bashrc.backup -> .bashrc | none
 x.original -> x | none
-x.oldname -> x | none
+x.oldnames -> x | none
 report.o123456 -> report | none
 d/cat.jpg -> cat.jpg | none
 p/.old/cat.jpg -> p/cat.jpg | none
