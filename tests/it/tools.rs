@@ -37,7 +37,7 @@ fn mv_moves_inside_into_and_out_of_the_mount() {
 #[test]
 fn mv_with_a_backup_is_a_move_onto_a_reserved_name() {
     let m = Mount::new();
-    m.run("echo 1 > b; echo 2 > x; ! mv --backup=simple x b 2> err; grep -q 'File exists' err; [[ $(cat x) == 2 ]]; [[ $(cat b~) == 1 ]]");
+    m.run("echo 1 > b; echo 2 > x; ! mv --backup=simple x b; [[ $(cat x) == 2 ]]; [[ $(cat b~) == 1 ]]");
     // The way out, and nothing was lost on it.
     m.run("cp x b; rm x");
     assert_eq!(m.texts("b"), ["1\n", "2\n"]);
