@@ -121,8 +121,7 @@ impl Vault {
         Ok(catalog.create_asset(parent, &name, asset_id, now)?)
     }
 
-    /// Frees a name whose asset has no versions left, and the directories above it
-    /// that stay behind empty.
+    /// Frees a name whose asset has no versions left.
     pub(super) fn forget_asset(
         &self,
         catalog: &mut dyn Catalog,

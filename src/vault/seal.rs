@@ -5,7 +5,7 @@
 //! is sealed as "perhaps the same" and settled by ingest before anyone sees it.
 
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use crate::catalog::{Catalog, atomically};
@@ -390,7 +390,6 @@ fn looks_untouched(asset: &KnownAsset, latest: &Version, facts: &FileFacts) -> b
 
 fn hash_file(file: std::fs::File, size: u64) -> std::io::Result<ChunkHash> {
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    let _ = file.as_fd();
     file.take(size).read_to_end(&mut bytes)?;
     Ok(ChunkHash(*blake3::hash(&bytes).as_bytes()))
 }
