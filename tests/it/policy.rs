@@ -75,6 +75,23 @@ fn the_attribute_on_a_file_overrides_the_vault() {
 }
 
 #[test]
+fn a_file_that_was_closed_before_its_override_changed_is_kept_by_the_former_one() {
+    let m = Mount::new();
+    for n in 0..300 {
+        let (name, directory) = (format!("{n}"), format!("d{n}"));
+        m.write(&name, "kept");
+        set_xattr(&m.path(&name), BACKUP, "off").unwrap();
+        m.mkdir(&directory);
+        m.write(format!("{directory}/a"), "kept");
+        set_xattr(&m.path(&directory), BACKUP, "off").unwrap();
+    }
+    for n in 0..300 {
+        assert_eq!(m.texts(format!("{n}")), ["kept"], "file {n}");
+        assert_eq!(m.texts(format!("d{n}/a")), ["kept"], "file d{n}/a");
+    }
+}
+
+#[test]
 fn the_attribute_set_to_on_keeps_the_present_content_at_once() {
     let m = Setup::new().init(&["--backup", "off"]).start();
     m.write("a", "one");

@@ -110,6 +110,9 @@ impl Live {
         let setting = own_attribute(name.as_bytes())?
             .map(|()| Override::from_word(value).ok_or(Error::BadOverride))
             .transpose()?;
+        if setting.is_some() {
+            self.finish_closes_before_override(&node);
+        }
         let anchor = self.anchor(&node)?;
         let path = proc_path(anchor.as_fd());
         let flags = LowerFlags::from_bits_retain(flags as u32);
@@ -124,12 +127,23 @@ impl Live {
     pub(crate) fn removexattr(&self, id: u64, name: &OsStr) -> Result<()> {
         let node = self.nodes.get(id)?;
         let is_backup = own_attribute(name.as_bytes())?.is_some();
+        if is_backup {
+            self.finish_closes_before_override(&node);
+        }
         let anchor = self.anchor(&node)?;
         removexattr(proc_path(anchor.as_fd()).as_str(), name)?;
         if is_backup {
             self.tell_override(&node, None)?;
         }
         self.acl_changed(&node, name, None)
+    }
+
+    /// What was closed before an override changed is kept, or not, by the former one.
+    fn finish_closes_before_override(&self, node: &Node) {
+        let others_below = !is_regular(node.kind);
+        if others_below || node.open().is_some_and(|open| open.writers() > 0) {
+            self.barrier.fence();
+        }
     }
 
     fn tell_override(&self, node: &Arc<Node>, value: Option<Override>) -> Result<()> {
