@@ -27,6 +27,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Params, Row};
 
 use self::checkpoint::Checkpoints;
@@ -103,6 +104,11 @@ impl SqliteCatalog {
     fn start(connection: Connection, path: &Path, read_only: bool) -> Result<Self> {
         let wrap = |error| failure(path, error);
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        // Without this promise SQLite plans a query anew whenever other values are bound
+        // to it, which costs more than the query.
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+            .map_err(wrap)?;
         for (pragma, value) in [
             // Off: dirty pages stay in memory until the commit, so that nothing but a
             // commit can find the disk full.

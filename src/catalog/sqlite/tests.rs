@@ -291,3 +291,21 @@ fn no_question_of_an_ingest_walks_a_history() {
         assert!(plan.iter().all(|step| !step.contains("B-TREE")), "{plan:?}");
     }
 }
+
+#[test]
+fn a_query_is_planned_once_whatever_is_asked() {
+    use rusqlite::StatementStatus;
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = SqliteCatalog::open(&dir.path().join("catalog.db")).unwrap();
+    for sql in [WITH_CONTENT, BEFORE] {
+        let mut statement = catalog.connection.prepare(sql).unwrap();
+        for value in 1..=3 {
+            for parameter in 1..=statement.parameter_count() {
+                statement.raw_bind_parameter(parameter, value).unwrap();
+            }
+            assert!(statement.raw_query().next().unwrap().is_none());
+        }
+        let again = statement.get_status(StatementStatus::RePrepare);
+        assert_eq!(again, 0, "{sql}");
+    }
+}
