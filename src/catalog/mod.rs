@@ -11,9 +11,8 @@ mod contract;
 mod error;
 pub mod facts;
 pub mod memory;
+mod shared;
 pub mod sqlite;
-
-use std::sync::{Arc, Mutex};
 
 pub use error::{CatalogError, Result};
 pub use facts::{
@@ -21,13 +20,12 @@ pub use facts::{
     PackState, PackUse, Standing, Totals,
 };
 
+pub use shared::{CatalogGuard, SharedCatalog, take_turn};
+
 use crate::model::{
     AssetId, Attributes, ChunkHash, ContentId, FileFacts, InodeKey, Location, Name, NodeId, Origin,
     Override, PackId, PublicId, Timestamp, Version, VersionId, VersionSeq,
 };
-
-/// The one catalog of a vault, shared by the rules and the store.
-pub type SharedCatalog = Arc<Mutex<Box<dyn Catalog>>>;
 
 /// How much a commit must survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,7 +7,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,49 +18,11 @@ use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt};
 use tokio::runtime::Runtime;
 
 use super::error::{Result, StoreError};
+use super::url::directory_of;
 use crate::model::PackId;
 
 const PACKS: &str = "packs";
 const SUFFIX: &str = ".pack";
-
-/// The `file://` URL of a directory; what is no plain character is percent-encoded.
-pub fn file_url(directory: &Path) -> String {
-    let mut url = String::from("file://");
-    for &byte in directory.as_os_str().as_bytes() {
-        match byte {
-            b'/' | b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-                url.push(byte.into());
-            }
-            _ => url.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    url
-}
-
-fn directory_of(url: &str) -> std::result::Result<PathBuf, &'static str> {
-    let Some(path) = url.strip_prefix("file://") else {
-        return Err("only file:///absolute/path is supported");
-    };
-    if !path.starts_with('/') {
-        return Err("the path must be absolute: file:///absolute/path, with three slashes");
-    }
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |at: usize| tail.get(at).and_then(|&d| char::from(d).to_digit(16));
-        let (Some(high), Some(low)) = (digit(0), digit(1)) else {
-            return Err("a % must be followed by two hex digits; a % itself is %25");
-        };
-        bytes.push((high << 4 | low) as u8);
-        rest = &tail[2..];
-    }
-    Ok(PathBuf::from(std::ffi::OsString::from_vec(bytes)))
-}
 
 /// An opened pack.
 #[derive(Debug)]
@@ -119,6 +81,42 @@ impl Backend {
             .block_on(async { self.objects.put(&path, bytes.into()).await })
             .map_err(|error| failed("putting", pack, error))?;
         self.protect(pack)
+    }
+
+    /// Makes a finished, durable pack file on the same filesystem the pack, without
+    /// copying a byte: both names lead to it until the caller removes its own.
+    /// False: it can only be [`put`](Self::put).
+    pub(super) fn adopt(&self, pack: PackId, finished: &Path) -> Result<bool> {
+        let failed = |error: io::Error| match is_full(&error) {
+            true => StoreError::Full { what: "the store" },
+            false => StoreError::Io(format!("storing pack {pack}: {error}")),
+        };
+        let file = self.file(pack);
+        let (Some(fan), Some(packs)) = (file.parent(), file.parent().and_then(Path::parent)) else {
+            return Ok(false);
+        };
+        let is_new_fan = !fan.is_dir();
+        fs::create_dir_all(fan).map_err(failed)?;
+        // Of an attempt that was interrupted; no row says that it is stored.
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        match fs::hard_link(finished, &file) {
+            Ok(()) => {}
+            Err(error) if is_full(&error) => return Err(failed(error)),
+            Err(error) => {
+                log::debug!("pack {pack} is copied into the store: {error}");
+                return Ok(false);
+            }
+        }
+        self.protect(pack)?;
+        sync_directory(fan).map_err(failed)?;
+        if is_new_fan {
+            sync_directory(packs).map_err(failed)?;
+            sync_directory(&self.root).map_err(failed)?;
+        }
+        Ok(true)
     }
 
     /// Takes the write permission off a pack.
@@ -251,6 +249,10 @@ impl Backend {
     }
 }
 
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
 /// `packs/ab/ID.pack`, where `ab` are the last digits of the id: the first ones
 /// are the time, and would put all packs of a year into one directory.
 fn object_path(pack: PackId) -> ObjectPath {
@@ -282,17 +284,8 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::url::file_url;
     use super::*;
-
-    #[test]
-    fn a_url_leads_back_to_the_directory_it_was_made_of() {
-        for path in ["/a/b", "/with space/100%/ü", "/\u{1}#?"] {
-            let url = file_url(Path::new(path));
-            assert_eq!(directory_of(&url).unwrap(), Path::new(path), "{url}");
-        }
-        let odd = Path::new(std::ffi::OsStr::from_bytes(b"/\xff\xfe"));
-        assert_eq!(directory_of(&file_url(odd)).unwrap(), odd);
-    }
 
     #[test]
     fn urls_that_are_not_supported_say_why() {
@@ -332,5 +325,36 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o400);
+    }
+
+    #[test]
+    fn a_finished_file_is_adopted_without_a_copy_and_over_what_an_attempt_left() {
+        use std::os::unix::fs::MetadataExt;
+        let directory = tempfile::tempdir().unwrap();
+        let store = directory.path().join("store");
+        let backend = Backend::open(&file_url(&store), true).unwrap();
+        let finished = directory.path().join("finished");
+        fs::write(&finished, b"bytes").unwrap();
+        let pack = PackId([5; 16]);
+        backend.put(pack, b"half".to_vec()).unwrap();
+        for _ in 0..2 {
+            assert!(backend.adopt(pack, &finished).unwrap());
+        }
+        let (one, other) = (fs::metadata(&finished), fs::metadata(backend.file(pack)));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert_eq!((one.dev(), one.ino()), (other.dev(), other.ino()));
+        assert_eq!(other.permissions().mode() & 0o777, 0o400);
+    }
+
+    #[test]
+    fn a_file_on_another_filesystem_is_left_to_be_put() {
+        let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
+        let finished = elsewhere.path().join("finished");
+        fs::write(&finished, b"bytes").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let backend = Backend::open(&file_url(directory.path()), true).unwrap();
+        let pack = PackId([5; 16]);
+        assert!(!backend.adopt(pack, &finished).unwrap());
+        assert_eq!(backend.pack_bytes(pack).unwrap(), None);
     }
 }

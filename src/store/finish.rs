@@ -1,9 +1,9 @@
 //! Takes full packs from the spool into the store, on threads of its own.
 //!
 //! The order is the promise: object durable, then the row says `Stored`, then
-//! the spool file goes. The surprise: that file is emptied first and removed
-//! later, when the catalog has the row on disk; until then its name tells an
-//! open after a crash that the object may be one that the catalog never heard of.
+//! the spool file goes. The surprise: an empty file stays in its place until the
+//! catalog has the row on disk; until then its name tells an open after a crash
+//! that the object may be one that the catalog never heard of.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -179,23 +179,25 @@ fn store(shared: &Shared, full: &Growing) -> Result<()> {
     let id = full.pack.id;
     let records_end = full.pack.written_bytes();
     let table = pack::table_and_trailer(&full.chunks, records_end);
-    let mut bytes = vec![0; records_end as usize + table.len()];
-    let (records, room) = bytes.split_at_mut(records_end as usize);
-    full.pack.read(0, records).map_err(spool_error)?;
-    room.copy_from_slice(&table);
     let record = PackRecord {
         id,
         state: PackState::Stored,
-        bytes: bytes.len() as u64,
+        bytes: records_end + table.len() as u64,
     };
     reach("store.before-put");
-    shared.backend.put(id, bytes)?;
+    full.pack.end_with(&table).map_err(spool_error)?;
+    reach("store.ended");
+    if !shared.backend.adopt(id, &shared.open_packs.path(id))? {
+        let mut bytes = vec![0; record.bytes as usize];
+        full.pack.read(0, &mut bytes).map_err(spool_error)?;
+        shared.backend.put(id, bytes)?;
+    }
     reach("store.after-put");
     shared.catalog()?.set_pack(&record)?;
     reach("store.after-stored-row");
     shared.open_packs.make_unreadable(id);
     // The space is a matter of convenience; the object is complete.
-    let _ = full.pack.clear();
+    let _ = shared.open_packs.leave_mark(id);
     Ok(())
 }
 

@@ -24,6 +24,7 @@ mod recover;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod url;
 mod writer;
 
 use std::io::Read;
@@ -31,11 +32,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-pub use backend::file_url;
 pub use error::{Result, StoreError};
 pub use reader::ContentReader;
+pub use url::file_url;
 
-use crate::catalog::{Catalog, CatalogError, SharedCatalog};
+use crate::catalog::{CatalogError, CatalogGuard, SharedCatalog, take_turn};
 use crate::model::{ChunkHash, Clock, ContentId, PackId, VersionSeq};
 
 /// Where and how a store keeps its packs.
@@ -105,8 +106,8 @@ impl std::fmt::Debug for Shared {
 
 impl Shared {
     /// The catalog, locked: for a moment, never while compressing or waiting.
-    fn catalog(&self) -> Result<MutexGuard<'_, Box<dyn Catalog>>> {
-        self.catalog.lock().map_err(|_| {
+    fn catalog(&self) -> Result<CatalogGuard<'_>> {
+        take_turn(&self.catalog).map_err(|_| {
             let detail = "a thread failed in the middle of a change".into();
             StoreError::Catalog(CatalogError::Invariant(detail))
         })

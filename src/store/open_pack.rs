@@ -6,9 +6,10 @@
 //! with the catalog locked.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -22,6 +23,8 @@ use crate::model::failpoint::reach;
 use crate::model::{ChunkHash, Clock, PackId};
 
 const SUFFIX: &str = ".open";
+/// Of an empty file on its way to replace one with [`SUFFIX`].
+const MARK_SUFFIX: &str = ".mark";
 /// Up to this size, header and bytes of a record go out in one write.
 const JOIN_BYTES_MAX: usize = 64 << 10;
 
@@ -47,9 +50,12 @@ impl SpoolPack {
         self.written_bytes.load(Ordering::Acquire)
     }
 
-    /// Gives the space back; the name stays.
-    pub(super) fn clear(&self) -> io::Result<()> {
-        self.file.set_len(0)
+    /// Writes what ends a pack behind its records and makes the file durable.
+    pub(super) fn end_with(&self, table: &[u8]) -> io::Result<()> {
+        let end = self.written_bytes();
+        self.file.write_all_at(table, end)?;
+        self.file.set_len(end + table.len() as u64)?;
+        self.file.sync_data()
     }
 }
 
@@ -86,6 +92,15 @@ impl OpenPacks {
     /// The spool in `directory`, which is made when it is not there.
     pub(super) fn open(directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory).map_err(spool_error)?;
+        for entry in fs::read_dir(directory).map_err(spool_error)?.flatten() {
+            if entry
+                .file_name()
+                .as_bytes()
+                .ends_with(MARK_SUFFIX.as_bytes())
+            {
+                fs::remove_file(entry.path()).map_err(spool_error)?;
+            }
+        }
         Ok(Self {
             directory: directory.into(),
             growing: Mutex::default(),
@@ -96,7 +111,8 @@ impl OpenPacks {
         })
     }
 
-    fn path(&self, pack: PackId) -> PathBuf {
+    /// The file of a pack in the spool.
+    pub(super) fn path(&self, pack: PackId) -> PathBuf {
         self.directory.join(format!("{pack}{SUFFIX}"))
     }
 
@@ -134,6 +150,14 @@ impl OpenPacks {
         }
     }
 
+    /// Leaves an empty file in place of a stored pack's: its name is a mark, its bytes
+    /// may be the store's own.
+    pub(super) fn leave_mark(&self, pack: PackId) -> io::Result<()> {
+        let mark = self.directory.join(format!("{pack}{MARK_SUFFIX}"));
+        File::create(&mark)?;
+        fs::rename(mark, self.path(pack))
+    }
+
     /// The bytes of a pack file that an earlier run left. `None`: it is not there.
     pub(super) fn load(&self, pack: PackId) -> Result<Option<Vec<u8>>> {
         match fs::read(self.path(pack)) {
@@ -145,10 +169,12 @@ impl OpenPacks {
 
     /// Takes up a pack file of an earlier run, cut behind the last of `chunks`.
     pub(super) fn take_up(&self, pack: PackId, chunks: Vec<ChunkRecord>) -> Result<Growing> {
+        let path = self.path(pack);
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(spool_error)?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)
-            .open(self.path(pack))
+            .open(path)
             .map_err(spool_error)?;
         let end = chunks.iter().map(end_of).max().unwrap_or(HEADER_BYTES);
         file.set_len(end).map_err(spool_error)?;

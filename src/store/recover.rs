@@ -110,7 +110,12 @@ fn take_up(
     id: PackId,
     chunks: Vec<ChunkRecord>,
 ) -> Result<(Option<Growing>, Option<PackId>)> {
-    let bytes = shared.open_packs.load(id)?.unwrap_or_default();
+    let found = shared.open_packs.load(id)?;
+    if found.is_some() {
+        // An object that is of no use may be this very file: it must not grow there.
+        shared.backend.delete(id)?;
+    }
+    let bytes = found.unwrap_or_default();
     let (whole, lost) = if pack::has_header(&bytes, id) {
         chunks.iter().partition(|chunk| is_whole(&bytes, chunk))
     } else {

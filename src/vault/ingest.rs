@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::catalog::{Standing, atomically};
+use crate::catalog::{Catalog, Standing, atomically};
 use crate::model::{InodeKey, PublicId, Timestamp, Version, VersionSeq, VersionState, failpoint};
 use crate::store::Written;
 
@@ -22,6 +22,11 @@ use super::{Result, Vault, VaultError, live, lock};
 /// How long ingest waits after it failed.
 pub(super) const RETRY_WAIT: Duration = Duration::from_secs(5);
 
+/// So many versions a walk may be ahead of ingest.
+const AHEAD_MAX: usize = 1024;
+/// How often the walk looks whether it may go on.
+const PACE: Duration = Duration::from_millis(5);
+
 /// Stored versions wait for a common flush up to this many bytes.
 const BATCH_BYTES_MAX: u64 = 64 << 20;
 
@@ -30,6 +35,8 @@ const BATCH_BYTES_MAX: u64 = 64 << 20;
 pub(super) struct Ingest {
     pub(super) queue: Mutex<Queue>,
     pub(super) changed: Condvar,
+    /// The queue became idle, or blocked.
+    pub(super) settled: Condvar,
 }
 
 /// The queue's state.
@@ -45,6 +52,8 @@ pub(super) struct Queue {
     pub(super) draining: u32,
     /// Versions whose own bytes could not be read, with the time of the next try.
     pub(super) postponed: Vec<(Instant, VersionSeq)>,
+    /// Threads that take from `waiting`.
+    pub(super) workers: usize,
     pub(super) stopping: bool,
     /// Why the store takes nothing at the moment.
     pub(super) blocked: Option<String>,
@@ -58,6 +67,24 @@ impl Ingest {
     pub(super) fn enqueue(&self, seq: VersionSeq) {
         lock(&self.queue).waiting.push_back(seq);
         self.changed.notify_all();
+    }
+
+    /// Returns when a walk over files that were there before may go on: so far ahead
+    /// of ingest that what it reads ahead is of use, and not further.
+    pub(super) fn keep_pace(&self) {
+        let mut queue = lock(&self.queue);
+        while queue.waiting.len() > AHEAD_MAX
+            && queue.workers > 0
+            && !queue.stopping
+            && queue.blocked.is_none()
+        {
+            // Not woken for each version: that would cost more than it brings.
+            queue = self
+                .settled
+                .wait_timeout(queue, PACE)
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .0;
+        }
     }
 }
 
@@ -112,10 +139,10 @@ impl Vault {
 
     fn write_content(&self, seq: VersionSeq) -> Result<Option<Written>> {
         loop {
-            let Some(version) = self.still_sealed(seq)? else {
+            let Some((version, names)) = self.still_sealed(seq)? else {
                 return Ok(None);
             };
-            let Some((file, from_spool)) = self.open_sealed(&version)? else {
+            let Some((file, from_spool)) = self.open_sealed_at(&version, &names)? else {
                 if self.bytes_are_gone(seq)? {
                     return Ok(None);
                 }
@@ -137,9 +164,17 @@ impl Vault {
         }
     }
 
-    fn still_sealed(&self, seq: VersionSeq) -> Result<Option<Version>> {
-        let version = self.catalog().version(seq)?;
-        Ok(version.filter(|version| matches!(version.state, VersionState::Sealed { .. })))
+    /// A version that is still sealed, with the names its live file may have.
+    fn still_sealed(&self, seq: VersionSeq) -> Result<Option<(Version, Vec<PublicId>)>> {
+        let mut catalog = self.catalog();
+        let Some(version) = catalog.version(seq)? else {
+            return Ok(None);
+        };
+        let VersionState::Sealed { file, .. } = version.state else {
+            return Ok(None);
+        };
+        let names = names_of(catalog.as_mut(), &version, file.inode)?;
+        Ok(Some((version, names)))
     }
 
     /// Stores a version's bytes out of a given file, on the spot.
@@ -160,11 +195,23 @@ impl Vault {
         let VersionState::Sealed { file: sealed, .. } = version.state else {
             return Ok(None);
         };
+        let names = names_of(self.catalog().as_mut(), version, sealed.inode)?;
+        self.open_sealed_at(version, &names)
+    }
+
+    fn open_sealed_at(
+        &self,
+        version: &Version,
+        names: &[PublicId],
+    ) -> Result<Option<(File, bool)>> {
+        let VersionState::Sealed { file: sealed, .. } = version.state else {
+            return Ok(None);
+        };
         if let Some(file) = self.open_spooled(version.seq)? {
             return Ok(Some((file, true)));
         }
-        for id in self.names_of(version, sealed.inode)? {
-            match self.live.open_file(&id) {
+        for id in names {
+            match self.live.open_file(id) {
                 Ok(file) => {
                     let facts = live::facts_of(file.as_fd())
                         .map_err(|error| VaultError::io(id.to_string(), error))?;
@@ -178,20 +225,6 @@ impl Vault {
         }
         // Whoever took the name away put the bytes into the spool first.
         Ok(self.open_spooled(version.seq)?.map(|file| (file, true)))
-    }
-
-    /// Where the live file of a sealed version may be: at its asset's name, or at that
-    /// of another asset with the same inode (a hard link, or the target of a move).
-    fn names_of(&self, version: &Version, inode: InodeKey) -> Result<Vec<PublicId>> {
-        let mut catalog = self.catalog();
-        let mut names = Vec::new();
-        names.extend(catalog.path_of(version.asset)?);
-        for asset in catalog.assets_on_inode(inode)? {
-            if asset != version.asset {
-                names.extend(catalog.path_of(asset)?);
-            }
-        }
-        Ok(names)
     }
 
     fn open_spooled(&self, seq: VersionSeq) -> Result<Option<File>> {
@@ -284,4 +317,21 @@ impl Vault {
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
         }
     }
+}
+
+/// Where the live file of a sealed version may be: at its asset's name, or at that
+/// of another asset with the same inode (a hard link, or the target of a move).
+fn names_of(
+    catalog: &mut dyn Catalog,
+    version: &Version,
+    inode: InodeKey,
+) -> Result<Vec<PublicId>> {
+    let mut names = Vec::new();
+    names.extend(catalog.path_of(version.asset)?);
+    for asset in catalog.assets_on_inode(inode)? {
+        if asset != version.asset {
+            names.extend(catalog.path_of(asset)?);
+        }
+    }
+    Ok(names)
 }

@@ -50,7 +50,7 @@ pub use seal::WriteIntent;
 pub use status::Status;
 pub use workers::Workers;
 
-use crate::catalog::{Catalog, Durability, SharedCatalog};
+use crate::catalog::{Catalog, CatalogGuard, Durability, SharedCatalog, take_turn};
 use crate::config::Config;
 use crate::model::{Clock, InodeKey, Location, NodeId, PublicId, VersionIds, VersionSeq};
 use crate::policy::Policy;
@@ -104,9 +104,6 @@ impl std::fmt::Debug for Vault {
 
 /// `st_dev` of the live tree when the vault was last opened.
 const DEVICE_SETTING: &str = "live_device";
-
-/// The catalog, locked.
-pub(crate) type CatalogGuard<'a> = MutexGuard<'a, Box<dyn Catalog>>;
 
 impl Vault {
     /// Opens a vault over a catalog: takes up open packs, the spool and the versions
@@ -182,7 +179,7 @@ impl Vault {
 
     /// The catalog, for reading.
     pub(crate) fn catalog(&self) -> CatalogGuard<'_> {
-        lock(&self.catalog)
+        take_turn(&self.catalog).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Commits what waits, if anything does.

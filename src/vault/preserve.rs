@@ -6,14 +6,14 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::catalog::{CatalogError, Durability};
+use crate::catalog::{CatalogError, CatalogGuard, Durability};
 use crate::model::{InodeKey, Location, PublicId, Version, VersionSeq, VersionState, failpoint};
 
 use super::live::facts_of;
 use super::pins::{Held, Promised, SpoolName};
 use super::seal::WriteIntent;
 use super::spool::reopen_for_reading;
-use super::{CatalogGuard, Result, Vault, VaultError, lock};
+use super::{Result, Vault, VaultError, lock};
 
 impl Vault {
     /// A file was created and is open for writing: nobody else seals it before its

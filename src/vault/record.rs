@@ -47,6 +47,9 @@ impl Vault {
             Ok(()) => queue.last_success = Some(self.clock.now()),
             Err(_) => queue.waiting.extend(batch.iter().map(|(seq, _)| *seq)),
         }
+        if queue.is_idle() {
+            self.ingest.settled.notify_all();
+        }
         drop(queue);
         self.ingest.changed.notify_all();
         result

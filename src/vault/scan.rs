@@ -4,8 +4,11 @@
 //! its history along; what is gone counts as deleted. Safe while the mount is in
 //! use: files that are open for writing are left to their close.
 
-use std::os::fd::AsFd;
+use std::num::NonZeroU64;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
+
+use rustix::fs::{Advice, fadvise};
 
 use crate::catalog::{Catalog, Standing, atomically};
 use crate::model::{FileFacts, HistoryName, NodeId, Origin, PublicId, VersionSeq, VersionState};
@@ -13,6 +16,9 @@ use crate::model::{FileFacts, HistoryName, NodeId, Origin, PublicId, VersionSeq,
 use super::live::{Found, LiveEntry, list_directory};
 use super::names::KnownAsset;
 use super::{Result, Vault, VaultError, live};
+
+/// Of each file; behind it the kernel reads ahead by itself.
+const READ_AHEAD_BYTES: u64 = 256 * 1024;
 
 /// What a walk is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,9 +228,20 @@ impl Vault {
             .live
             .open_file(id)
             .map_err(|error| VaultError::io(id.to_string(), error))
-            .and_then(|file| self.keep_present(id, file.as_fd(), origin));
+            .and_then(|file| {
+                let kept = self.keep_present(id, file.as_fd(), origin)?;
+                if kept.is_some() && survey == Survey::Backup {
+                    read_ahead(file.as_fd());
+                }
+                Ok(kept)
+            });
         match kept {
-            Ok(Some(_)) => report.versions += 1,
+            Ok(Some(_)) => {
+                report.versions += 1;
+                if survey == Survey::Backup {
+                    self.ingest.keep_pace();
+                }
+            }
             Ok(None) => {}
             Err(error @ VaultError::Catalog(_)) => return Err(error),
             Err(error) => {
@@ -311,6 +328,14 @@ impl Vault {
             }
         }
         Ok(())
+    }
+}
+
+/// Has the kernel fetch the beginning of a file that ingest will read soon: many small
+/// reads at once, where ingest would wait for one after the other.
+fn read_ahead(file: BorrowedFd<'_>) {
+    if let Err(error) = fadvise(file, 0, NonZeroU64::new(READ_AHEAD_BYTES), Advice::WillNeed) {
+        log::debug!("no reading ahead: {error}");
     }
 }
 

@@ -72,6 +72,7 @@ impl Workers {
     fn end(&mut self) {
         lock(&self.vault.ingest.queue).stopping = true;
         self.vault.ingest.changed.notify_all();
+        self.vault.ingest.settled.notify_all();
         self.stop.wanted.store(true, Ordering::SeqCst);
         drop(lock(&self.stop.lock));
         self.stop.changed.notify_all();
@@ -102,7 +103,7 @@ impl Vault {
             progress((queue.waiting.len() + queue.active.len() + queue.written.len()) as u64);
             queue = self
                 .ingest
-                .changed
+                .settled
                 .wait_timeout(queue, Duration::from_millis(100))
                 .unwrap_or_else(|poisoned| poisoned.into_inner())
                 .0;
@@ -119,6 +120,12 @@ impl Vault {
     }
 
     fn run_ingest(&self) {
+        lock(&self.ingest.queue).workers += 1;
+        self.ingest_until_stopped();
+        lock(&self.ingest.queue).workers -= 1;
+    }
+
+    fn ingest_until_stopped(&self) {
         while let Some(seq) = self.next_to_ingest() {
             let outcome = self.ingest_one(seq);
             let mut queue = lock(&self.ingest.queue);
@@ -191,7 +198,7 @@ impl Vault {
             log::error!("sealed versions wait: {reason}");
             queue.blocked = Some(reason);
         }
-        self.ingest.changed.notify_all();
+        self.ingest.settled.notify_all();
         let until = Instant::now() + RETRY_WAIT;
         while !queue.stopping && Instant::now() < until {
             queue = self
