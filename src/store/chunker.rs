@@ -2,7 +2,8 @@
 //!
 //! Knows nothing of hashes and packs. The surprise: the borders are part of the
 //! storage format in all but name. Other numbers here would find no chunk of
-//! older versions again.
+//! older versions again. And the last chunk is special: it ends where the file ends,
+//! not at a border, so each append would store all of it again.
 
 use std::io::{self, Read};
 
@@ -14,6 +15,20 @@ const CHUNK_BYTES_AVERAGE: usize = 1 << 20;
 const CHUNK_BYTES_MAX: usize = 4 << 20;
 /// Three chunks of the greatest size, so that few bytes are moved to the front.
 const BUFFER_BYTES: usize = 3 * CHUNK_BYTES_MAX;
+
+/// What is behind the last border is cut finer: an append stores some of it again.
+const TAIL_BYTES_MIN: usize = 32 << 10;
+const TAIL_BYTES_AVERAGE: usize = 128 << 10;
+const TAIL_BYTES_MAX: usize = 512 << 10;
+
+/// What becomes of the bytes behind the last border.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail {
+    /// One chunk: for a file that may never change.
+    Whole,
+    /// Several small ones: for a file that has changed before.
+    Fine,
+}
 
 /// Fills `buffer` from `reader`; fewer bytes only at the end.
 pub(super) fn read_full(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
@@ -36,12 +51,20 @@ pub(super) struct Chunker<'a> {
     start: usize,
     end: usize,
     at_end: bool,
+    tail: Tail,
+    /// The last border has been passed.
+    in_tail: bool,
 }
 
 impl<'a> Chunker<'a> {
     /// Cuts `head` and what `reader` still gives. `buffer` is one from
     /// [`into_buffer`](Self::into_buffer), or empty.
-    pub(super) fn new(head: &[u8], reader: &'a mut (dyn Read + Send), mut buffer: Vec<u8>) -> Self {
+    pub(super) fn new(
+        head: &[u8],
+        reader: &'a mut (dyn Read + Send),
+        mut buffer: Vec<u8>,
+        tail: Tail,
+    ) -> Self {
         buffer.resize(BUFFER_BYTES, 0);
         buffer[..head.len()].copy_from_slice(head);
         Self {
@@ -50,6 +73,8 @@ impl<'a> Chunker<'a> {
             start: 0,
             end: head.len(),
             at_end: false,
+            tail,
+            in_tail: false,
         }
     }
 
@@ -69,8 +94,16 @@ impl<'a> Chunker<'a> {
         if rest.is_empty() {
             return Ok(None);
         }
-        let (_, cut) = FastCDC::new(rest, CHUNK_BYTES_MIN, CHUNK_BYTES_AVERAGE, CHUNK_BYTES_MAX)
-            .cut(0, rest.len());
+        let mut cut = rest.len();
+        if !self.in_tail {
+            let coarse = FastCDC::new(rest, CHUNK_BYTES_MIN, CHUNK_BYTES_AVERAGE, CHUNK_BYTES_MAX);
+            cut = coarse.cut(0, rest.len()).1;
+            self.in_tail = self.at_end && cut == rest.len() && self.tail == Tail::Fine;
+        }
+        if self.in_tail {
+            let fine = FastCDC::new(rest, TAIL_BYTES_MIN, TAIL_BYTES_AVERAGE, TAIL_BYTES_MAX);
+            cut = fine.cut(0, rest.len()).1;
+        }
         self.start += cut;
         Ok(Some(&rest[..cut]))
     }
@@ -104,7 +137,11 @@ mod tests {
     }
 
     fn cut(head: &[u8], reader: &mut (dyn Read + Send)) -> Vec<Vec<u8>> {
-        let mut chunker = Chunker::new(head, reader, Vec::new());
+        cut_with(Tail::Whole, head, reader)
+    }
+
+    fn cut_with(tail: Tail, head: &[u8], reader: &mut (dyn Read + Send)) -> Vec<Vec<u8>> {
+        let mut chunker = Chunker::new(head, reader, Vec::new(), tail);
         let mut chunks = Vec::new();
         while let Some(chunk) = chunker.next().unwrap() {
             chunks.push(chunk.to_vec());
@@ -131,6 +168,22 @@ mod tests {
         let whole = cut(&[], &mut &source[..]);
         assert_eq!(cut(&source[..300_000], &mut &source[300_000..]), whole);
         assert_eq!(cut(&[], &mut Trickle(&source, 0)), whole);
+    }
+
+    #[test]
+    fn a_fine_tail_lets_most_of_it_stay_when_something_is_appended() {
+        let source = noise(5 << 20, 5);
+        let whole = cut(&[], &mut &source[..]);
+        let fine = cut_with(Tail::Fine, &[], &mut &source[..]);
+        assert_eq!(fine.concat(), source);
+        let borders = whole.len() - 1;
+        assert_eq!(fine[..borders], whole[..borders]);
+        assert!(fine.len() > whole.len());
+        let longer = [&source[..], &[7; 1000]].concat();
+        let after = cut_with(Tail::Fine, &[], &mut &longer[..]);
+        assert_eq!(after[..fine.len() - 1], fine[..fine.len() - 1]);
+        let new: usize = after[fine.len() - 1..].iter().map(Vec::len).sum();
+        assert!(new <= TAIL_BYTES_MAX + 1000, "{new}");
     }
 
     #[test]

@@ -32,6 +32,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+pub use chunker::Tail;
 pub use error::{Result, StoreError};
 pub use reader::ContentReader;
 pub use url::file_url;
@@ -205,8 +206,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Source`] when `reader` fails, [`StoreError::Full`] when there is
     /// no space left. What was stored until then is used by the next attempt.
-    pub fn write(&self, reader: &mut (dyn Read + Send)) -> Result<Written> {
-        writer::write(&self.shared, reader)
+    pub fn write(&self, reader: &mut (dyn Read + Send), tail: Tail) -> Result<Written> {
+        writer::write(&self.shared, reader, tail)
     }
 
     /// Makes the open packs durable. May be called with the catalog locked.

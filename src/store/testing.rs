@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 pub(crate) use facts::{Facts, Failing};
 
-use super::{Store, StoreConfig, file_url};
+use super::{Store, StoreConfig, Tail, file_url};
 use crate::model::{ContentId, ManualClock};
 
 /// Bytes that nothing can compress.
@@ -89,7 +89,7 @@ impl Bench {
     }
 
     pub(crate) fn write(&self, bytes: &[u8]) -> ContentId {
-        let written = self.store().write(&mut { bytes }).unwrap();
+        let written = self.store().write(&mut { bytes }, Tail::Whole).unwrap();
         assert_eq!(written.size, bytes.len() as u64);
         assert_eq!(written.blake3.0, *blake3::hash(bytes).as_bytes());
         written.content

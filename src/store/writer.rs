@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
-use super::chunker::{CHUNK_BYTES_MIN, Chunker, read_full};
+use super::chunker::{CHUNK_BYTES_MIN, Chunker, Tail, read_full};
 use super::codec::{Encoder, hash};
 use super::error::{Result, StoreError};
 use super::in_flight::Pins;
@@ -68,9 +68,13 @@ impl ScratchPool {
 }
 
 /// Reads a content to its end and makes it known.
-pub(super) fn write(shared: &Shared, reader: &mut (dyn Read + Send)) -> Result<Written> {
+pub(super) fn write(
+    shared: &Shared,
+    reader: &mut (dyn Read + Send),
+    tail: Tail,
+) -> Result<Written> {
     let mut scratch = shared.scratch.take(shared.config.zstd_level)?;
-    let outcome = write_with(shared, reader, &mut scratch);
+    let outcome = write_with(shared, reader, &mut scratch, tail);
     shared.scratch.give_back(scratch);
     outcome
 }
@@ -79,10 +83,11 @@ fn write_with(
     shared: &Shared,
     reader: &mut (dyn Read + Send),
     scratch: &mut Scratch,
+    tail: Tail,
 ) -> Result<Written> {
     let filled = read_full(reader, &mut scratch.head).map_err(StoreError::Source)?;
     if filled > CHUNK_BYTES_MIN {
-        return write_long(shared, reader, scratch);
+        return write_long(shared, reader, scratch, tail);
     }
     let plain = &scratch.head[..filled];
     let blake3 = hash(plain);
@@ -138,9 +143,10 @@ fn write_long(
     shared: &Shared,
     reader: &mut (dyn Read + Send),
     scratch: &mut Scratch,
+    tail: Tail,
 ) -> Result<Written> {
     let buffer = std::mem::take(&mut scratch.long);
-    let mut chunker = Chunker::new(&scratch.head, reader, buffer);
+    let mut chunker = Chunker::new(&scratch.head, reader, buffer, tail);
     let pins = shared.in_flight.begin();
     let mut long = Long::default();
     let mut chunks = Vec::new();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, Standing, atomically};
 use crate::model::{InodeKey, PublicId, Timestamp, Version, VersionSeq, VersionState, failpoint};
-use crate::store::Written;
+use crate::store::{Tail, Written};
 
 use super::live::Found;
 use super::spool::reopen_for_reading;
@@ -61,6 +61,14 @@ pub(super) struct Queue {
     pub(super) unflushed: Option<String>,
     /// When a version last became durable in the store.
     pub(super) last_success: Option<Timestamp>,
+}
+
+/// A version to be read.
+struct Source {
+    version: Version,
+    /// Where its live file may be.
+    names: Vec<PublicId>,
+    tail: Tail,
 }
 
 impl Ingest {
@@ -139,7 +147,12 @@ impl Vault {
 
     fn write_content(&self, seq: VersionSeq) -> Result<Option<Written>> {
         loop {
-            let Some((version, names)) = self.still_sealed(seq)? else {
+            let Some(Source {
+                version,
+                names,
+                tail,
+            }) = self.still_sealed(seq)?
+            else {
                 return Ok(None);
             };
             let Some((file, from_spool)) = self.open_sealed_at(&version, &names)? else {
@@ -148,7 +161,7 @@ impl Vault {
                 }
                 continue;
             };
-            let written = self.store.write(&mut file.take(version.size))?;
+            let written = self.store.write(&mut file.take(version.size), tail)?;
             failpoint::reach("ingest.written");
             if !from_spool && self.in_spool(seq)? {
                 // Whoever was about to change the file put the bytes there first; what
@@ -165,7 +178,7 @@ impl Vault {
     }
 
     /// A version that is still sealed, with the names its live file may have.
-    fn still_sealed(&self, seq: VersionSeq) -> Result<Option<(Version, Vec<PublicId>)>> {
+    fn still_sealed(&self, seq: VersionSeq) -> Result<Option<Source>> {
         let mut catalog = self.catalog();
         let Some(version) = catalog.version(seq)? else {
             return Ok(None);
@@ -174,7 +187,15 @@ impl Vault {
             return Ok(None);
         };
         let names = names_of(catalog.as_mut(), &version, file.inode)?;
-        Ok(Some((version, names)))
+        let has_changed = catalog.version_before(version.asset, version.id)?.is_some();
+        Ok(Some(Source {
+            version,
+            names,
+            tail: match has_changed {
+                true => Tail::Fine,
+                false => Tail::Whole,
+            },
+        }))
     }
 
     /// Stores a version's bytes out of a given file, on the spot.
@@ -184,7 +205,9 @@ impl Vault {
         };
         let source = reopen_for_reading(file)
             .map_err(|error| VaultError::io("opening a sealed file", error))?;
-        let written = self.store.write(&mut source.take(version.size))?;
+        let written = self
+            .store
+            .write(&mut source.take(version.size), Tail::Fine)?;
         lock(&self.ingest.queue).written.push((seq, written));
         self.finish_batch()
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use crate::model::VersionSeq;
+use crate::store::Tail;
 use crate::store::testing::{Bench, noise, text};
 use crate::store::{CheckDepth, Damage, StoreError};
 
@@ -141,7 +142,7 @@ fn a_missing_pack_is_named_and_its_content_can_be_written_again() {
     assert_eq!(damage.detail, "missing from the store");
     // Never deduplicated against what is not there, even without a check before.
     bench.reopen();
-    let written = bench.store().write(&mut &source[..]).unwrap();
+    let written = bench.store().write(&mut &source[..], Tail::Whole).unwrap();
     assert_eq!((written.content, written.new_bytes), (content, 3 << 20));
     assert_eq!(bench.read(content).unwrap(), source);
     assert_eq!(check(&bench, CheckDepth::ReadData), []);
@@ -191,7 +192,9 @@ fn a_full_spool_is_told_and_later_writes_succeed() {
     let limit = &bench.store().shared.open_packs.file_bytes_max;
     limit.store(500_000, Ordering::SeqCst);
     for bytes in [200_000, 3 << 20] {
-        let error = bench.store().write(&mut &noise(bytes + 300_000, 3)[..]);
+        let error = bench
+            .store()
+            .write(&mut &noise(bytes + 300_000, 3)[..], Tail::Whole);
         let error = error.unwrap_err();
         assert!(
             matches!(error, StoreError::Full { what: "the spool" }),

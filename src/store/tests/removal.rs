@@ -3,6 +3,7 @@
 use crate::catalog::Catalog;
 use crate::model::{ContentId, VersionSeq};
 use crate::store::CheckDepth;
+use crate::store::Tail;
 use crate::store::testing::{Bench, noise};
 
 fn remove(bench: &Bench, content: ContentId) {
@@ -171,7 +172,11 @@ fn reclaim_waits_for_a_write_that_relies_on_chunks_nothing_refers_to_yet() {
                 reached,
                 go_on,
             };
-            bench.store().write(&mut stopping).unwrap().content
+            bench
+                .store()
+                .write(&mut stopping, Tail::Whole)
+                .unwrap()
+                .content
         });
         has_reached.recv().unwrap();
         let reclaim = scope.spawn(|| bench.store().reclaim().unwrap());
