@@ -18,7 +18,7 @@ use std::time::Duration;
 pub use error::ConfigError;
 pub use units::{Interval, parse_bytes, parse_duration, parse_interval};
 
-use crate::model::Override;
+use crate::model::{Override, StorePlace};
 use crate::policy::PolicySettings;
 use file::Settings;
 
@@ -36,10 +36,8 @@ pub struct Config {
     pub policy: PolicySettings,
     /// The plain directory that the mount shows.
     pub live_dir: PathBuf,
-    /// Where packs go.
-    pub store_url: String,
-    /// The same place as a local directory. `None`: it is none.
-    pub store_dir: Option<PathBuf>,
+    /// Where packs go; in a bucket never without a prefix.
+    pub store: StorePlace,
     /// Sealed bytes and open packs on their way to the store.
     pub spool_dir: PathBuf,
     /// What can be fetched again.
@@ -64,6 +62,8 @@ pub struct Config {
     pub ingest_threads: usize,
     /// A pack is closed at this age, full or not.
     pub pack_age_max: Duration,
+    /// Bytes of full packs that may wait for the store; then sealed versions wait.
+    pub spool_bytes_max: u64,
 }
 
 /// What `keepfs init` was told. `None`: the default, which the file explains.
@@ -202,18 +202,26 @@ impl Config {
 
     fn of(vault_dir: PathBuf, settings: Settings) -> Config {
         let in_vault = |path: &Path| vault_dir.join(path);
-        let store_dir = in_vault(&settings.store_path);
+        let name = settings.name.unwrap_or_else(|| {
+            vault_dir.file_name().map_or_else(
+                || "keepfs".to_owned(),
+                |name| name.to_string_lossy().into_owned(),
+            )
+        });
+        let store = match settings.store {
+            StorePlace::Directory(path) => StorePlace::Directory(in_vault(&path)),
+            StorePlace::Bucket(mut place) => {
+                if place.prefix.is_empty() {
+                    place.prefix.clone_from(&name);
+                }
+                StorePlace::Bucket(place)
+            }
+        };
         Config {
-            name: settings.name.unwrap_or_else(|| {
-                vault_dir.file_name().map_or_else(
-                    || "keepfs".to_owned(),
-                    |name| name.to_string_lossy().into_owned(),
-                )
-            }),
+            name,
             policy: settings.policy,
             live_dir: in_vault(&settings.live),
-            store_url: units::file_url(&store_dir),
-            store_dir: Some(store_dir),
+            store,
             spool_dir: vault_dir.join("spool"),
             cache_dir: vault_dir.join("cache"),
             catalog_path: vault_dir.join("catalog.db"),
@@ -226,6 +234,7 @@ impl Config {
             zstd_level: settings.zstd_level,
             ingest_threads: settings.ingest_threads,
             pack_age_max: settings.pack_age_max,
+            spool_bytes_max: settings.spool_bytes_max,
             vault_dir,
         }
     }

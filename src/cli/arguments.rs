@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use super::output::Format;
 use super::{
     backup, check, completions, delete_version, deleted, exit, init, man, mount, policy, purge,
-    restore, scan, status, umount, versions,
+    restore, scan, status, store, umount, versions, wait,
 };
 
 const LONG_ABOUT: &str = "A filesystem that never forgets a file.
@@ -48,6 +48,7 @@ pub enum Command {
     Mount(mount::Mount),
     Umount(umount::Umount),
     Status(status::Status),
+    Wait(wait::Wait),
     Versions(versions::Versions),
     Deleted(deleted::Deleted),
     Restore(restore::Restore),
@@ -57,6 +58,7 @@ pub enum Command {
     Check(check::Check),
     DeleteVersion(delete_version::DeleteVersion),
     Purge(purge::Purge),
+    Store(store::Store),
     Completions(completions::Completions),
     Man(man::Man),
 }

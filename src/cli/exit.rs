@@ -50,7 +50,7 @@ pub const EXITS: [(Exit, u8, &str); 7] = [
     (
         Exit::Blocked,
         6,
-        "blocked: the disk of store, spool or catalog is full; nothing is lost",
+        "blocked: the store does not take what waits (full, away, refused); nothing is lost",
     ),
 ];
 

@@ -27,6 +27,7 @@ mod restore;
 mod scan;
 mod start;
 mod status;
+mod store;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ mod umount;
 mod usage;
 mod vault_settings;
 mod versions;
+mod wait;
 mod walk;
 
 pub use exit::Exit;

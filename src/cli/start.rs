@@ -52,6 +52,7 @@ fn run(command: Command) -> Outcome {
         Command::Mount(command) => command.run(),
         Command::Umount(command) => command.run(),
         Command::Status(command) => command.run(),
+        Command::Wait(command) => command.run(),
         Command::Versions(command) => command.run(),
         Command::Deleted(command) => command.run(),
         Command::Restore(command) => command.run(),
@@ -61,6 +62,7 @@ fn run(command: Command) -> Outcome {
         Command::Check(command) => command.run(),
         Command::DeleteVersion(command) => command.run(),
         Command::Purge(command) => command.run(),
+        Command::Store(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
     }

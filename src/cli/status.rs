@@ -1,6 +1,7 @@
 //! `keepfs status`: what is sealed, stored and pending.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -10,6 +11,7 @@ use super::output::{Format, Outcome, Stop, count, print, print_json, size, stop}
 use super::place::{Home, place};
 use super::table::{Align, Table};
 use super::through_mount;
+use crate::config::parse_duration;
 use crate::server::{ErrorCode, Reply, Request};
 use crate::vault;
 
@@ -17,11 +19,15 @@ use crate::vault;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   keepfs status ~/assets
-  keepfs status --vault /srv/vault --json | jq .versions_pending")]
+  keepfs status --vault /srv/vault --json | jq .versions_pending
+  keepfs status --max-age 1h ~/assets >/dev/null || alert \"backups are late\"")]
 pub struct Status {
     /// A path in the mount, or a vault directory
     #[arg(default_value = ".")]
     path: PathBuf,
+    /// Exit with 6 if something waits for the store for longer than this: 90s, 10m, 2h, 1d
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    max_age: Option<Duration>,
     #[command(flatten)]
     vault: InVault,
     #[command(flatten)]
@@ -40,8 +46,15 @@ impl Status {
             },
         };
         match self.json.format() {
-            Format::Json => print_json(&status),
-            Format::Text => print(render(&status)),
+            Format::Json => print_json(&status)?,
+            Format::Text => print(render(&status))?,
+        }
+        match (self.max_age, status.waiting_seconds) {
+            (Some(most), Some(waiting)) if waiting > most.as_secs() => Err(stop(
+                ErrorCode::Blocked,
+                late(waiting, most, status.blocked.as_deref()),
+            )),
+            _ => Ok(()),
         }
     }
 }
@@ -65,6 +78,14 @@ pub fn unexpected(reply: &Reply) -> Stop {
     stop(
         ErrorCode::Failed,
         "the daemon is of another version: unmount and mount again",
+    )
+}
+
+fn late(waiting_seconds: u64, most: Duration, why: Option<&str>) -> String {
+    format!(
+        "something waits for the store since {waiting_seconds} s, {} s are allowed: {}",
+        most.as_secs(),
+        why.unwrap_or("it may just be much at once")
     )
 }
 
@@ -108,6 +129,18 @@ fn render(status: &vault::Status) -> String {
         },
     );
     row(
+        "on the way",
+        match (status.packs_pending, &status.oldest_pack_pending) {
+            (0, _) => "nothing".into(),
+            (packs, oldest) => format!(
+                "{}, {}, since {}",
+                count(packs, "pack", "packs"),
+                size(status.packs_pending_bytes),
+                oldest.as_deref().unwrap_or("now")
+            ),
+        },
+    );
+    row(
         "last stored",
         status
             .last_success
@@ -138,6 +171,10 @@ mod tests {
             versions_pending: 1,
             pending_bytes: 1536,
             oldest_pending: Some("2026-11-23T10:00:00Z".into()),
+            packs_pending: 3,
+            packs_pending_bytes: 40 << 20,
+            oldest_pack_pending: Some("2026-11-23T09:00:00Z".into()),
+            waiting_seconds: Some(3600),
             last_success: None,
             blocked: Some("no space left for the store".into()),
             logical_bytes: 5 << 20,

@@ -11,14 +11,14 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
-use super::units::{Interval, parse_bytes, parse_duration, parse_interval, store_path};
-use crate::model::Override;
+use super::units::{Interval, parse_bytes, parse_duration, parse_interval};
+use crate::model::{Override, StorePlace};
 use crate::policy::{Policy, PolicySettings};
 
 /// The one format there is.
 pub(super) const FORMAT: i64 = 1;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "format",
     "name",
     "backup",
@@ -33,6 +33,7 @@ const KEYS: [&str; 14] = [
     "zstd_level",
     "ingest_threads",
     "pack_age_max",
+    "spool_bytes_max",
 ];
 
 /// What the file says, with defaults where it says nothing. Paths are not yet absolute.
@@ -41,7 +42,7 @@ pub(super) struct Settings {
     pub name: Option<String>,
     pub policy: PolicySettings,
     pub live: PathBuf,
-    pub store_path: PathBuf,
+    pub store: StorePlace,
     pub checkpoint_interval: Interval,
     pub commit_interval: Duration,
     pub cache_bytes_max: u64,
@@ -49,6 +50,7 @@ pub(super) struct Settings {
     pub zstd_level: i32,
     pub ingest_threads: usize,
     pub pack_age_max: Duration,
+    pub spool_bytes_max: u64,
 }
 
 impl Default for Settings {
@@ -61,7 +63,7 @@ impl Default for Settings {
                 skip_fetched: false,
             },
             live: "live".into(),
-            store_path: "store".into(),
+            store: StorePlace::Directory("store".into()),
             checkpoint_interval: Interval::Off,
             commit_interval: Duration::from_millis(200),
             cache_bytes_max: 256 << 20,
@@ -69,6 +71,7 @@ impl Default for Settings {
             zstd_level: 3,
             ingest_threads: 2,
             pack_age_max: Duration::from_secs(30),
+            spool_bytes_max: 4 << 30,
         }
     }
 }
@@ -135,7 +138,7 @@ impl Settings {
             "name" => self.name = Some(vault_name(string(value)?)?),
             "backup" => self.policy.backup = switch(value)?,
             "live" => self.live = directory(string(value)?)?,
-            "store" => self.store_path = store_path(string(value)?)?,
+            "store" => self.store = StorePlace::parse(string(value)?)?,
             "exclude" => self.policy.exclude = exclude(value)?,
             "skip_fetched" => {
                 self.policy.skip_fetched = value
@@ -152,6 +155,7 @@ impl Settings {
             "zstd_level" => self.zstd_level = zstd_level(integer(value)?)?,
             "ingest_threads" => self.ingest_threads = ingest_threads(integer(value)?)?,
             "pack_age_max" => self.pack_age_max = pack_age_max(parse_duration(string(value)?)?)?,
+            "spool_bytes_max" => self.spool_bytes_max = spool_bytes_max(bytes(value)?)?,
             // `format` was judged first; every other key is one of KEYS.
             _ => {}
         }
@@ -183,6 +187,10 @@ pub(super) fn cache_bytes_max(bytes: u64) -> Result<u64, String> {
 
 pub(super) fn pack_bytes(bytes: u64) -> Result<u64, String> {
     within(bytes, 64 << 10..=1 << 30, "from 64KiB to 1GiB")
+}
+
+pub(super) fn spool_bytes_max(bytes: u64) -> Result<u64, String> {
+    within(bytes, 64 << 20..=1 << 50, "from 64MiB to 1024TiB")
 }
 
 pub(super) fn zstd_level(level: i64) -> Result<i32, String> {

@@ -17,7 +17,7 @@ pub(super) fn validate(config: &Config, mountpoint: Option<&Path>) -> Result<(),
     if vault.starts_with(&live) {
         return Err(ConfigError::VaultInsideLive { vault, live });
     }
-    let store = config.store_dir.as_deref().map(resolved);
+    let store = config.store.directory().map(resolved);
     if let Some(store) = &store
         && store.starts_with(&live)
     {

@@ -52,8 +52,10 @@ pub(super) fn render(options: &InitOptions) -> Result<String, ConfigError> {
         Line::Set(quoted(live.unwrap_or("live"))),
     );
     page.entry(
-        "Where packs of content go: a directory, relative to this file or absolute,\n\
-         or a URL like \"file:///srv/packs\".",
+        "Where packs of content go: a directory, relative to this file or absolute, or a bucket:\n\
+         \"s3://BUCKET/PREFIX\", \"gs://BUCKET/PREFIX\", \"az://CONTAINER/PREFIX\"; behind a '?'\n\
+         endpoint=URL, region=NAME (s3), account=NAME (az). Credentials are read from the\n\
+         environment and the files of the cloud's own tools, never from here.",
         "store",
         Line::Set(quoted(options.store.as_deref().unwrap_or("store"))),
     );
@@ -127,6 +129,12 @@ pub(super) fn render(options: &InitOptions) -> Result<String, ConfigError> {
             defaults.pack_age_max,
             |age| quoted(&show_duration(*age)),
         ),
+    );
+    page.entry(
+        "Space for packs that wait for a store which is slow or away. Beyond it, new versions\n\
+         stay in the live tree, not copied, until there is room. \"64MiB\" and more.",
+        "spool_bytes_max",
+        Line::Default(size(&defaults.spool_bytes_max)),
     );
     Ok(page.0)
 }

@@ -24,8 +24,7 @@ fn the_least_file_gives_the_defaults() {
     assert_eq!(config.name, root.file_name().unwrap().to_str().unwrap());
     assert_eq!(config.policy.backup, Override::On);
     assert_eq!(config.live_dir, root.join("live"));
-    assert_eq!(config.store_dir, Some(root.join("store")));
-    assert_eq!(config.store_url, units::file_url(&root.join("store")));
+    assert_eq!(config.store.directory(), Some(&*root.join("store")));
     assert_eq!(config.catalog_path, root.join("catalog.db"));
     assert_eq!(config.checkpoint_interval, None);
     assert_eq!(config.commit_interval, Duration::from_millis(200));
@@ -61,8 +60,7 @@ fn every_key_is_read() {
     assert_eq!(config.policy.exclude, ["*.o", "build/"]);
     assert!(config.policy.skip_fetched);
     assert_eq!(config.live_dir, Path::new("/srv/photos"));
-    assert_eq!(config.store_dir, Some("/srv/packs a".into()));
-    assert_eq!(config.store_url, "file:///srv/packs%20a");
+    assert_eq!(config.store.to_string(), "file:///srv/packs%20a");
     assert_eq!(config.checkpoint_interval, Some(Duration::from_secs(900)));
     assert_eq!(config.commit_interval, Duration::from_secs(1));
     assert_eq!(config.cache_bytes_max, 64 << 20);
@@ -107,8 +105,8 @@ fn wrong_files_are_refused_with_line_key_and_way_out() {
             "line 2: live: must be a directory",
         ),
         (
-            "format = 1\nstore = \"s3://b\"",
-            "line 2: store: 's3://b': this keepfs keeps packs in a local",
+            "format = 1\nstore = \"ftp://b\"",
+            "line 2: store: 'ftp://' is no store: write a directory",
         ),
         (
             "format = 1\nexclude = \"*.o\"",
@@ -203,7 +201,7 @@ fn a_created_file_reads_back_and_explains_every_default() {
             _ => format!("{line}\n"),
         })
         .collect();
-    assert_eq!(spelled_out.matches(" = ").count(), 14, "{spelled_out}");
+    assert_eq!(spelled_out.matches(" = ").count(), 15, "{spelled_out}");
     fs::write(place.join(FILE_NAME), spelled_out).unwrap();
     let name = "assets".to_owned();
     assert_eq!(Config::load(&place).unwrap(), Config { name, ..created });

@@ -1,8 +1,5 @@
-//! How people write sizes, durations and places, read exactly.
+//! How people write sizes and durations, read exactly.
 
-use std::fmt::Write;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A duration that can be switched off.
@@ -113,55 +110,6 @@ pub(super) fn show_bytes(bytes: u64) -> String {
         )
 }
 
-/// The directory that `store` names: a path, or a `file:///` URL.
-pub(super) fn store_path(text: &str) -> Result<PathBuf, String> {
-    let form = "write a directory, or a URL like \"file:///srv/packs\"";
-    if let Some(path) = text.strip_prefix("file://") {
-        let path = percent_decoded(path)
-            .filter(|path| path.starts_with(b"/") && !path.contains(&0))
-            .ok_or_else(|| format!("'{text}' is not an absolute file URL: {form}"))?;
-        return Ok(std::ffi::OsString::from_vec(path).into());
-    }
-    match text {
-        "" => Err(format!("is empty: {form}")),
-        url if url.contains("://") || url.starts_with("file:") => Err(format!(
-            "'{url}': this keepfs keeps packs in a local directory only: {form}"
-        )),
-        path => Ok(path.into()),
-    }
-}
-
-/// `file:///…` of an absolute path; bytes outside RFC 3986's unreserved set are escaped.
-pub(super) fn file_url(path: &Path) -> String {
-    let mut url = String::from("file://");
-    for byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'/' | b'-' | b'.' | b'_' | b'~' => url.push(char::from(*byte)),
-            byte if byte.is_ascii_alphanumeric() => url.push(char::from(*byte)),
-            // Writing to a String cannot fail.
-            byte => {
-                let _ = write!(url, "%{byte:02X}");
-            }
-        }
-    }
-    url
-}
-
-fn percent_decoded(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let mut digit = || char::from(rest.next()?).to_digit(16);
-            let (high, low) = (digit()?, digit()?);
-            bytes.push((high * 16 + low) as u8);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    Some(bytes)
-}
-
 fn split_number(text: &str) -> (&str, &str) {
     let end = text
         .find(|c: char| !c.is_ascii_digit())
@@ -239,27 +187,6 @@ mod tests {
         for seconds in [0, 1, 30, 60, 90, 900, 7200, 86400, 172_801] {
             let duration = Duration::from_secs(seconds);
             assert_eq!(parse_duration(&show_duration(duration)), Ok(duration));
-        }
-    }
-
-    #[test]
-    fn store_places_are_paths_or_file_urls() {
-        for path in ["store", "/srv/packs", "../packs", "with space"] {
-            assert_eq!(store_path(path).unwrap(), Path::new(path));
-        }
-        let odd = PathBuf::from(std::ffi::OsString::from_vec(b"/srv/a b%\xff#?".to_vec()));
-        assert_eq!(file_url(&odd), "file:///srv/a%20b%25%FF%23%3F");
-        assert_eq!(store_path(&file_url(&odd)).unwrap(), odd);
-        for bad in [
-            "",
-            "s3://bucket/x",
-            "file:/x",
-            "file://host/x",
-            "file:///a%4",
-            "file:///a%zz",
-            "file:///a%00",
-        ] {
-            assert!(store_path(bad).unwrap_err().contains("file:///"), "{bad}");
         }
     }
 }

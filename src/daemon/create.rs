@@ -48,18 +48,56 @@ pub fn create(
     let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     fs::set_permissions(&config.vault_dir, owner_only)
         .map_err(|error| DaemonError::io(format!("{}", config.vault_dir.display()), error))?;
-    for directory in [Some(&config.live_dir), config.store_dir.as_ref()]
+    for directory in [Some(&*config.live_dir), config.store.directory()]
         .into_iter()
         .flatten()
     {
         fs::create_dir_all(directory)
             .map_err(|error| DaemonError::io(format!("making {}", directory.display()), error))?;
     }
+    match open_first(&config) {
+        Ok(()) => Ok(config),
+        Err(error) => {
+            // A bucket that lets nobody in, say: as if it had not been tried.
+            remove_own_files(&config);
+            remove_directory(made.as_deref());
+            Err(error)
+        }
+    }
+}
+
+fn open_first(config: &Config) -> Result<(), DaemonError> {
     let opened = Opened::open(config.clone(), Purpose::Command, &mut |_| {})?;
     // Nothing was stopped uncleanly: what is live already is for `keepfs backup` to take up.
     mark_clean(opened.vault())?;
-    opened.close()?;
-    Ok(config)
+    opened.close()
+}
+
+/// What a new vault consists of, unless somebody has put something in it.
+fn remove_own_files(config: &Config) {
+    let catalog = config.catalog_path.as_os_str();
+    let beside_catalog = ["-wal", "-shm"].map(|suffix| {
+        let mut name = catalog.to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    });
+    let own = [
+        config.vault_dir.join(FILE_NAME),
+        config.catalog_path.clone(),
+        config.lock_path.clone(),
+    ];
+    for file in own.iter().chain(&beside_catalog) {
+        let _ = fs::remove_file(file);
+    }
+    let directories = [
+        Some(&*config.live_dir),
+        config.store.directory(),
+        Some(&*config.spool_dir),
+        Some(&*config.cache_dir),
+    ];
+    for directory in directories.into_iter().flatten() {
+        remove_directory(Some(directory));
+    }
 }
 
 /// The settings of a vault that is there, or of a new one with the defaults, to be

@@ -104,7 +104,7 @@ pub(super) enum LastStop {
 }
 
 fn has_packs(config: &Config) -> bool {
-    let in_store = config.store_dir.as_deref().is_some_and(holds_a_file);
+    let in_store = config.store.directory().is_some_and(holds_a_file);
     in_store || holds_a_file(&config.spool_dir)
 }
 

@@ -86,8 +86,8 @@ fn a_lost_catalog_is_not_replaced_by_an_empty_one_while_there_are_packs() {
     fs::remove_file(&config.catalog_path).unwrap();
     Opened::for_command(&vault, &mut |_| {}).unwrap();
     fs::remove_file(&config.catalog_path).unwrap();
-    fs::create_dir_all(config.store_dir.clone().unwrap().join("ab")).unwrap();
-    fs::write(config.store_dir.unwrap().join("ab/pack"), "x").unwrap();
+    fs::create_dir_all(config.store.directory().unwrap().join("ab")).unwrap();
+    fs::write(config.store.directory().unwrap().join("ab/pack"), "x").unwrap();
     let error = refusal(Opened::for_command(&vault, &mut |_| {}));
     assert!(error.contains("catalog.db is missing"), "{error}");
 }

@@ -173,6 +173,12 @@ impl PackId {
     pub fn new(clock: &dyn Clock) -> Self {
         Self(from_parts(clock.now(), clock.random()).to_be_bytes())
     }
+
+    /// When it was made, to the millisecond.
+    pub fn made_at(self) -> Timestamp {
+        let millis = i64::try_from(u128::from_be_bytes(self.0) >> 80).unwrap_or(0);
+        Timestamp::from_nanos(millis.saturating_mul(1_000_000))
+    }
 }
 
 const VERSION_BITS: u128 = 0x7 << 76;

@@ -9,6 +9,7 @@ pub mod failpoint;
 mod ids;
 mod path;
 mod reserved;
+mod store_place;
 mod version;
 
 pub use attributes::{Attributes, FileFacts, InodeKey, Override, Xattrs};
@@ -19,4 +20,5 @@ pub use ids::{
 };
 pub use path::{Name, PathError, PublicId};
 pub use reserved::{HISTORY_NAMES, HistoryName};
+pub use store_place::{BucketPlace, Cloud, STORE_FORMS, StorePlace};
 pub use version::{Location, Origin, Version, VersionState};

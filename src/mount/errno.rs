@@ -139,7 +139,11 @@ fn of_store(error: &StoreError) -> Errno {
         StoreError::Full { .. } => Errno::NOSPC,
         StoreError::Source(error) => of_io(error),
         StoreError::Catalog(error) => of_catalog(error),
-        StoreError::BadUrl { .. }
+        StoreError::BadPlace { .. }
+        | StoreError::NotAllowed { .. }
+        | StoreError::OtherVault { .. }
+        | StoreError::Denied { .. }
+        | StoreError::Unreachable { .. }
         | StoreError::PackMissing { .. }
         | StoreError::PackDamaged { .. }
         | StoreError::ChunkDamaged { .. }

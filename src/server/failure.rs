@@ -116,9 +116,12 @@ fn code_of_catalog(error: &CatalogError) -> ErrorCode {
     }
 }
 
-fn code_of_store(error: &StoreError) -> ErrorCode {
+/// The kind of a failure of the store.
+pub fn code_of_store(error: &StoreError) -> ErrorCode {
     match error {
-        StoreError::BadUrl { .. } => ErrorCode::BadInput,
+        StoreError::BadPlace { .. } => ErrorCode::BadInput,
+        StoreError::NotAllowed { .. } | StoreError::OtherVault { .. } => ErrorCode::Refused,
+        StoreError::Denied { .. } | StoreError::Unreachable { .. } => ErrorCode::Blocked,
         StoreError::PackMissing { .. }
         | StoreError::PackDamaged { .. }
         | StoreError::ChunkDamaged { .. } => ErrorCode::Damaged,

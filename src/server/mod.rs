@@ -17,7 +17,7 @@ mod wire_path;
 
 pub use client::Client;
 pub use execute::{Door, execute};
-pub use failure::{ErrorCode, Failure, code_of_config};
+pub use failure::{ErrorCode, Failure, code_of_config, code_of_store};
 pub use protocol::{
     CheckRequest, DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, RestoreRequest,
     RestoreSource, RestoredRow, Switch, VersionRow,

@@ -1,27 +1,34 @@
 //! The store behind the URL: the one place that names object_store.
 //!
 //! Packs go in whole and durable, and come out by range. Nothing here knows what
-//! is in a pack. The surprise: a pack on a local disk is read through its file
-//! descriptor, without the async runtime; the runtime serves everything else.
-//! Never call from a thread of another async runtime: the calls block.
+//! is in a pack, nor which cloud a bucket is in: see `bucket`. The surprise: a pack
+//! on a local disk is read through its file descriptor, without the async runtime;
+//! the runtime serves everything else. Never call from a thread of another async
+//! runtime: the calls block.
 
-use std::fs::{self, File, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use object_store::local::LocalFileSystem;
+use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
-use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt};
+use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt, PutMode, WriteMultipart};
 use tokio::runtime::Runtime;
 
+use super::bucket::{self, refused};
+use super::directory;
 use super::error::{Result, StoreError};
-use super::url::directory_of;
-use crate::model::PackId;
+use crate::model::{PackId, StorePlace};
 
 const PACKS: &str = "packs";
+/// A pack up to this size is put in one request, a longer one in parts.
+const ONE_REQUEST_BYTES_MAX: usize = 32 << 20;
+const PART_BYTES: usize = 8 << 20;
+const PARTS_AT_ONCE: usize = 4;
+/// What is not a pack is small.
+const SMALL_BYTES_MAX: u64 = 64 << 10;
 const SUFFIX: &str = ".pack";
 
 /// An opened pack.
@@ -37,92 +44,54 @@ pub(super) enum PackSource {
 #[derive(Debug)]
 pub(super) struct Backend {
     objects: Arc<dyn ObjectStore>,
-    /// Where the objects are files.
-    root: PathBuf,
+    /// Where the objects are files. `None`: they are in a bucket.
+    pub(super) root: Option<PathBuf>,
     runtime: Runtime,
 }
 
 impl Backend {
-    /// Opens the store at `url`. A directory that is not there is made when `is_new`,
-    /// and refused otherwise: its disk may just not be mounted.
-    pub(super) fn open(url: &str, is_new: bool) -> Result<Self> {
-        let bad = |reason: String| StoreError::BadUrl {
-            url: url.into(),
-            reason,
+    /// Opens the store at `place`. A directory that is not there is made when `is_new`,
+    /// and refused otherwise: its disk may just not be mounted. A bucket is only
+    /// addressed: whether it answers is seen at the first request.
+    pub(super) fn open(place: &StorePlace, is_new: bool) -> Result<Self> {
+        let runtime = runtime()?;
+        let (objects, root): (Arc<dyn ObjectStore>, _) = match place {
+            StorePlace::Directory(root) => {
+                (Arc::new(directory::open(root, is_new)?), Some(root.clone()))
+            }
+            StorePlace::Bucket(place) => (bucket::connect(place)?, None),
         };
-        let root = directory_of(url).map_err(|reason| bad(reason.into()))?;
-        if is_new {
-            fs::create_dir_all(&root).map_err(|error| bad(format!("cannot make it: {error}")))?;
-        }
-        let objects = LocalFileSystem::new_with_prefix(&root)
-            .map_err(|error| match error {
-                _ if !root.exists() => {
-                    bad("there is no such directory: is its disk mounted?".into())
-                }
-                other => bad(other.to_string()),
-            })?
-            .with_fsync(true);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("keepfs-store-io")
-            .build()
-            .map_err(|error| StoreError::Io(format!("starting the runtime: {error}")))?;
         Ok(Self {
-            objects: Arc::new(objects),
+            objects,
             root,
             runtime,
         })
+    }
+
+    /// True where a request goes over the network and may find nobody.
+    pub(super) fn is_remote(&self) -> bool {
+        self.root.is_none()
     }
 
     /// Puts a whole pack; durable and write-protected when it returns.
     pub(super) fn put(&self, pack: PackId, bytes: Vec<u8>) -> Result<()> {
         let path = object_path(pack);
         self.runtime
-            .block_on(async { self.objects.put(&path, bytes.into()).await })
+            .block_on(async {
+                if bytes.len() <= ONE_REQUEST_BYTES_MAX {
+                    return self.objects.put(&path, bytes.into()).await.map(|_| ());
+                }
+                let upload = self.objects.put_multipart(&path).await?;
+                let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+                let mut rest = Bytes::from(bytes);
+                while !rest.is_empty() {
+                    upload.wait_for_capacity(PARTS_AT_ONCE).await?;
+                    upload.put(rest.split_to(rest.len().min(PART_BYTES)));
+                }
+                upload.finish().await.map(|_| ())
+            })
             .map_err(|error| failed("putting", pack, error))?;
         self.protect(pack)
-    }
-
-    /// Makes a finished, durable pack file on the same filesystem the pack, without
-    /// copying a byte: both names lead to it until the caller removes its own.
-    /// False: it can only be [`put`](Self::put).
-    pub(super) fn adopt(&self, pack: PackId, finished: &Path) -> Result<bool> {
-        let failed = |error: io::Error| match is_full(&error) {
-            true => StoreError::Full { what: "the store" },
-            false => StoreError::Io(format!("storing pack {pack}: {error}")),
-        };
-        let file = self.file(pack);
-        let (Some(fan), Some(packs)) = (file.parent(), file.parent().and_then(Path::parent)) else {
-            return Ok(false);
-        };
-        let is_new_fan = !fan.is_dir();
-        fs::create_dir_all(fan).map_err(failed)?;
-        // Of an attempt that was interrupted; no row says that it is stored.
-        match fs::remove_file(&file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
-        match fs::hard_link(finished, &file) {
-            Ok(()) => {}
-            Err(error) if is_full(&error) => return Err(failed(error)),
-            Err(error) => {
-                log::debug!("pack {pack} is copied into the store: {error}");
-                return Ok(false);
-            }
-        }
-        self.protect(pack)?;
-        sync_directory(fan).map_err(failed)?;
-        if is_new_fan {
-            sync_directory(packs).map_err(failed)?;
-            sync_directory(&self.root).map_err(failed)?;
-        }
-        Ok(true)
-    }
-
-    /// Takes the write permission off a pack.
-    pub(super) fn protect(&self, pack: PackId) -> Result<()> {
-        fs::set_permissions(self.file(pack), Permissions::from_mode(0o400))
-            .map_err(|error| StoreError::Io(format!("protecting pack {pack}: {error}")))
     }
 
     /// The size of a pack. `None`: it is not there.
@@ -140,6 +109,9 @@ impl Backend {
 
     /// Opens a pack for [`read`](Self::read).
     pub(super) fn source(&self, pack: PackId) -> Result<PackSource> {
+        if self.is_remote() {
+            return Ok(PackSource::Object);
+        }
         let path = object_path(pack);
         let got = self
             .runtime
@@ -190,8 +162,10 @@ impl Backend {
 
     /// Every pack with its size. What is not named like a pack is passed over.
     pub(super) fn list(&self) -> Result<Vec<(PackId, u64)>> {
-        let failed = |error: object_store::Error| StoreError::Io(format!("listing packs: {error}"));
-        if !self.root.join(PACKS).exists() {
+        let failed = |error| refused("listing the packs", error);
+        if let Some(root) = &self.root
+            && !root.join(PACKS).exists()
+        {
             return Ok(Vec::new());
         }
         self.runtime.block_on(async {
@@ -222,56 +196,62 @@ impl Backend {
         }
     }
 
-    /// Removes what an interrupted [`put`](Self::put) of that pack left behind.
-    pub(super) fn clear_leftovers(&self, pack: PackId) -> Result<()> {
-        let file = self.file(pack);
-        let (Some(directory), Some(name)) = (file.parent(), file.file_name()) else {
-            return Ok(());
-        };
-        let staged = [name.as_bytes(), b"#"].concat();
-        let entries = match fs::read_dir(directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(StoreError::Io(format!("listing packs: {error}"))),
-        };
-        for entry in entries.flatten() {
-            if entry.file_name().as_bytes().starts_with(&staged) {
-                fs::remove_file(entry.path())
-                    .map_err(|error| StoreError::Io(format!("cleaning the store: {error}")))?;
+    /// A small object by its key below the store. `None`: it is not there.
+    pub(super) fn small_object(&self, key: &str) -> Result<Option<Bytes>> {
+        let path = ObjectPath::from(key);
+        let got = self.runtime.block_on(async {
+            let got = self.objects.get(&path).await?;
+            // A longer one is not ours, and is not read into memory.
+            match got.meta.size <= SMALL_BYTES_MAX {
+                true => got.bytes().await,
+                false => Ok(Bytes::new()),
             }
+        });
+        match got {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(refused(&format!("reading {key}"), error)),
         }
-        Ok(())
     }
 
-    /// The file of a pack.
-    pub(super) fn file(&self, pack: PackId) -> PathBuf {
-        self.root.join(object_path(pack).as_ref())
+    /// Writes a small object that is not there yet. False: it is, and was left alone.
+    pub(super) fn create_object(&self, key: &str, bytes: Vec<u8>) -> Result<bool> {
+        let path = ObjectPath::from(key);
+        let put = self.runtime.block_on(async {
+            self.objects
+                .put_opts(&path, bytes.into(), PutMode::Create.into())
+                .await
+        });
+        match put {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(refused(&format!("writing {key}"), error)),
+        }
     }
 }
 
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+/// What requests run on.
+pub(super) fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("keepfs-store-io")
+        .enable_all()
+        .build()
+        .map_err(|error| StoreError::Io(format!("starting the runtime: {error}")))
 }
 
 /// `packs/ab/ID.pack`, where `ab` are the last digits of the id: the first ones
 /// are the time, and would put all packs of a year into one directory.
-fn object_path(pack: PackId) -> ObjectPath {
+pub(super) fn object_path(pack: PackId) -> ObjectPath {
     let id = pack.to_string();
     ObjectPath::from(format!("{PACKS}/{}/{id}{SUFFIX}", &id[id.len() - 2..]))
 }
 
 fn failed(doing: &str, pack: PackId, error: object_store::Error) -> StoreError {
-    if matches!(error, object_store::Error::NotFound { .. }) {
-        return StoreError::PackMissing { pack };
+    match error {
+        object_store::Error::NotFound { .. } => StoreError::PackMissing { pack },
+        error => refused(&format!("{doing} pack {pack}"), error),
     }
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(inner) = cause {
-        if inner.downcast_ref().is_some_and(is_full) {
-            return StoreError::Full { what: "the store" };
-        }
-        cause = inner.source();
-    }
-    StoreError::Io(format!("{doing} pack {pack}: {error}"))
 }
 
 /// True when a disk or a quota is full.
@@ -280,81 +260,4 @@ pub(super) fn is_full(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::url::file_url;
-    use super::*;
-
-    #[test]
-    fn urls_that_are_not_supported_say_why() {
-        for (url, reason) in [
-            ("s3://bucket", "only file:///"),
-            ("file://relative", "absolute"),
-            ("file:///a%2", "%25"),
-        ] {
-            let error = Backend::open(url, true).unwrap_err().to_string();
-            assert!(error.contains(reason), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_store_whose_directory_is_gone_is_not_made_anew() {
-        let directory = tempfile::tempdir().unwrap();
-        let url = file_url(&directory.path().join("gone"));
-        let error = Backend::open(&url, false).unwrap_err().to_string();
-        assert!(error.contains("is its disk mounted"), "{error}");
-        Backend::open(&url, true).unwrap();
-    }
-
-    #[test]
-    fn leftovers_of_an_interrupted_put_are_cleaned_and_never_listed() {
-        let directory = tempfile::tempdir().unwrap();
-        let backend = Backend::open(&file_url(directory.path()), true).unwrap();
-        let pack = PackId([3; 16]);
-        backend.put(pack, b"bytes".to_vec()).unwrap();
-        let leftover = PathBuf::from(format!("{}#1", backend.file(pack).display()));
-        fs::write(&leftover, b"half").unwrap();
-        assert_eq!(backend.list().unwrap(), [(pack, 5)]);
-        backend.clear_leftovers(pack).unwrap();
-        assert!(!leftover.exists());
-        assert_eq!(backend.pack_bytes(pack).unwrap(), Some(5));
-        let mode = fs::metadata(backend.file(pack))
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o400);
-    }
-
-    #[test]
-    fn a_finished_file_is_adopted_without_a_copy_and_over_what_an_attempt_left() {
-        use std::os::unix::fs::MetadataExt;
-        let directory = tempfile::tempdir().unwrap();
-        let store = directory.path().join("store");
-        let backend = Backend::open(&file_url(&store), true).unwrap();
-        let finished = directory.path().join("finished");
-        fs::write(&finished, b"bytes").unwrap();
-        let pack = PackId([5; 16]);
-        backend.put(pack, b"half".to_vec()).unwrap();
-        for _ in 0..2 {
-            assert!(backend.adopt(pack, &finished).unwrap());
-        }
-        let (one, other) = (fs::metadata(&finished), fs::metadata(backend.file(pack)));
-        let (one, other) = (one.unwrap(), other.unwrap());
-        assert_eq!((one.dev(), one.ino()), (other.dev(), other.ino()));
-        assert_eq!(other.permissions().mode() & 0o777, 0o400);
-    }
-
-    #[test]
-    fn a_file_on_another_filesystem_is_left_to_be_put() {
-        let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
-        let finished = elsewhere.path().join("finished");
-        fs::write(&finished, b"bytes").unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let backend = Backend::open(&file_url(directory.path()), true).unwrap();
-        let pack = PackId([5; 16]);
-        assert!(!backend.adopt(pack, &finished).unwrap());
-        assert_eq!(backend.pack_bytes(pack).unwrap(), None);
-    }
 }

@@ -9,13 +9,51 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// A situation the caller can tell apart.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The URL is none that this keepfs can open.
-    #[error("store '{url}': {reason}")]
-    BadUrl {
+    /// No store can be opened there.
+    #[error("store {place}: {reason}")]
+    BadPlace {
         /// As configured.
-        url: String,
-        /// Why not.
+        place: String,
+        /// Why not, and what to do.
         reason: String,
+    },
+    /// The bucket's owner did not say that this vault may write to it.
+    #[error(
+        "{place}: nobody allowed the vault '{vault}' to write there: its owner runs `keepfs store allow {place} --name {vault}`, or: {command}"
+    )]
+    NotAllowed {
+        /// The store.
+        place: String,
+        /// The vault's name.
+        vault: String,
+        /// The cloud's own command that writes the marker.
+        command: String,
+    },
+    /// The prefix in the bucket is another vault's.
+    #[error(
+        "{place} belongs to the vault '{owner}': give this vault a prefix of its own in keepfs.toml"
+    )]
+    OtherVault {
+        /// The store.
+        place: String,
+        /// The vault that is there.
+        owner: String,
+    },
+    /// The bucket knows these credentials not, or does not let them do that.
+    #[error("{doing}: the bucket refuses the credentials or the request: {detail}")]
+    Denied {
+        /// What was tried.
+        doing: String,
+        /// What the bucket answered, without secrets.
+        detail: String,
+    },
+    /// Nobody answers, or not in time, or not sensibly.
+    #[error("{doing}: the bucket does not answer: {detail}")]
+    Unreachable {
+        /// What was tried.
+        doing: String,
+        /// What happened, without secrets.
+        detail: String,
     },
     /// A pack that the catalog knows is not in the store.
     #[error(

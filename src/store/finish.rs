@@ -18,10 +18,9 @@ use crate::model::failpoint::reach;
 
 /// While one waits for the disk to flush, another one reads and writes.
 pub(super) const THREADS: usize = 2;
-/// Full packs that may wait; writers wait when there are more.
-const WAITING_MAX: usize = 4;
 /// Names of stored packs that stay in the spool until the catalog is flushed for them.
 const MARKS_MAX: usize = 64;
+const STORING: &str = "storing a pack";
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
@@ -42,6 +41,8 @@ struct State {
 #[derive(Debug, Clone)]
 enum Failure {
     Full(&'static str),
+    Away(String),
+    Denied(String),
     Other(String),
 }
 
@@ -49,12 +50,19 @@ impl State {
     fn left(&self) -> usize {
         self.waiting.len() + self.in_hand
     }
+
+    fn has_room(&self, bytes_max: u64) -> bool {
+        let waiting = self.waiting.iter().map(|full| full.pack.written_bytes());
+        waiting.sum::<u64>() <= bytes_max
+    }
 }
 
 impl Failure {
     fn of(error: &StoreError) -> Self {
         match error {
             StoreError::Full { what } => Failure::Full(what),
+            StoreError::Unreachable { detail, .. } => Failure::Away(detail.clone()),
+            StoreError::Denied { detail, .. } => Failure::Denied(detail.clone()),
             other => Failure::Other(other.to_string()),
         }
     }
@@ -62,6 +70,14 @@ impl Failure {
     fn error(&self) -> StoreError {
         match self {
             Failure::Full(what) => StoreError::Full { what },
+            Failure::Away(detail) => StoreError::Unreachable {
+                doing: STORING.into(),
+                detail: detail.clone(),
+            },
+            Failure::Denied(detail) => StoreError::Denied {
+                doing: STORING.into(),
+                detail: detail.clone(),
+            },
             Failure::Other(detail) => StoreError::Io(format!("storing a pack: {detail}")),
         }
     }
@@ -93,15 +109,19 @@ impl Waiting {
         self.changed.notify_all();
     }
 
-    /// Returns when at most `left` packs wait, or with the error that keeps them.
-    pub(super) fn wait_for(&self, left: usize) -> Result<()> {
+    /// Returns when no pack waits, or with the error that keeps them.
+    pub(super) fn wait_for_all(&self) -> Result<()> {
+        self.wait_until(|state| state.left() == 0)
+    }
+
+    fn wait_until(&self, is_done: impl Fn(&State) -> bool) -> Result<()> {
         let mut state = self.state();
         let failures = state.failures;
-        if state.left() > left {
+        if !is_done(&state) {
             state.is_poked = true;
             self.changed.notify_all();
         }
-        while state.left() > left && !state.is_stopping {
+        while !is_done(&state) && !state.is_stopping {
             if let Some(failure) = &state.last_failure
                 && state.failures > failures
             {
@@ -112,9 +132,10 @@ impl Waiting {
         Ok(())
     }
 
-    /// Returns when there is room for one more.
-    pub(super) fn wait_for_room(&self) -> Result<()> {
-        self.wait_for(WAITING_MAX)
+    /// Returns when what waits is within the spool's bound, or with the error that
+    /// keeps it there.
+    pub(super) fn wait_for_room(&self, bytes_max: u64) -> Result<()> {
+        self.wait_until(|state| state.has_room(bytes_max))
     }
 
     /// Keeps the spool file of a stored pack until the catalog is flushed for it.

@@ -6,17 +6,22 @@
 //! the open pack in the spool first, and [`Store::sync`] makes that durable.
 
 mod backend;
+mod bucket;
 mod cache;
 mod check;
 mod chunker;
 mod codec;
+mod directory;
 mod error;
 mod fetch;
 mod finish;
 mod in_flight;
+mod leniency;
+mod membership;
 mod open_pack;
 mod pack;
 mod presence;
+mod profile;
 mod reader;
 mod reclaim;
 mod recover;
@@ -24,7 +29,6 @@ mod recover;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod url;
 mod writer;
 
 use std::io::Read;
@@ -34,21 +38,25 @@ use std::thread::{self, JoinHandle};
 
 pub use chunker::Tail;
 pub use error::{Result, StoreError};
+pub use membership::allow;
 pub use reader::ContentReader;
-pub use url::file_url;
 
 use crate::catalog::{CatalogError, CatalogGuard, SharedCatalog, take_turn};
-use crate::model::{ChunkHash, Clock, ContentId, PackId, VersionSeq};
+use crate::model::{ChunkHash, Clock, ContentId, PackId, StorePlace, Timestamp, VersionSeq};
 
 /// Where and how a store keeps its packs.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
-    /// `file:///absolute/path`.
-    pub url: String,
+    /// Where packs go. A directory is absolute, a bucket has a prefix.
+    pub place: StorePlace,
     /// Directory of the open packs.
     pub spool_dir: PathBuf,
     /// A pack is closed and put into the store at this size.
     pub pack_bytes: u64,
+    /// Bytes of full packs that may wait in the spool; then writers wait.
+    pub spool_bytes_max: u64,
+    /// What the vault is called in a bucket.
+    pub vault_name: String,
     /// Bytes of plain chunks kept in memory for readers.
     pub cache_bytes_max: u64,
     /// zstd level.
@@ -101,7 +109,7 @@ struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the store at {}", self.config.url)
+        write!(f, "the store at {}", self.config.place)
     }
 }
 
@@ -113,6 +121,17 @@ impl Shared {
             StoreError::Catalog(CatalogError::Invariant(detail))
         })
     }
+}
+
+/// Packs on their way to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unstored {
+    /// Packs, the growing one included.
+    pub packs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the oldest of them was begun.
+    pub oldest: Option<Timestamp>,
 }
 
 /// How deep [`Store::check`] looks.
@@ -152,8 +171,15 @@ impl Store {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .packs()?;
+        let backend = backend::Backend::open(&config.place, packs.is_empty())?;
+        let answer = match &config.place {
+            StorePlace::Bucket(place) => {
+                membership::join(place, &config.vault_name, &backend, &catalog, &*clock)?
+            }
+            StorePlace::Directory(_) => membership::Answer::Welcome,
+        };
         let shared = Arc::new(Shared {
-            backend: backend::Backend::open(&config.url, packs.is_empty())?,
+            backend,
             open_packs: open_pack::OpenPacks::open(&config.spool_dir)?,
             cache: cache::ChunkCache::new(config.cache_bytes_max),
             config: config.clone(),
@@ -167,7 +193,7 @@ impl Store {
             scratch: writer::ScratchPool::default(),
             maintenance: Mutex::default(),
         });
-        let recovered_damage = recover::recover(&shared, &packs)?;
+        let recovered_damage = recover::recover(&shared, &packs, answer)?;
         let mut store = Self {
             shared,
             threads: Vec::new(),
@@ -199,6 +225,11 @@ impl Store {
         self.recovered_damage.clone()
     }
 
+    /// What is in the spool and not in the store yet.
+    pub fn unstored(&self) -> Unstored {
+        self.shared.open_packs.unstored()
+    }
+
     /// Reads a content to its end and makes it known to the catalog. When it
     /// returns, every chunk is in a pack file or an open pack: safe from kill -9,
     /// and from power loss after [`sync`](Self::sync) and a commit.
@@ -225,7 +256,7 @@ impl Store {
     pub fn flush(&self) -> Result<()> {
         let waiting = &self.shared.waiting;
         self.shared.open_packs.end_growing(waiting)?;
-        waiting.wait_for(0)?;
+        waiting.wait_for_all()?;
         finish::remove_marks(&self.shared);
         Ok(())
     }

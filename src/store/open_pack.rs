@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use super::Unstored;
 use super::backend::is_full;
 use super::error::{Result, StoreError};
 use super::finish::Waiting;
@@ -217,6 +218,23 @@ impl OpenPacks {
         let readable = self.readable.read();
         let readable = readable.unwrap_or_else(PoisonError::into_inner);
         readable.get(&pack).cloned()
+    }
+
+    /// What is here and not in the store yet.
+    pub(super) fn unstored(&self) -> Unstored {
+        let readable = self.readable.read();
+        let readable = readable.unwrap_or_else(PoisonError::into_inner);
+        let with_bytes = readable
+            .values()
+            .filter(|pack| pack.written_bytes() > HEADER_BYTES);
+        with_bytes.fold(Unstored::default(), |sum, pack| Unstored {
+            packs: sum.packs + 1,
+            bytes: sum.bytes + pack.written_bytes(),
+            oldest: Some(
+                sum.oldest
+                    .map_or(pack.id.made_at(), |oldest| oldest.min(pack.id.made_at())),
+            ),
+        })
     }
 
     /// Appends a chunk. `record` writes its row, and that of the pack when it is the

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::codec::decode;
 use super::error::Result;
+use super::membership::Answer;
 use super::open_pack::{Growing, end_of};
 use super::pack::{self, HEADER_BYTES, RECORD_HEADER_BYTES};
 use super::{Shared, check};
@@ -17,7 +18,14 @@ use crate::catalog::{ChunkRecord, PackRecord, PackState, atomically};
 use crate::model::{PackId, VersionSeq};
 
 /// Takes up what an earlier run left; returns the versions that lost bytes.
-pub(super) fn recover(shared: &Shared, packs: &[PackRecord]) -> Result<Vec<VersionSeq>> {
+///
+/// A bucket that is away is not asked: packs that were being put go on in the spool, and
+/// are put again under the same name.
+pub(super) fn recover(
+    shared: &Shared,
+    packs: &[PackRecord],
+    answer: Answer,
+) -> Result<Vec<VersionSeq>> {
     let spool: HashSet<PackId> = shared.open_packs.names()?.into_iter().collect();
     let known: HashMap<PackId, PackState> = packs.iter().map(|p| (p.id, p.state)).collect();
     for &pack in &spool {
@@ -27,6 +35,9 @@ pub(super) fn recover(shared: &Shared, packs: &[PackRecord]) -> Result<Vec<Versi
             Some(PackState::Stored) => shared.open_packs.remove(pack)?,
             // Its rows were never committed, so nothing refers to its bytes. A catalog
             // without any pack is no witness, though: it may just have been replaced.
+            None if answer == Answer::None => {
+                log::warn!("spool: pack {pack} stays until a start that finds the bucket");
+            }
             None if !known.is_empty() => {
                 shared.backend.delete(pack)?;
                 shared.open_packs.remove(pack)?;
@@ -38,7 +49,7 @@ pub(super) fn recover(shared: &Shared, packs: &[PackRecord]) -> Result<Vec<Versi
     let mut alive = Vec::new();
     for pack in packs.iter().filter(|pack| pack.state == PackState::Open) {
         let chunks = shared.catalog()?.pack_chunks(pack.id)?;
-        if adopt_object(shared, pack.id, &chunks)? {
+        if answer == Answer::Welcome && adopt_object(shared, pack.id, &chunks)? {
             continue;
         }
         let (growing, lost_pack) = take_up(shared, pack.id, chunks)?;
@@ -111,7 +122,7 @@ fn take_up(
     chunks: Vec<ChunkRecord>,
 ) -> Result<(Option<Growing>, Option<PackId>)> {
     let found = shared.open_packs.load(id)?;
-    if found.is_some() {
+    if found.is_some() && !shared.backend.is_remote() {
         // An object that is of no use may be this very file: it must not grow there.
         shared.backend.delete(id)?;
     }

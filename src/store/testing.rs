@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 pub(crate) use facts::{Facts, Failing};
 
-use super::{Store, StoreConfig, Tail, file_url};
-use crate::model::{ContentId, ManualClock};
+use super::{Store, StoreConfig, Tail};
+use crate::model::{ContentId, ManualClock, StorePlace};
 
 /// Bytes that nothing can compress.
 pub(crate) fn noise(bytes: usize, seed: u64) -> Vec<u8> {
@@ -54,9 +54,11 @@ impl Bench {
     pub(crate) fn with_pack_bytes(pack_bytes: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig {
-            url: file_url(&directory.path().join("store")),
+            place: StorePlace::Directory(directory.path().join("store")),
             spool_dir: directory.path().join("spool"),
             pack_bytes,
+            spool_bytes_max: 64 << 20,
+            vault_name: "test".into(),
             cache_bytes_max: 64 << 20,
             zstd_level: 1,
             threads: 2,

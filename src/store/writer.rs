@@ -301,7 +301,9 @@ fn store_chunk<T>(
         codec,
         stored,
     };
-    shared.waiting.wait_for_room()?;
+    shared
+        .waiting
+        .wait_for_room(shared.config.spool_bytes_max)?;
     let value = shared.open_packs.append(
         encoded,
         shared.config.pack_bytes,

@@ -124,9 +124,11 @@ impl Vault {
             VaultError::io(format!("spool {}", config.spool_dir.display()), error)
         })?;
         let store_config = StoreConfig {
-            url: config.store_url.clone(),
+            place: config.store.clone(),
             spool_dir: config.spool_dir.clone(),
             pack_bytes: config.pack_bytes,
+            spool_bytes_max: config.spool_bytes_max,
+            vault_name: config.name.clone(),
             cache_bytes_max: config.cache_bytes_max,
             zstd_level: config.zstd_level,
             threads: config.ingest_threads,

@@ -31,6 +31,14 @@ pub struct Status {
     pub pending_bytes: u64,
     /// When the oldest of them was kept.
     pub oldest_pending: Option<String>,
+    /// Packs that are not in the store yet, the growing one included.
+    pub packs_pending: u64,
+    /// Their bytes.
+    pub packs_pending_bytes: u64,
+    /// When the oldest of them was begun.
+    pub oldest_pack_pending: Option<String>,
+    /// Seconds since the oldest of what waits, versions and packs. `None`: nothing does.
+    pub waiting_seconds: Option<u64>,
     /// When a version last became durable in a pack, since the mount.
     pub last_success: Option<String>,
     /// Why versions wait longer than they should.
@@ -57,11 +65,18 @@ impl Vault {
             let reason = queue.blocked.as_ref().or(queue.unflushed.as_ref());
             (reason.cloned(), queue.last_success)
         };
+        let unstored = self.store.unstored();
+        let oldest = totals
+            .oldest_sealed_at
+            .into_iter()
+            .chain(unstored.oldest)
+            .min();
+        let waiting = oldest.map(|oldest| self.clock.now().since(oldest).as_secs());
         Ok(Status {
             name: self.config.name.clone(),
             vault: self.config.vault_dir.display().to_string(),
             live: self.config.live_dir.display().to_string(),
-            store: self.config.store_url.clone(),
+            store: self.config.store.to_string(),
             backup: self.config.policy.backup.as_str().into(),
             assets_live: totals.assets_live,
             assets_deleted: totals.assets_deleted,
@@ -69,6 +84,10 @@ impl Vault {
             versions_pending: totals.versions_sealed,
             pending_bytes: totals.sealed_bytes,
             oldest_pending: totals.oldest_sealed_at.map(|time| time.to_string()),
+            packs_pending: unstored.packs,
+            packs_pending_bytes: unstored.bytes,
+            oldest_pack_pending: unstored.oldest.map(|time| time.to_string()),
+            waiting_seconds: waiting,
             last_success: last_success.map(|time| time.to_string()),
             blocked,
             logical_bytes: totals.logical_bytes,

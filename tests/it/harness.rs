@@ -209,7 +209,8 @@ impl Setup {
             Command::new(keepfs_binary())
                 .arg("init")
                 .arg(&vault)
-                .args(&self.init),
+                .args(&self.init)
+                .envs(self.env.iter().map(|(name, value)| (name, value))),
         );
         assert!(done.status.success(), "keepfs init: {done:?}");
         for (key, value) in &self.config {
@@ -656,6 +657,7 @@ impl Mount {
         command
             .current_dir(&self.root)
             .env("LC_ALL", "C.UTF-8")
+            .envs(self.setup.env.iter().map(|(name, value)| (name, value)))
             .env("HOME", self.dir.as_ref().expect("dir").path())
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("KEEPFS", keepfs_binary())

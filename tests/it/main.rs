@@ -10,6 +10,7 @@
 mod harness;
 
 mod bad_input;
+mod buckets;
 mod crash;
 mod deleted;
 mod history;
@@ -18,5 +19,6 @@ mod mounting;
 mod policy;
 mod renames;
 mod semantics;
+mod servers;
 mod tools;
 mod versions;

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 
 use crate::catalog::{Catalog, PackRecord, PackState};
-use crate::model::VersionSeq;
+use crate::model::{StorePlace, VersionSeq};
 use crate::store::testing::{Bench, noise};
 use crate::store::{CheckDepth, StoreError};
 
@@ -245,7 +245,7 @@ fn a_store_on_another_filesystem_holds_the_same_packs() {
     let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
     let mut bench = Bench::with_pack_bytes(64 << 10);
     bench.close();
-    bench.config.url = crate::store::file_url(elsewhere.path());
+    bench.config.place = StorePlace::Directory(elsewhere.path().into());
     bench.reopen();
     let contents: Vec<_> = (0..5)
         .map(|seed| bench.write(&noise(50_000, seed)))

@@ -1,0 +1,56 @@
+//! `keepfs wait`: returns when everything is in the store.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::access::{no_items, run};
+use super::arguments::InVault;
+use super::output::{Outcome, Stop};
+use super::place::place;
+use crate::config::parse_duration;
+use crate::server::{ErrorCode, Request};
+
+/// Between two attempts while the store takes nothing.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Wait until everything that was closed is in the store
+///
+/// Once it returns, what was written before it was called survives the loss of this machine,
+/// if the store is on another one. While the store is away or full it goes on trying.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cp -a photos ~/assets/ && keepfs wait ~/assets
+  keepfs wait --timeout 10m ~/assets || echo \"not in the bucket yet\"")]
+pub struct Wait {
+    /// A path in the mount, or a vault directory
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Give up after this time, with exit code 6: 90s, 10m, 2h
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    #[command(flatten)]
+    vault: InVault,
+}
+
+impl Wait {
+    /// Waits.
+    pub fn run(self) -> Outcome {
+        let place = place(&self.path, self.vault.vault.as_deref())?;
+        let until = self.timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            match run(&place.home, &Request::Drain, &mut no_items) {
+                Ok(_) => return Ok(()),
+                Err(Stop::Failure(failure)) if failure.code == ErrorCode::Blocked => {
+                    if until.is_some_and(|until| Instant::now() + PAUSE > until) {
+                        return Err(Stop::Failure(failure));
+                    }
+                    log::debug!("{failure}: trying again");
+                }
+                Err(other) => return Err(other),
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}

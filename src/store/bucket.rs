@@ -1,0 +1,272 @@
+//! A bucket as an object store: addresses, credentials, patience.
+//!
+//! Knows the three clouds and nothing of packs. Credentials come from where the
+//! clouds' own tools look: the environment, profile files, the machine's role. The
+//! surprise: connecting asks nobody; the first request does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
+use object_store::limit::LimitStore;
+use object_store::path::Path as ObjectPath;
+use object_store::prefix::PrefixStore;
+use object_store::{
+    BackoffConfig, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider,
+};
+
+use super::backend::is_full;
+use super::error::{Result, StoreError};
+use super::leniency::LenientConnector;
+use super::profile::AwsProfile;
+use crate::model::{BucketPlace, Cloud, StorePlace};
+
+/// Requests under way at once, of all kinds.
+const REQUESTS_AT_ONCE: usize = 16;
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+/// For a whole pack over a slow line.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long an operation is tried again before its caller hears of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Somebody waits for a first answer.
+    Brief,
+    /// It must succeed if it can.
+    Long,
+}
+
+/// The vault's part of a bucket.
+pub(super) fn connect(place: &BucketPlace) -> Result<Arc<dyn ObjectStore>> {
+    let whole = connect_whole(place, Patience::Long)?;
+    Ok(Arc::new(PrefixStore::new(
+        whole,
+        ObjectPath::from(place.prefix.as_str()),
+    )))
+}
+
+/// The bucket from its root.
+pub(super) fn connect_whole(
+    place: &BucketPlace,
+    patience: Patience,
+) -> Result<Arc<dyn ObjectStore>> {
+    let bad = |reason: String| StoreError::BadPlace {
+        place: place.to_string(),
+        reason: clean(&reason),
+    };
+    let client: Arc<dyn ObjectStore> = match place.cloud {
+        Cloud::S3 => Arc::new(s3(place, patience).map_err(bad)?),
+        Cloud::Google => Arc::new(google(place, patience).map_err(|error| bad(error.to_string()))?),
+        Cloud::Azure => Arc::new(azure(place, patience).map_err(|error| bad(error.to_string()))?),
+    };
+    Ok(Arc::new(LimitStore::new(client, REQUESTS_AT_ONCE)))
+}
+
+fn s3(
+    place: &BucketPlace,
+    patience: Patience,
+) -> std::result::Result<object_store::aws::AmazonS3, String> {
+    let mut builder = AmazonS3Builder::from_env()
+        .with_bucket_name(&place.bucket)
+        .with_retry(retries(patience))
+        .with_http_connector(LenientConnector::default())
+        .with_client_options(client_options());
+    let profile = AwsProfile::of_environment()?;
+    let has_keys = builder
+        .get_config_value(&AmazonS3ConfigKey::AccessKeyId)
+        .is_some();
+    if let Some((key, secret)) = profile.keys.filter(|_| !has_keys) {
+        builder = builder
+            .with_access_key_id(key)
+            .with_secret_access_key(secret);
+        if let Some(token) = profile.session_token {
+            builder = builder.with_token(token);
+        }
+    }
+    let region = place.region.clone().or_else(|| {
+        let is_set = builder
+            .get_config_value(&AmazonS3ConfigKey::Region)
+            .is_some();
+        profile.region.filter(|_| !is_set)
+    });
+    if let Some(region) = region {
+        builder = builder.with_region(region);
+    }
+    let endpoint = place.endpoint.clone().or_else(|| {
+        let set = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
+        set.or(profile.endpoint)
+    });
+    if let Some(endpoint) = endpoint {
+        builder = builder
+            .with_allow_http(endpoint.starts_with("http://"))
+            .with_endpoint(endpoint);
+    }
+    builder.build().map_err(|error| error.to_string())
+}
+
+fn google(
+    place: &BucketPlace,
+    patience: Patience,
+) -> object_store::Result<object_store::gcp::GoogleCloudStorage> {
+    let mut builder = GoogleCloudStorageBuilder::from_env()
+        .with_bucket_name(&place.bucket)
+        .with_retry(retries(patience));
+    let mut options = client_options();
+    if let Some(endpoint) = &place.endpoint {
+        options = options.with_allow_http(endpoint.starts_with("http://"));
+        // Only Google's own servers know Google's tokens.
+        let nobody = GcpCredential {
+            bearer: String::new(),
+        };
+        builder = builder
+            .with_base_url(endpoint)
+            .with_credentials(Arc::new(StaticCredentialProvider::new(nobody)));
+    }
+    builder.with_client_options(options).build()
+}
+
+fn azure(
+    place: &BucketPlace,
+    patience: Patience,
+) -> object_store::Result<object_store::azure::MicrosoftAzure> {
+    let mut builder = MicrosoftAzureBuilder::from_env()
+        .with_container_name(&place.bucket)
+        .with_retry(retries(patience))
+        .with_client_options(client_options());
+    if let Some(account) = &place.account {
+        builder = builder.with_account(account);
+    }
+    if let Some(endpoint) = &place.endpoint {
+        builder = builder
+            .with_allow_http(endpoint.starts_with("http://"))
+            .with_endpoint(endpoint.clone());
+    }
+    builder.build()
+}
+
+/// Exponential, with the jitter that object_store adds by itself.
+fn retries(patience: Patience) -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(10),
+            base: 2.0,
+        },
+        max_retries: 10,
+        retry_timeout: match patience {
+            Patience::Brief => Duration::from_secs(2),
+            Patience::Long => Duration::from_secs(60),
+        },
+    }
+}
+
+fn client_options() -> ClientOptions {
+    ClientOptions::new()
+        .with_connect_timeout(CONNECT_PATIENCE)
+        .with_timeout(REQUEST_PATIENCE)
+}
+
+/// What a store's answer means to us.
+pub(super) fn refused(doing: &str, error: object_store::Error) -> StoreError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(inner) = cause {
+        if inner.downcast_ref().is_some_and(is_full) {
+            return StoreError::Full { what: "the store" };
+        }
+        cause = inner.source();
+    }
+    let doing = doing.to_owned();
+    let detail = clean(&error.to_string());
+    match error {
+        object_store::Error::PermissionDenied { .. }
+        | object_store::Error::Unauthenticated { .. } => StoreError::Denied { doing, detail },
+        object_store::Error::Generic { store, .. } if store != "LocalFileSystem" => {
+            StoreError::Unreachable { doing, detail }
+        }
+        _ => StoreError::Io(format!("{doing}: {detail}")),
+    }
+}
+
+/// One line of bounded length, and no query of a URL: signatures stand there.
+fn clean(text: &str) -> String {
+    const CHARS_MAX: usize = 400;
+    let words = text.split_whitespace().map(|word| match word.find("://") {
+        Some(_) => match word.split_once('?') {
+            Some((url, query)) => {
+                let end = query.trim_start_matches(|c: char| !")],;".contains(c));
+                format!("{url}{end}")
+            }
+            None => word.to_owned(),
+        },
+        None => word.to_owned(),
+    });
+    let line = words.collect::<Vec<_>>().join(" ");
+    line.chars().take(CHARS_MAX).collect()
+}
+
+/// The command of the cloud's own tool that writes an empty object.
+pub(super) fn command_that_writes(place: &BucketPlace, key: &str) -> String {
+    let bucket = &place.bucket;
+    match place.cloud {
+        Cloud::S3 => {
+            let endpoint = place.endpoint.as_ref();
+            let server = endpoint.map_or_else(String::new, |url| format!(" --endpoint-url {url}"));
+            format!("aws s3api put-object --bucket {bucket} --key '{key}'{server}")
+        }
+        Cloud::Google => format!("gsutil cp /dev/null 'gs://{bucket}/{key}'"),
+        Cloud::Azure => {
+            let account = place.account.as_ref();
+            let account =
+                account.map_or_else(String::new, |name| format!(" --account-name {name}"));
+            format!(
+                "az storage blob upload --container-name {bucket} --name '{key}' --data ''{account}"
+            )
+        }
+    }
+}
+
+/// The same place as a store, for messages.
+pub(super) fn shown(place: &BucketPlace) -> String {
+    StorePlace::Bucket(place.clone()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bucket(url: &str) -> BucketPlace {
+        match StorePlace::parse(url).unwrap() {
+            StorePlace::Bucket(place) => place,
+            StorePlace::Directory(_) => unreachable!("{url} is a bucket"),
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_short_line_without_the_query_of_a_url() {
+        let text = "Error performing PUT https://x/y?sv=1&sig=SECRET in 3s\n  - 403 (https://x/?sig=SECRET)";
+        assert_eq!(
+            clean(text),
+            "Error performing PUT https://x/y in 3s - 403 (https://x/)"
+        );
+        assert_eq!(clean(&"x".repeat(10_000)).len(), 400);
+    }
+
+    #[test]
+    fn each_cloud_has_its_own_command_for_the_marker() {
+        for (url, command) in [
+            (
+                "s3://b/p?endpoint=http://127.0.0.1:1",
+                "aws s3api put-object --bucket b --key 'k/x' --endpoint-url http://127.0.0.1:1",
+            ),
+            ("gs://b/p", "gsutil cp /dev/null 'gs://b/k/x'"),
+            (
+                "az://c/p?account=a",
+                "az storage blob upload --container-name c --name 'k/x' --data '' --account-name a",
+            ),
+        ] {
+            assert_eq!(command_that_writes(&bucket(url), "k/x"), command);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Real servers of buckets, on loopback: started by a test, gone when it ends.
+//!
+//! `scripts/setup` installs them. Each listens on a port of its own and keeps what it
+//! has in a directory of the test's.
+
+use std::ffi::OsStr;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::harness::{Random, files_below, spawn, wait_for};
+
+pub const KEY: &str = "test-key";
+pub const SECRET: &str = "test-secret-that-no-log-may-show";
+const AZURE_ACCOUNT: &str = "devstoreaccount1";
+/// Azurite's own, which its documentation names.
+const AZURE_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `rclone serve s3`.
+    S3,
+    /// `azurite-blob`.
+    Azure,
+}
+
+/// A running server with an empty bucket `bucket`.
+pub struct BucketServer {
+    kind: Kind,
+    port: u16,
+    child: Option<Child>,
+    directory: tempfile::TempDir,
+}
+
+fn installed(relative: &str) -> PathBuf {
+    let top = std::env::var_os("KEEPFS_TEST_SERVERS")
+        .map_or_else(|| "/var/tmp/keepfs-test-servers".into(), PathBuf::from);
+    let program = top.join(relative);
+    assert!(
+        program.exists(),
+        "{} is not there: run scripts/setup",
+        program.display()
+    );
+    program
+}
+
+/// Below the ports that the kernel gives to clients: one that waits for the server to
+/// listen could otherwise be given that very port, and be connected to itself.
+fn free_port() -> u16 {
+    let mut random = Random::new(u64::from(std::process::id()) ^ next());
+    loop {
+        let port = 20_000 + random.below(12_000) as u16;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Tells the servers of one run apart.
+fn next() -> u64 {
+    static STARTED: AtomicU64 = AtomicU64::new(1);
+    STARTED.fetch_add(1, Ordering::SeqCst) << 32
+}
+
+impl BucketServer {
+    /// Starts one, with the bucket.
+    pub fn start(kind: Kind) -> Self {
+        let port = free_port();
+        let directory = tempfile::tempdir().expect("tempdir");
+        let mut server = Self {
+            kind,
+            port,
+            child: None,
+            directory,
+        };
+        match kind {
+            Kind::S3 => std::fs::create_dir(server.bucket()).expect("bucket"),
+            Kind::Azure => {}
+        }
+        server.run();
+        if kind == Kind::Azure {
+            server.create_azure_container();
+        }
+        server
+    }
+
+    /// Where the bucket's objects are files, with S3.
+    pub fn bucket(&self) -> PathBuf {
+        self.directory.path().join("bucket")
+    }
+
+    /// Starts it again after [`stop`](Self::stop), with what it had.
+    pub fn run(&mut self) {
+        let data = self.directory.path().as_os_str();
+        let port = self.port.to_string();
+        let address = format!("127.0.0.1:{port}");
+        let mut command;
+        match self.kind {
+            Kind::S3 => {
+                command = Command::new(installed("python/bin/rclone"));
+                command.args(["serve", "s3", "--config", "/dev/null", "--addr", &address]);
+                command.arg("--auth-key").arg(format!("{KEY},{SECRET}"));
+                command.arg(data);
+            }
+            Kind::Azure => {
+                command = Command::new("node");
+                command.arg(installed("node/node_modules/azurite/dist/src/blob/main.js"));
+                command.args(["--blobHost", "127.0.0.1", "--blobPort", &port]);
+                command.args([OsStr::new("--silent"), OsStr::new("--location"), data]);
+                command.args(["--skipApiVersionCheck", "--disableTelemetry"]);
+            }
+        }
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        self.child = Some(spawn(&mut command).expect("the server starts"));
+        wait_for("the server to listen", || {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()
+        });
+    }
+
+    /// Ends it as a power cut would; what it has stays.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// The URL of a prefix.
+    pub fn url(&self, prefix: &str) -> String {
+        let server = format!("http://127.0.0.1:{}", self.port);
+        match self.kind {
+            Kind::S3 => format!("s3://bucket/{prefix}?endpoint={server}&region=us-east-1"),
+            Kind::Azure => format!(
+                "az://bucket/{prefix}?endpoint={server}/{AZURE_ACCOUNT}&account={AZURE_ACCOUNT}"
+            ),
+        }
+    }
+
+    /// The environment in which its owner's tools work.
+    pub fn environment(&self) -> Vec<(&'static str, &'static str)> {
+        match self.kind {
+            Kind::S3 => vec![
+                ("AWS_ACCESS_KEY_ID", KEY),
+                ("AWS_SECRET_ACCESS_KEY", SECRET),
+            ],
+            Kind::Azure => vec![("AZURE_STORAGE_ACCOUNT_KEY", AZURE_KEY)],
+        }
+    }
+
+    fn create_azure_container(&self) {
+        // There is no directory to make: the container is a row of the server's.
+        let program = format!(
+            "import base64, email.utils, hashlib, hmac, urllib.request
+key = base64.b64decode('{AZURE_KEY}')
+date = email.utils.formatdate(usegmt=True)
+head = f'x-ms-date:{{date}}\\nx-ms-version:2021-08-06\\n/{AZURE_ACCOUNT}/{AZURE_ACCOUNT}/bucket\\nrestype:container'
+text = 'PUT' + '\\n' * 12 + head
+sign = base64.b64encode(hmac.new(key, text.encode(), hashlib.sha256).digest()).decode()
+request = urllib.request.Request(
+    'http://127.0.0.1:{port}/{AZURE_ACCOUNT}/bucket?restype=container', method='PUT',
+    headers={{'x-ms-date': date, 'x-ms-version': '2021-08-06',
+             'Authorization': 'SharedKey {AZURE_ACCOUNT}:' + sign}})
+urllib.request.urlopen(request)",
+            port = self.port
+        );
+        let done = crate::harness::output(Command::new("python3").args(["-c", &program]));
+        assert!(done.status.success(), "{done:?}");
+    }
+}
+
+impl Drop for BucketServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Every object of a bucket that is a directory, by key.
+pub fn objects(bucket: &Path) -> Vec<String> {
+    let mut keys: Vec<_> = files_below(bucket)
+        .into_iter()
+        .map(|path| {
+            path.strip_prefix(bucket)
+                .expect("below")
+                .display()
+                .to_string()
+        })
+        .collect();
+    keys.sort();
+    keys
+}
