@@ -14,7 +14,7 @@ use super::pack::{
     HEADER_BYTES, RECORD_HEADER_BYTES, TRAILER_BYTES, TableSpan, has_clean_reserve, has_header,
     record_header,
 };
-use super::{CheckDepth, Damage, Shared, fetch};
+use super::{CheckDepth, Damage, Findings, Shared, fetch, orphans, sample};
 use crate::catalog::{ChunkRecord, PackRecord, PackState};
 use crate::model::{ChunkHash, PackId};
 
@@ -57,15 +57,24 @@ pub(super) fn check(
     shared: &Shared,
     depth: CheckDepth,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Vec<Damage>> {
+) -> Result<Findings> {
     let packs = shared.catalog()?.packs()?;
     let listing: HashMap<PackId, u64> = shared.backend.list()?.into_iter().collect();
+    let sample = match depth {
+        CheckDepth::Sample(share) => Some(sample::choose(shared, share, &packs)?),
+        CheckDepth::Listing | CheckDepth::ReadData => None,
+    };
     let bytes_in_all: u64 = packs.iter().map(|pack| pack.bytes).sum();
     let mut bytes_done = 0;
     let mut damages = Vec::new();
     progress(0, bytes_in_all);
     for pack in &packs {
         let listed = listing.get(&pack.id).copied();
+        let depth = match &sample {
+            None => depth,
+            Some(sample) if sample.has(pack.id) => CheckDepth::ReadData,
+            Some(_) => CheckDepth::Listing,
+        };
         let mut flaw = check_pack(shared, pack, listed, depth)?;
         if flaw.is_some() {
             let fresh = shared.catalog()?.packs()?;
@@ -98,7 +107,21 @@ pub(super) fn check(
         bytes_done += pack.bytes;
         progress(bytes_done, bytes_in_all);
     }
-    Ok(damages)
+    Ok(Findings {
+        damages,
+        orphans: orphans::find(shared, &listing)?,
+        sampled: sample.map(|sample| sample.finish(shared)).transpose()?,
+    })
+}
+
+/// True when a pack is there with its size and its table; its chunks are not read.
+pub(super) fn is_sound(shared: &Shared, id: PackId) -> Result<bool> {
+    let packs = shared.catalog()?.packs()?;
+    let Some(pack) = packs.iter().find(|pack| pack.id == id) else {
+        return Ok(true);
+    };
+    let listed = shared.backend.pack_bytes(id)?;
+    Ok(check_pack(shared, pack, listed, CheckDepth::Listing)?.is_none())
 }
 
 /// `listed`: the size of the pack's object.
@@ -130,7 +153,7 @@ fn check_pack(
             ..
         })
     );
-    if is_lost || depth == CheckDepth::Listing {
+    if is_lost || depth != CheckDepth::ReadData {
         return Ok(flaw);
     }
     let mut details: Vec<String> = flaw.into_iter().map(|flaw| flaw.detail).collect();

@@ -5,6 +5,7 @@
 //! surprise: a chunk is safe before its pack is in the store. It is appended to
 //! the open pack in the spool first, and [`Store::sync`] makes that durable.
 
+mod abandoned;
 mod backend;
 mod cache;
 mod check;
@@ -15,11 +16,14 @@ mod fetch;
 mod finish;
 mod in_flight;
 mod open_pack;
+mod orphans;
 mod pack;
 mod presence;
 mod reader;
 mod reclaim;
 mod recover;
+mod repair;
+mod sample;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -33,7 +37,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 pub use error::{Result, StoreError};
+pub use orphans::Orphan;
 pub use reader::ContentReader;
+pub use repair::Repair;
+pub use sample::{Sampled, Share, ShareError};
 pub use url::file_url;
 
 use crate::catalog::{CatalogError, CatalogGuard, SharedCatalog, take_turn};
@@ -122,6 +129,20 @@ pub enum CheckDepth {
     /// Every chunk is read and hashed, and what stands around the chunks is compared
     /// with what was written.
     ReadData,
+    /// As `Listing`, and the next packs in turn as `ReadData`: so much of the bytes.
+    /// Runs of it read every pack in time.
+    Sample(Share),
+}
+
+/// What [`Store::check`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Findings {
+    /// What is not as it was written.
+    pub damages: Vec<Damage>,
+    /// Packs that nobody needs, as far as the catalog knows.
+    pub orphans: Vec<Orphan>,
+    /// What was read of a sample. `None`: the check was of no sample.
+    pub sampled: Option<Sampled>,
 }
 
 /// Damage that [`Store::check`] found.
@@ -241,12 +262,17 @@ impl Store {
     ///
     /// # Errors
     /// When store or catalog cannot be read at all; damage is no error.
-    pub fn check(
-        &self,
-        depth: CheckDepth,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Vec<Damage>> {
+    pub fn check(&self, depth: CheckDepth, progress: &mut dyn FnMut(u64, u64)) -> Result<Findings> {
         check::check(&self.shared, depth, progress)
+    }
+
+    /// Begins to repair packs that a check found damaged: what can still be read of
+    /// them is stored anew at once.
+    ///
+    /// # Errors
+    /// When there is no space for it, or the catalog fails.
+    pub fn repair(&self, packs: Vec<PackId>) -> Result<Repair<'_>> {
+        Repair::begin(self, packs)
     }
 
     /// Rewrites every pack that holds chunks which nothing references, so that

@@ -10,6 +10,7 @@
 mod harness;
 
 mod bad_input;
+mod check;
 mod crash;
 mod deleted;
 mod history;

@@ -41,13 +41,7 @@ fn rows_that_a_kill_took_take_their_bytes_along() {
     assert!(!bench.holds(marker));
     assert_eq!(bench.read(kept).unwrap(), noise(1000, 1));
     bench.write(b"something new");
-    assert_eq!(
-        bench
-            .store()
-            .check(CheckDepth::ReadData, &mut |_, _| {})
-            .unwrap(),
-        []
-    );
+    assert_eq!(bench.damages(CheckDepth::ReadData), []);
 }
 
 #[test]
@@ -116,10 +110,7 @@ fn whatever_part_of_the_spool_file_is_lost_only_its_versions_are_and_writing_hea
                     Err(error) => panic!("{error}"),
                 }
             }
-            let damages = bench
-                .store()
-                .check(CheckDepth::Listing, &mut |_, _| {})
-                .unwrap();
+            let damages = bench.damages(CheckDepth::Listing);
             assert_eq!(damages.len(), usize::from(whole < 4));
         }
         for (source, content) in sources.iter().zip(&contents) {
@@ -139,13 +130,7 @@ fn whatever_part_of_the_spool_file_is_lost_only_its_versions_are_and_writing_hea
                 .iter()
                 .all(|p| p.state == PackState::Stored)
         );
-        assert_eq!(
-            bench
-                .store()
-                .check(CheckDepth::ReadData, &mut |_, _| {})
-                .unwrap(),
-            []
-        );
+        assert_eq!(bench.damages(CheckDepth::ReadData), []);
     }
 }
 
@@ -236,8 +221,7 @@ fn a_stored_pack_and_what_grows_in_the_spool_are_never_the_same_file() {
     for (content, seed) in [(first, 1), (second, 2), (third, 3)] {
         assert_eq!(bench.read(content).unwrap(), noise(50_000, seed));
     }
-    let damages = bench.store().check(CheckDepth::ReadData, &mut |_, _| {});
-    assert_eq!(damages.unwrap(), []);
+    assert_eq!(bench.damages(CheckDepth::ReadData), []);
 }
 
 #[test]
@@ -256,6 +240,5 @@ fn a_store_on_another_filesystem_holds_the_same_packs() {
     for (seed, content) in contents.into_iter().enumerate() {
         assert_eq!(bench.read(content).unwrap(), noise(50_000, seed as u64));
     }
-    let damages = bench.store().check(CheckDepth::ReadData, &mut |_, _| {});
-    assert_eq!(damages.unwrap(), []);
+    assert_eq!(bench.damages(CheckDepth::ReadData), []);
 }
