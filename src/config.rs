@@ -7,6 +7,7 @@
 mod error;
 mod file;
 mod layout;
+mod notify;
 mod template;
 mod units;
 
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::ConfigError;
+pub use notify::{MailSettings, SmtpSecurity};
 pub use units::{Interval, parse_bytes, parse_duration, parse_interval};
 
 use crate::model::Override;
@@ -64,6 +66,8 @@ pub struct Config {
     pub ingest_threads: usize,
     /// A pack is closed at this age, full or not.
     pub pack_age_max: Duration,
+    /// How mail is sent. `None`: nothing says how.
+    pub mail: Option<MailSettings>,
 }
 
 /// What `keepfs init` was told. `None`: the default, which the file explains.
@@ -226,6 +230,10 @@ impl Config {
             zstd_level: settings.zstd_level,
             ingest_threads: settings.ingest_threads,
             pack_age_max: settings.pack_age_max,
+            mail: settings.mail.map(|mail| MailSettings {
+                password_file: mail.password_file.as_deref().map(in_vault),
+                ..mail
+            }),
             vault_dir,
         }
     }

@@ -9,6 +9,7 @@
 
 mod harness;
 
+mod backup;
 mod bad_input;
 mod check;
 mod crash;
@@ -19,5 +20,6 @@ mod mounting;
 mod policy;
 mod renames;
 mod semantics;
+mod smtp;
 mod tools;
 mod versions;
