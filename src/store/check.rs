@@ -14,7 +14,7 @@ use super::pack::{
     HEADER_BYTES, RECORD_HEADER_BYTES, TRAILER_BYTES, TableSpan, has_clean_reserve, has_header,
     record_header,
 };
-use super::{CheckDepth, Damage, Findings, Shared, fetch, orphans, sample};
+use super::{CheckDepth, Damage, Findings, Shared, fetch, orphans, recover, sample};
 use crate::catalog::{ChunkRecord, PackRecord, PackState};
 use crate::model::{ChunkHash, PackId};
 
@@ -115,12 +115,8 @@ pub(super) fn check(
 }
 
 /// True when a pack is there with its size and its table; its chunks are not read.
-pub(super) fn is_sound(shared: &Shared, id: PackId) -> Result<bool> {
-    let packs = shared.catalog()?.packs()?;
-    let Some(pack) = packs.iter().find(|pack| pack.id == id) else {
-        return Ok(true);
-    };
-    let listed = shared.backend.pack_bytes(id)?;
+pub(super) fn is_sound(shared: &Shared, pack: &PackRecord) -> Result<bool> {
+    let listed = shared.backend.pack_bytes(pack.id)?;
     Ok(check_pack(shared, pack, listed, CheckDepth::Listing)?.is_none())
 }
 
@@ -171,7 +167,7 @@ fn check_pack(
 
 fn flaw_of_open(shared: &Shared, id: PackId, chunks: &[ChunkRecord]) -> Option<Flaw> {
     let Some(spool) = shared.open_packs.readable(id) else {
-        return Some(lost("its bytes were lost before they reached the store"));
+        return Some(lost(recover::LOST));
     };
     let end = chunks.iter().map(end_of).max().unwrap_or(0);
     (spool.written_bytes() < end).then(|| lost("its file in the spool is cut short"))

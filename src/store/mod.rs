@@ -31,6 +31,7 @@ mod tests;
 mod url;
 mod writer;
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -84,7 +85,7 @@ pub struct Written {
 pub struct Store {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    recovered_damage: Vec<VersionSeq>,
+    recovered_damage: Vec<Damage>,
 }
 
 /// What the threads and readers of a store have in common.
@@ -212,11 +213,11 @@ impl Store {
         Ok(())
     }
 
-    /// The versions whose bytes were acknowledged by the catalog but did not reach
-    /// the disk before the power failed, as [`open`](Self::open) found them. Writing
-    /// the same content again makes them whole.
-    pub fn recovered_damage(&self) -> Vec<VersionSeq> {
-        self.recovered_damage.clone()
+    /// The bytes that were acknowledged by the catalog but did not reach the disk
+    /// before the power failed, as [`open`](Self::open) found them. Writing the same
+    /// content again, or a [`repair`](Self::repair), makes their versions whole.
+    pub fn recovered_damage(&self) -> &[Damage] {
+        &self.recovered_damage
     }
 
     /// Reads a content to its end and makes it known to the catalog. When it
@@ -271,7 +272,7 @@ impl Store {
     ///
     /// # Errors
     /// When there is no space for it, or the catalog fails.
-    pub fn repair(&self, packs: Vec<PackId>) -> Result<Repair<'_>> {
+    pub fn repair(&self, packs: &HashSet<PackId>) -> Result<Repair<'_>> {
         Repair::begin(self, packs)
     }
 

@@ -12,12 +12,15 @@ use super::codec::decode;
 use super::error::Result;
 use super::open_pack::{Growing, end_of};
 use super::pack::{self, HEADER_BYTES, RECORD_HEADER_BYTES};
-use super::{Shared, check};
+use super::{Damage, Shared, check};
 use crate::catalog::{ChunkRecord, PackRecord, PackState, atomically};
 use crate::model::{PackId, VersionSeq};
 
-/// Takes up what an earlier run left; returns the versions that lost bytes.
-pub(super) fn recover(shared: &Shared, packs: &[PackRecord]) -> Result<Vec<VersionSeq>> {
+/// What is wrong with a pack whose rows are ahead of its file.
+pub(super) const LOST: &str = "its bytes were lost before they reached the store";
+
+/// Takes up what an earlier run left; returns what was lost.
+pub(super) fn recover(shared: &Shared, packs: &[PackRecord]) -> Result<Vec<Damage>> {
     let spool: HashSet<PackId> = shared.open_packs.names()?.into_iter().collect();
     let known: HashMap<PackId, PackState> = packs.iter().map(|p| (p.id, p.state)).collect();
     for &pack in &spool {
@@ -46,20 +49,26 @@ pub(super) fn recover(shared: &Shared, packs: &[PackRecord]) -> Result<Vec<Versi
         lost.extend(lost_pack);
     }
     resume(shared, alive);
-    let mut versions = Vec::new();
+    let mut damages = Vec::new();
     for pack in lost {
         shared.presence.pack_is_missing(pack);
-        versions.extend(shared.catalog()?.versions_in_pack(pack)?);
+        damages.push(Damage {
+            pack,
+            detail: LOST.into(),
+            versions: shared.catalog()?.versions_in_pack(pack)?,
+        });
     }
-    versions.sort_unstable();
-    versions.dedup();
+    let versions: HashSet<VersionSeq> = damages
+        .iter()
+        .flat_map(|damage| damage.versions.iter().copied())
+        .collect();
     if !versions.is_empty() {
         log::error!(
             "the last bytes of {} versions did not reach the disk before the power failed",
             versions.len()
         );
     }
-    Ok(versions)
+    Ok(damages)
 }
 
 /// The pack was put, but its row says `Open`: when the object is whole, it counts.

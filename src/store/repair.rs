@@ -13,6 +13,7 @@ use super::chunker::Chunker;
 use super::codec::{Encoder, hash};
 use super::error::{Result, StoreError};
 use super::{Store, abandoned, check, fetch, reclaim, writer};
+use crate::catalog::PackRecord;
 use crate::model::{ChunkHash, PackId};
 
 /// A repair under way.
@@ -32,7 +33,7 @@ impl std::fmt::Debug for Repair<'_> {
 
 impl<'a> Repair<'a> {
     /// Stores anew what of these packs can be read from themselves or is in the cache.
-    pub(super) fn begin(store: &'a Store, packs: Vec<PackId>) -> Result<Self> {
+    pub(super) fn begin(store: &'a Store, packs: &HashSet<PackId>) -> Result<Self> {
         let mut repair = Self {
             encoder: Encoder::new(store.shared.config.zstd_level)?,
             store,
@@ -40,19 +41,21 @@ impl<'a> Repair<'a> {
             missing: HashSet::new(),
             buffer: Vec::new(),
         };
-        for &pack in &packs {
+        let mut damaged = store.shared.catalog()?.packs()?;
+        damaged.retain(|pack| packs.contains(&pack.id));
+        for pack in &damaged {
             repair.salvage(pack)?;
         }
-        repair.packs = packs;
+        repair.packs = damaged.into_iter().map(|pack| pack.id).collect();
         Ok(repair)
     }
 
-    fn salvage(&mut self, pack: PackId) -> Result<()> {
+    fn salvage(&mut self, pack: &PackRecord) -> Result<()> {
         let shared = &*self.store.shared;
-        abandoned::forget_dead(shared, pack)?;
-        shared.sources.forget(pack);
+        abandoned::forget_dead(shared, pack.id)?;
+        shared.sources.forget(pack.id);
         let is_sound = check::is_sound(shared, pack)?;
-        let chunks = shared.catalog()?.pack_chunks(pack)?;
+        let chunks = shared.catalog()?.pack_chunks(pack.id)?;
         for chunk in chunks {
             match fetch::verified(shared, &chunk) {
                 Ok(_) if is_sound => {}

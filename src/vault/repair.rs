@@ -30,7 +30,7 @@ impl Vault {
     pub(super) fn repair(&self, damages: &[Damage]) -> Result<Lost> {
         self.ingest_sealed()?;
         let packs = damages.iter().map(|damage| damage.pack).collect();
-        let mut repair = self.store.repair(packs)?;
+        let mut repair = self.store.repair(&packs)?;
         for path in self.live_files_with(repair.missing())? {
             if repair.missing().is_empty() {
                 break;
@@ -84,13 +84,15 @@ impl Vault {
     /// The live files of the assets that have versions with one of these chunks.
     fn live_files_with(&self, chunks: &HashSet<ChunkHash>) -> Result<Vec<PublicId>> {
         let chunks: Vec<ChunkHash> = chunks.iter().copied().collect();
-        let mut catalog = self.catalog();
+        let versions = self.catalog().versions_with_chunks(&chunks)?;
+        // There may be many: the catalog is locked for each anew.
         let mut assets: BTreeSet<NodeId> = BTreeSet::new();
-        for seq in catalog.versions_with_chunks(&chunks)? {
-            assets.extend(catalog.version(seq)?.map(|version| version.asset));
+        for seq in versions {
+            assets.extend(self.catalog().version(seq)?.map(|version| version.asset));
         }
         let mut paths = Vec::new();
         for asset in assets {
+            let mut catalog = self.catalog();
             let record = catalog.asset(asset)?;
             if record.is_some_and(|record| record.standing == Standing::Live) {
                 paths.extend(catalog.path_of(asset)?);

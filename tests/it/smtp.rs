@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{PATIENCE, output, spawn};
+use crate::harness::{PATIENCE, spawn};
 
 const PROGRAM: &str = include_str!("smtp.py");
 
@@ -91,13 +91,15 @@ impl Drop for SmtpServer {
 #[track_caller]
 fn python_with_aiosmtpd() -> &'static str {
     let has_it = |python: &&str| {
-        output(Command::new(python).args(["-c", "import aiosmtpd"]))
-            .status
-            .success()
+        let mut command = Command::new(python);
+        command
+            .args(["-c", "import aiosmtpd"])
+            .stderr(Stdio::null());
+        let ended = spawn(&mut command).and_then(|mut child| child.wait());
+        ended.is_ok_and(|status| status.success())
     };
     ["python3", "/usr/bin/python3"]
         .into_iter()
-        .filter(|python| *python == "python3" || Path::new(python).exists())
         .find(has_it)
         .expect("no python3 here has aiosmtpd: run scripts/setup, or pip install aiosmtpd")
 }

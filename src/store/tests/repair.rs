@@ -17,7 +17,7 @@ use crate::store::{CheckDepth, Orphan, Sampled, Share, StoreError};
 fn repair(bench: &Bench, depth: CheckDepth, contents: &[&[u8]]) -> usize {
     let damages = bench.damages(depth);
     let packs = damages.iter().map(|damage| damage.pack).collect();
-    let mut repair = bench.store().repair(packs).unwrap();
+    let mut repair = bench.store().repair(&packs).unwrap();
     for content in contents {
         repair.look_in(&mut { *content }).unwrap();
     }
@@ -163,7 +163,7 @@ fn a_content_that_cannot_be_read_to_its_end_gives_what_it_gave() {
     let (mut bench, contents) = three();
     flip(&bench.files("store")[0], 15_000);
     let pack = bench.damages(CheckDepth::ReadData)[0].pack;
-    let mut repair = bench.store().repair(vec![pack]).unwrap();
+    let mut repair = bench.store().repair(&[pack].into()).unwrap();
     let error = repair.look_in(&mut Failing(b"a bad sector")).unwrap_err();
     assert!(matches!(error, StoreError::Source(_)), "{error}");
     assert_eq!(repair.missing().len(), 1);

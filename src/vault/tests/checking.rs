@@ -115,3 +115,28 @@ fn after_a_check_found_a_pack_missing_the_same_content_is_stored_again() {
     assert_eq!(vault.versions("a"), ["once and again"]);
     vault.assert_sound();
 }
+
+#[test]
+fn bytes_that_a_power_failure_took_are_looked_for_in_the_live_files_at_the_next_start() {
+    let vault = TestVault::new();
+    vault.write("same", b"as it was");
+    vault.write("changed", b"the lost first");
+    vault.write("changed", b"the live second");
+    vault.ingest_all();
+    // The rows reached the disk, the open pack did not.
+    let spool = vault.vault.config().spool_dir.clone();
+    let open = fs::read_dir(spool)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    for pack in open.filter(|path| path.extension().is_some_and(|end| end == "open")) {
+        fs::remove_file(pack).unwrap();
+    }
+    let vault = vault.crash();
+    assert_eq!(vault.vault.store().recovered_damage().len(), 1);
+    vault.vault.begin_recovery().unwrap();
+    vault.vault.recover().unwrap();
+    assert_eq!(vault.versions("same"), ["as it was"]);
+    let found = check(&vault, Remedy::Report);
+    assert_eq!(paths(&found.damaged), ["changed"]);
+    assert_eq!(vault.vault.versions_of(&id("changed")).unwrap().len(), 2);
+}
