@@ -7,6 +7,7 @@
 mod error;
 mod file;
 mod layout;
+mod notify;
 mod template;
 mod units;
 
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::ConfigError;
+pub use notify::{MailSettings, SmtpSecurity};
 pub use units::{Interval, parse_bytes, parse_duration, parse_interval};
 
 use crate::model::{Override, StorePlace};
@@ -64,6 +66,8 @@ pub struct Config {
     pub pack_age_max: Duration,
     /// Bytes of full packs that may wait for the store; then sealed versions wait.
     pub spool_bytes_max: u64,
+    /// How mail is sent. `None`: nothing says how.
+    pub mail: Option<MailSettings>,
 }
 
 /// What `keepfs init` was told. `None`: the default, which the file explains.
@@ -235,6 +239,10 @@ impl Config {
             ingest_threads: settings.ingest_threads,
             pack_age_max: settings.pack_age_max,
             spool_bytes_max: settings.spool_bytes_max,
+            mail: settings.mail.map(|mail| MailSettings {
+                password_file: mail.password_file.as_deref().map(in_vault),
+                ..mail
+            }),
             vault_dir,
         }
     }

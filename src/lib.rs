@@ -10,7 +10,8 @@
 //! - [`mount`] is the kernel's side, [`server`] the control socket's;
 //! - [`daemon`] puts one vault together and runs it, [`cli`] is what people type.
 //!
-//! [`config`] is the settings file, read once and checked.
+//! [`config`] is the settings file, read once and checked; [`notify`] tells somebody how
+//! long work ended.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -24,6 +25,7 @@ pub mod daemon;
 pub mod history;
 pub mod model;
 pub mod mount;
+pub mod notify;
 pub mod policy;
 pub mod server;
 pub mod store;

@@ -17,11 +17,38 @@ use crate::server::{
 /// Hears of the items of an answer.
 pub type Items<'a> = &'a mut dyn FnMut(Item) -> Result<(), Stop>;
 
+/// Hears how far a request is.
+pub type Watch<'a> = &'a mut dyn FnMut(&Progress);
+
 /// Runs a request on the vault of a path, and shows how far it is.
 pub fn run(home: &Home, request: &Request, items: Items<'_>) -> Result<Reply, Stop> {
+    run_watched(home, request, items, &mut |_| {})
+}
+
+/// The same; `watch` hears of the progress, too.
+pub fn run_watched(
+    home: &Home,
+    request: &Request,
+    items: Items<'_>,
+    watch: Watch<'_>,
+) -> Result<Reply, Stop> {
     match connect(home)? {
-        Reached::Daemon(mut client) => with_bar(items, |events| client.request(request, events)),
-        Reached::Nobody(vault) => directly(&vault, request, items),
+        Reached::Daemon(mut client) => {
+            with_bar(items, watch, |events| client.request(request, events))
+        }
+        Reached::Nobody(vault) => directly(&vault, request, items, watch),
+    }
+}
+
+/// The settings of the vault of a path.
+pub fn settings_of(home: &Home) -> Result<Config, Stop> {
+    Ok(Config::load(&vault_directory(home)?)?)
+}
+
+fn vault_directory(home: &Home) -> Result<PathBuf, Stop> {
+    match home {
+        Home::Vault(vault) => Ok(vault.clone()),
+        Home::Mount(mountpoint) => vault_behind(mountpoint),
     }
 }
 
@@ -35,10 +62,7 @@ pub enum Reached {
 
 /// Looks for the daemon of a vault.
 pub fn connect(home: &Home) -> Result<Reached, Stop> {
-    let vault = match home {
-        Home::Vault(vault) => vault.clone(),
-        Home::Mount(mountpoint) => vault_behind(mountpoint)?,
-    };
+    let vault = vault_directory(home)?;
     let config = Config::load(&vault)?;
     let found = Client::connect(&config.socket_path).map_err(|error| {
         stop(
@@ -83,13 +107,18 @@ fn vault_behind(mountpoint: &Path) -> Result<PathBuf, Stop> {
     })
 }
 
-fn directly(vault: &Path, request: &Request, items: Items<'_>) -> Result<Reply, Stop> {
+fn directly(
+    vault: &Path,
+    request: &Request,
+    items: Items<'_>,
+    watch: Watch<'_>,
+) -> Result<Reply, Stop> {
     let opened = Opened::for_command(vault, &mut |text| say(text)).map_err(Failure::from)?;
     let reply = match request {
         Request::Status
         | Request::Versions { .. }
         | Request::Deleted { .. }
-        | Request::Policy { .. } => with_bar(items, |events| {
+        | Request::Policy { .. } => with_bar(items, watch, |events| {
             let mut door = Door {
                 events,
                 changed: &|_| {},
@@ -98,7 +127,7 @@ fn directly(vault: &Path, request: &Request, items: Items<'_>) -> Result<Reply, 
         })?,
         _ => {
             let workers = opened.start_workers().map_err(Failure::from)?;
-            with_bar(items, |events| {
+            with_bar(items, watch, |events| {
                 let mut door = Door {
                     events: &mut *events,
                     changed: &|_| {},
@@ -120,6 +149,7 @@ fn directly(vault: &Path, request: &Request, items: Items<'_>) -> Result<Reply, 
 /// Takes items and progress apart; what an item's reader fails with ends the request.
 fn with_bar(
     items: Items<'_>,
+    watch: Watch<'_>,
     work: impl FnOnce(&mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Reply, Failure>,
 ) -> Result<Reply, Stop> {
     let mut bar = Bar::new();
@@ -127,6 +157,7 @@ fn with_bar(
     let result = work(&mut |event| match event {
         Event::Progress(progress) => {
             bar.update(&progress);
+            watch(&progress);
             ControlFlow::Continue(())
         }
         Event::Item(item) => {

@@ -21,10 +21,12 @@ pub enum Exit {
     Damaged,
     /// Something is full.
     Blocked,
+    /// It did what was asked, and could not tell whom it was asked to tell.
+    Untold,
 }
 
 /// Each exit with its code and what the manual says of it.
-pub const EXITS: [(Exit, u8, &str); 7] = [
+pub const EXITS: [(Exit, u8, &str); 8] = [
     (Exit::Success, 0, "done"),
     (
         Exit::Failed,
@@ -51,6 +53,11 @@ pub const EXITS: [(Exit, u8, &str); 7] = [
         Exit::Blocked,
         6,
         "blocked: the store does not take what waits (full, away, refused); nothing is lost",
+    ),
+    (
+        Exit::Untold,
+        7,
+        "done, but the notification that was asked for was not sent",
     ),
 ];
 

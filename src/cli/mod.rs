@@ -18,6 +18,7 @@ mod fstab;
 mod init;
 mod man;
 mod mount;
+mod notice;
 mod output;
 mod place;
 mod policy;

@@ -2,25 +2,37 @@
 
 use serde::Serialize;
 
-use super::access::{no_items, run};
-use super::output::{Format, Outcome, count, print_json, print_line, size};
+use super::access::{Watch, no_items, run_watched};
+use super::output::{Format, Outcome, Stop, count, print_json, print_line, size};
 use super::place::Home;
 use super::status::unexpected;
 use crate::server::{Reply, Request};
 
-#[derive(Debug, Serialize)]
-struct Summary {
-    files: u64,
-    bytes: u64,
-    versions: u64,
-    moved: u64,
-    deleted: u64,
-    unreadable: u64,
+/// What a walk found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Summary {
+    /// Regular files seen.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// New versions.
+    pub versions: u64,
+    /// Assets recognised at a new name.
+    pub moved: u64,
+    /// Assets that count as deleted now.
+    pub deleted: u64,
+    /// What could not be read.
+    pub unreadable: u64,
 }
 
 /// Walks and says what was found.
 pub fn walk(home: &Home, request: &Request, format: Format) -> Outcome {
-    let reply = run(home, request, &mut no_items)?;
+    report(&walk_watched(home, request, &mut |_| {})?, format)
+}
+
+/// Walks; `watch` hears how far it is.
+pub fn walk_watched(home: &Home, request: &Request, watch: Watch<'_>) -> Result<Summary, Stop> {
+    let reply = run_watched(home, request, &mut no_items, watch)?;
     let Reply::Scanned {
         files,
         bytes,
@@ -32,17 +44,21 @@ pub fn walk(home: &Home, request: &Request, format: Format) -> Outcome {
     else {
         return Err(unexpected(&reply));
     };
-    let summary = Summary {
+    Ok(Summary {
         files,
         bytes,
         versions,
         moved,
         deleted,
         unreadable,
-    };
+    })
+}
+
+/// Prints what was found.
+pub fn report(summary: &Summary, format: Format) -> Outcome {
     match format {
-        Format::Json => print_json(&summary),
-        Format::Text => print_line(sentence(&summary)),
+        Format::Json => print_json(summary),
+        Format::Text => print_line(sentence(summary)),
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
+use super::notify::{self, MailSettings};
 use super::units::{Interval, parse_bytes, parse_duration, parse_interval};
 use crate::model::{Override, StorePlace};
 use crate::policy::{Policy, PolicySettings};
@@ -18,7 +19,7 @@ use crate::policy::{Policy, PolicySettings};
 /// The one format there is.
 pub(super) const FORMAT: i64 = 1;
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "format",
     "name",
     "backup",
@@ -34,6 +35,7 @@ const KEYS: [&str; 15] = [
     "ingest_threads",
     "pack_age_max",
     "spool_bytes_max",
+    "notify",
 ];
 
 /// What the file says, with defaults where it says nothing. Paths are not yet absolute.
@@ -51,6 +53,7 @@ pub(super) struct Settings {
     pub ingest_threads: usize,
     pub pack_age_max: Duration,
     pub spool_bytes_max: u64,
+    pub mail: Option<MailSettings>,
 }
 
 impl Default for Settings {
@@ -72,6 +75,7 @@ impl Default for Settings {
             ingest_threads: 2,
             pack_age_max: Duration::from_secs(30),
             spool_bytes_max: 4 << 30,
+            mail: None,
         }
     }
 }
@@ -125,6 +129,11 @@ pub(super) fn read(file: &Path, text: &str) -> Result<Settings, ConfigError> {
                 known: KEYS.join(", "),
             });
         }
+        if name == "notify" {
+            let mail = notify::read(file, text, line(key.span()), value.get_ref())?;
+            settings.mail = Some(mail);
+            continue;
+        }
         settings
             .set(name, value.get_ref())
             .map_err(|problem| bad_value(line(key.span()), name, problem))?;
@@ -156,7 +165,7 @@ impl Settings {
             "ingest_threads" => self.ingest_threads = ingest_threads(integer(value)?)?,
             "pack_age_max" => self.pack_age_max = pack_age_max(parse_duration(string(value)?)?)?,
             "spool_bytes_max" => self.spool_bytes_max = spool_bytes_max(bytes(value)?)?,
-            // `format` was judged first; every other key is one of KEYS.
+            // `format` was judged first, `notify` is a table of its own; every other key is one of KEYS.
             _ => {}
         }
         Ok(())
@@ -270,24 +279,24 @@ fn bytes(value: &DeValue<'_>) -> Result<u64, String> {
     }
 }
 
-fn integer(value: &DeValue<'_>) -> Result<i64, String> {
+pub(super) fn integer(value: &DeValue<'_>) -> Result<i64, String> {
     value
         .as_integer()
         .and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok())
         .ok_or_else(|| wrong_type(value, "a whole number"))
 }
 
-fn string<'v>(value: &'v DeValue<'_>) -> Result<&'v str, String> {
+pub(super) fn string<'v>(value: &'v DeValue<'_>) -> Result<&'v str, String> {
     value
         .as_str()
         .ok_or_else(|| wrong_type(value, "text in quotes"))
 }
 
-fn wrong_type(value: &DeValue<'_>, wanted: &str) -> String {
+pub(super) fn wrong_type(value: &DeValue<'_>, wanted: &str) -> String {
     format!("is of type {}: write {wanted}", value.type_str())
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().iter().take(offset);
     before.filter(|byte| **byte == b'\n').count() + 1
 }

@@ -136,8 +136,24 @@ pub(super) fn render(options: &InitOptions) -> Result<String, ConfigError> {
         "spool_bytes_max",
         Line::Default(size(&defaults.spool_bytes_max)),
     );
+    page.0.push_str(NOTIFY);
     Ok(page.0)
 }
+
+/// A table, so it stands at the end. It has no defaults: who wants mail fills it in.
+const NOTIFY: &str = r#"
+# Mail for keepfs backup --notify mail. smtp_security is "tls" (port 465), "starttls" (587)
+# or "off" (25). The password is never in this file: it is the first line of password_file,
+# or KEEPFS_SMTP_PASSWORD in the environment.
+#[notify]
+#smtp_host = "mail.example.com"
+#smtp_port = 465
+#smtp_security = "tls"
+#from = "keepfs@example.com"
+#to = ["you@example.com"]
+#username = "keepfs"
+#password_file = "/etc/keepfs/smtp-password"
+"#;
 
 enum Line {
     Set(String),

@@ -201,10 +201,61 @@ fn a_created_file_reads_back_and_explains_every_default() {
             _ => format!("{line}\n"),
         })
         .collect();
-    assert_eq!(spelled_out.matches(" = ").count(), 15, "{spelled_out}");
+    assert_eq!(spelled_out.matches(" = ").count(), 22, "{spelled_out}");
     fs::write(place.join(FILE_NAME), spelled_out).unwrap();
     let name = "assets".to_owned();
-    assert_eq!(Config::load(&place).unwrap(), Config { name, ..created });
+    let mut spelled_out = Config::load(&place).unwrap();
+    assert_eq!(spelled_out.mail.take().unwrap().port, 465);
+    assert_eq!(spelled_out, Config { name, ..created });
+}
+
+#[test]
+fn the_mail_settings_are_a_table_with_checked_values() {
+    let of = |text: &str| {
+        let dir = vault(&format!("format = 1\n[notify]\n{text}"));
+        let root = fs::canonicalize(dir.path()).unwrap();
+        (Config::load(dir.path()).unwrap().mail.unwrap(), root)
+    };
+    let least = "smtp_host = \"mx\"\nfrom = \"a@b\"\nto = [\"c@d\", \"e@f\"]\n";
+    let (mail, root) = of(least);
+    assert_eq!((mail.port, mail.security), (465, SmtpSecurity::Tls));
+    assert_eq!((&mail.host[..], &mail.from[..]), ("mx", "a@b"));
+    assert_eq!(mail.to, ["c@d", "e@f"]);
+    assert_eq!((mail.username, mail.password_file), (None, None));
+    assert!(root.is_absolute());
+    let (mail, _) = of(&format!("{least}smtp_security = \"starttls\""));
+    assert_eq!(mail.port, 587);
+    let (mail, root) = of(&format!(
+        "{least}smtp_port = 2525\nusername = \"u\"\npassword_file = \"secret\""
+    ));
+    assert_eq!((mail.port, mail.username), (2525, Some("u".into())));
+    assert_eq!(mail.password_file, Some(root.join("secret")));
+    for (text, problem) in [
+        ("from = \"a@b\"", "line 2: notify.smtp_host: is missing"),
+        ("smtp_host = \"mx\"", "line 2: notify.from: is missing"),
+        (
+            "smtp_host = \"mx\"\nfrom = \"a@b\"\nto = []",
+            "line 2: notify.to: is missing",
+        ),
+        (
+            "\nsmtp_port = 0",
+            "line 4: notify.smtp_port: must be from 1",
+        ),
+        ("to = \"a@b\"", "line 3: notify.to: is of type string"),
+        ("to = [\"ab\"]", "line 3: notify.to: must be an address"),
+        (
+            "password = \"x\"",
+            "line 3: unknown key 'notify.password': correct or remove it",
+        ),
+        (
+            &format!("{least}username = \"u\"\nsmtp_security = \"off\""),
+            "line 2: notify.smtp_security: would send the password in the clear",
+        ),
+    ] {
+        let error = refusal(&format!("format = 1\n[notify]\n{text}"));
+        assert!(error.contains(problem), "{error}");
+    }
+    assert!(refusal("format = 1\nnotify = 3").contains("line 2: notify: is of type integer"));
 }
 
 #[test]

@@ -4,12 +4,10 @@
 use std::ops::ControlFlow;
 
 use super::failure::{ErrorCode, Failure};
-use super::protocol::{Event, Item, ProblemRow, Progress, Reply, Request, Switch};
-use super::wire_path::WirePath;
-use super::{listing, restore};
+use super::protocol::{Event, Item, Progress, Reply, Request};
+use super::{check, listing, restore};
 use crate::model::{PublicId, VersionIdPrefix};
-use crate::store::CheckDepth;
-use crate::vault::{CheckReport, Purged, ScanReport, Survey, Vault};
+use crate::vault::{Purged, ScanReport, Survey, Vault};
 
 /// Where a request's events go, and who hears of changes to live files.
 pub struct Door<'a> {
@@ -37,7 +35,7 @@ impl Door<'_> {
         }
     }
 
-    fn progress(&mut self, progress: Progress) {
+    pub(super) fn progress(&mut self, progress: Progress) {
         // A walk cannot be broken off from here; its next item ends it.
         let _ = (self.events)(Event::Progress(progress));
     }
@@ -66,7 +64,7 @@ pub fn execute(vault: &Vault, request: &Request, door: &mut Door<'_>) -> Result<
             Ok(scanned(report))
         }
         Request::Scan { path } => Ok(scanned(walk(vault, &path.0, Survey::Recover, door)?)),
-        Request::Check(request) => check(vault, request.read_data, door),
+        Request::Check(request) => check::check(vault, request, door),
         Request::DeleteVersions { path, versions } => {
             let prefixes = versions
                 .iter()
@@ -108,47 +106,6 @@ fn walk(
 
 fn drain(vault: &Vault, door: &mut Door<'_>) -> Result<(), Failure> {
     Ok(vault.drain(&mut |versions| door.progress(Progress::Waiting { versions }))?)
-}
-
-fn check(vault: &Vault, read_data: Switch, door: &mut Door<'_>) -> Result<Reply, Failure> {
-    let depth = match read_data {
-        Switch::On => CheckDepth::ReadData,
-        Switch::Off => CheckDepth::Listing,
-    };
-    let report = vault.check(depth, &mut |bytes, bytes_total| {
-        door.progress(Progress::Checked { bytes, bytes_total });
-    })?;
-    let (versions, bytes) = (report.versions, report.bytes);
-    let problems = damage(report);
-    let count = problems.len() as u64;
-    for problem in problems {
-        door.item(Item::Problem(problem))?;
-    }
-    Ok(Reply::Checked {
-        versions,
-        bytes,
-        problems: count,
-    })
-}
-
-fn damage(report: CheckReport) -> Vec<ProblemRow> {
-    let causes = report.problems.into_iter().map(|text| ProblemRow {
-        path: None,
-        version_id: None,
-        failure: Failure::new(ErrorCode::Damaged, text),
-    });
-    let victims = report
-        .damaged
-        .into_iter()
-        .map(|(path, version)| ProblemRow {
-            failure: Failure::new(
-                ErrorCode::Damaged,
-                format!("{path}: version {version} cannot be read whole"),
-            ),
-            path: Some(WirePath(path)),
-            version_id: Some(version.to_string()),
-        });
-    causes.chain(victims).collect()
 }
 
 fn scanned(report: ScanReport) -> Reply {

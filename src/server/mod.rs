@@ -5,6 +5,8 @@
 //! the vault itself. Nothing here knows of mounts: who must hear of a changed live
 //! file is handed in as a closure.
 
+mod check;
+mod checked;
 mod client;
 mod execute;
 mod failure;
@@ -15,12 +17,13 @@ mod serve;
 mod socket;
 mod wire_path;
 
+pub use checked::{CheckRequest, OrphanRow, RepairedRow, SampleRow};
 pub use client::Client;
 pub use execute::{Door, execute};
 pub use failure::{ErrorCode, Failure, code_of_config, code_of_store};
 pub use protocol::{
-    CheckRequest, DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, RestoreRequest,
-    RestoreSource, RestoredRow, Switch, VersionRow,
+    DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, RestoreRequest, RestoreSource,
+    RestoredRow, Switch, VersionRow,
 };
 pub use serve::Server;
 pub use wire_path::WirePath;

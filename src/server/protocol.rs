@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::checked::{CheckRequest, OrphanRow, RepairedRow, SampleRow};
 use super::failure::Failure;
 use super::wire_path::WirePath;
 use crate::vault::Status;
@@ -43,7 +44,8 @@ pub enum Request {
         /// Where to begin.
         path: WirePath,
     },
-    /// Compare the catalog with itself and with the store; problems are items.
+    /// Compare the catalog with itself and with the store; problems, repairs and orphans
+    /// are items.
     Check(CheckRequest),
     /// Delete versions for good.
     DeleteVersions {
@@ -96,13 +98,6 @@ pub struct RestoreSource {
     pub version: Option<String>,
 }
 
-/// How deep to check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckRequest {
-    /// Read and verify every byte.
-    pub read_data: Switch,
-}
-
 /// A line on the way to the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -150,6 +145,10 @@ pub enum Item {
     Restored(RestoredRow),
     /// A file that could not be brought back, or damage that a check found.
     Problem(ProblemRow),
+    /// Damage that a check found and repaired.
+    Repaired(RepairedRow),
+    /// A pack in the store that the catalog does not know.
+    Orphan(OrphanRow),
 }
 
 /// One version.
@@ -258,6 +257,15 @@ pub enum Reply {
         bytes: u64,
         /// Problems, each an item.
         problems: u64,
+        /// Repairs, each an item.
+        #[serde(default)]
+        repaired: u64,
+        /// Orphans, each an item.
+        #[serde(default)]
+        orphans: u64,
+        /// What was read of a sample. `None`: none was asked for.
+        #[serde(default)]
+        sample: Option<SampleRow>,
     },
     /// What was deleted for good.
     Purged {
@@ -310,7 +318,9 @@ mod tests {
                 overwrite: Switch::Off,
             }),
             Request::Check(CheckRequest {
-                read_data: Switch::On,
+                read_data: Switch::Off,
+                sample: Some("1%".into()),
+                repair: Switch::On,
             }),
             Request::Drain,
         ];

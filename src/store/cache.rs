@@ -55,6 +55,11 @@ impl ChunkCache {
         state.chunks.contains(chunk) || state.on_their_way.contains(chunk)
     }
 
+    /// The chunk, where it is here.
+    pub(super) fn get(&self, chunk: &ChunkHash) -> Option<Arc<Vec<u8>>> {
+        self.state().chunks.get(chunk).cloned()
+    }
+
     /// The chunk; `fetch` is called when it is neither here nor on its way.
     pub(super) fn get_or_fetch(
         &self,

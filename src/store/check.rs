@@ -14,7 +14,7 @@ use super::pack::{
     HEADER_BYTES, RECORD_HEADER_BYTES, TRAILER_BYTES, TableSpan, has_clean_reserve, has_header,
     record_header,
 };
-use super::{CheckDepth, Damage, Shared, fetch};
+use super::{CheckDepth, Damage, Findings, Shared, fetch, orphans, recover, sample};
 use crate::catalog::{ChunkRecord, PackRecord, PackState};
 use crate::model::{ChunkHash, PackId};
 
@@ -57,15 +57,24 @@ pub(super) fn check(
     shared: &Shared,
     depth: CheckDepth,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Vec<Damage>> {
+) -> Result<Findings> {
     let packs = shared.catalog()?.packs()?;
     let listing: HashMap<PackId, u64> = shared.backend.list()?.into_iter().collect();
+    let sample = match depth {
+        CheckDepth::Sample(share) => Some(sample::choose(shared, share, &packs)?),
+        CheckDepth::Listing | CheckDepth::ReadData => None,
+    };
     let bytes_in_all: u64 = packs.iter().map(|pack| pack.bytes).sum();
     let mut bytes_done = 0;
     let mut damages = Vec::new();
     progress(0, bytes_in_all);
     for pack in &packs {
         let listed = listing.get(&pack.id).copied();
+        let depth = match &sample {
+            None => depth,
+            Some(sample) if sample.has(pack.id) => CheckDepth::ReadData,
+            Some(_) => CheckDepth::Listing,
+        };
         let mut flaw = check_pack(shared, pack, listed, depth)?;
         if flaw.is_some() {
             let fresh = shared.catalog()?.packs()?;
@@ -98,7 +107,17 @@ pub(super) fn check(
         bytes_done += pack.bytes;
         progress(bytes_done, bytes_in_all);
     }
-    Ok(damages)
+    Ok(Findings {
+        damages,
+        orphans: orphans::find(shared, &listing)?,
+        sampled: sample.map(|sample| sample.finish(shared)).transpose()?,
+    })
+}
+
+/// True when a pack is there with its size and its table; its chunks are not read.
+pub(super) fn is_sound(shared: &Shared, pack: &PackRecord) -> Result<bool> {
+    let listed = shared.backend.pack_bytes(pack.id)?;
+    Ok(check_pack(shared, pack, listed, CheckDepth::Listing)?.is_none())
 }
 
 /// `listed`: the size of the pack's object.
@@ -130,7 +149,7 @@ fn check_pack(
             ..
         })
     );
-    if is_lost || depth == CheckDepth::Listing {
+    if is_lost || depth != CheckDepth::ReadData {
         return Ok(flaw);
     }
     let mut details: Vec<String> = flaw.into_iter().map(|flaw| flaw.detail).collect();
@@ -148,7 +167,7 @@ fn check_pack(
 
 fn flaw_of_open(shared: &Shared, id: PackId, chunks: &[ChunkRecord]) -> Option<Flaw> {
     let Some(spool) = shared.open_packs.readable(id) else {
-        return Some(lost("its bytes were lost before they reached the store"));
+        return Some(lost(recover::LOST));
     };
     let end = chunks.iter().map(end_of).max().unwrap_or(0);
     (spool.written_bytes() < end).then(|| lost("its file in the spool is cut short"))

@@ -100,7 +100,8 @@ pub(super) fn read(shared: &Shared, pack: PackId, offset: u64, buffer: &mut [u8]
         .inspect_err(|_| shared.sources.forget(pack))
 }
 
-fn fetch_from(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
+/// The plain bytes of a chunk from where the catalog has it, verified. Tried once.
+pub(super) fn verified(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
     let stored = stored_bytes(shared, chunk)?;
     decode(chunk, stored).ok_or(StoreError::ChunkDamaged {
         chunk: chunk.hash,
@@ -110,7 +111,7 @@ fn fetch_from(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
 
 /// The plain bytes of a chunk, verified.
 fn fetch(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
-    let first = match fetch_from(shared, chunk) {
+    let first = match verified(shared, chunk) {
         Ok(plain) => return Ok(plain),
         Err(error) => error,
     };
@@ -118,7 +119,7 @@ fn fetch(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
     // was replaced meanwhile; and chunks move when packs are rewritten.
     shared.sources.forget(chunk.pack);
     let now = shared.catalog()?.chunk(&chunk.hash)?.unwrap_or(*chunk);
-    if let Ok(plain) = fetch_from(shared, &now) {
+    if let Ok(plain) = verified(shared, &now) {
         return Ok(plain);
     }
     match &first {

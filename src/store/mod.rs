@@ -5,6 +5,7 @@
 //! surprise: a chunk is safe before its pack is in the store. It is appended to
 //! the open pack in the spool first, and [`Store::sync`] makes that durable.
 
+mod abandoned;
 mod backend;
 mod bucket;
 mod cache;
@@ -19,18 +20,22 @@ mod in_flight;
 mod leniency;
 mod membership;
 mod open_pack;
+mod orphans;
 mod pack;
 mod presence;
 mod profile;
 mod reader;
 mod reclaim;
 mod recover;
+mod repair;
+mod sample;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,7 +44,10 @@ use std::thread::{self, JoinHandle};
 pub use chunker::Tail;
 pub use error::{Result, StoreError};
 pub use membership::allow;
+pub use orphans::Orphan;
 pub use reader::ContentReader;
+pub use repair::Repair;
+pub use sample::{Sampled, Share, ShareError};
 
 use crate::catalog::{CatalogError, CatalogGuard, SharedCatalog, take_turn};
 use crate::model::{ChunkHash, Clock, ContentId, PackId, StorePlace, Timestamp, VersionSeq};
@@ -86,7 +94,7 @@ pub struct Written {
 pub struct Store {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    recovered_damage: Vec<VersionSeq>,
+    recovered_damage: Vec<Damage>,
 }
 
 /// What the threads and readers of a store have in common.
@@ -142,6 +150,20 @@ pub enum CheckDepth {
     /// Every chunk is read and hashed, and what stands around the chunks is compared
     /// with what was written.
     ReadData,
+    /// As `Listing`, and the next packs in turn as `ReadData`: so much of the bytes.
+    /// Runs of it read every pack in time.
+    Sample(Share),
+}
+
+/// What [`Store::check`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Findings {
+    /// What is not as it was written.
+    pub damages: Vec<Damage>,
+    /// Packs that nobody needs, as far as the catalog knows.
+    pub orphans: Vec<Orphan>,
+    /// What was read of a sample. `None`: the check was of no sample.
+    pub sampled: Option<Sampled>,
 }
 
 /// Damage that [`Store::check`] found.
@@ -218,11 +240,11 @@ impl Store {
         Ok(())
     }
 
-    /// The versions whose bytes were acknowledged by the catalog but did not reach
-    /// the disk before the power failed, as [`open`](Self::open) found them. Writing
-    /// the same content again makes them whole.
-    pub fn recovered_damage(&self) -> Vec<VersionSeq> {
-        self.recovered_damage.clone()
+    /// The bytes that were acknowledged by the catalog but did not reach the disk
+    /// before the power failed, as [`open`](Self::open) found them. Writing the same
+    /// content again, or a [`repair`](Self::repair), makes their versions whole.
+    pub fn recovered_damage(&self) -> &[Damage] {
+        &self.recovered_damage
     }
 
     /// What is in the spool and not in the store yet.
@@ -273,12 +295,17 @@ impl Store {
     ///
     /// # Errors
     /// When store or catalog cannot be read at all; damage is no error.
-    pub fn check(
-        &self,
-        depth: CheckDepth,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Vec<Damage>> {
+    pub fn check(&self, depth: CheckDepth, progress: &mut dyn FnMut(u64, u64)) -> Result<Findings> {
         check::check(&self.shared, depth, progress)
+    }
+
+    /// Begins to repair packs that a check found damaged: what can still be read of
+    /// them is stored anew at once.
+    ///
+    /// # Errors
+    /// When there is no space for it, or the catalog fails.
+    pub fn repair(&self, packs: &HashSet<PackId>) -> Result<Repair<'_>> {
+        Repair::begin(self, packs)
     }
 
     /// Rewrites every pack that holds chunks which nothing references, so that

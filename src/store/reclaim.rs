@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use super::codec::decode;
 use super::error::{Result, StoreError};
 use super::pack::{self, HEADER_BYTES, RECORD_HEADER_BYTES};
-use super::{Shared, fetch};
+use super::{Shared, abandoned, fetch};
 use crate::catalog::{
     Catalog, ChunkRecord, Durability, PackRecord, PackState, PackUse, atomically,
 };
@@ -23,19 +23,6 @@ const SMALL_PACKS_MIN: usize = 16;
 const SMALL_PART: u64 = 8;
 /// How often a copy is made again because a chunk came back to life.
 const TRIES_MAX: usize = 10;
-/// Stored packs that hold bytes which no row tells of, as ids with a space between.
-const ABANDONED: &str = "store.abandoned";
-
-/// Notes that a chunk was stored anew elsewhere: the old pack still has its bytes,
-/// and the next reclaim must rewrite it although no row calls for it.
-pub(super) fn note_abandoned(catalog: &mut dyn Catalog, pack: PackId) -> Result<()> {
-    let noted = catalog.setting(ABANDONED)?.unwrap_or_default();
-    let id = pack.to_string();
-    if !noted.split(' ').any(|one| one == id) {
-        catalog.set_setting(ABANDONED, Some(format!("{noted} {id}").trim()))?;
-    }
-    Ok(())
-}
 
 /// Removes the bytes of all dead chunks. Returns the bytes that were freed.
 pub(super) fn reclaim(shared: &Shared) -> Result<u64> {
@@ -44,8 +31,7 @@ pub(super) fn reclaim(shared: &Shared) -> Result<u64> {
         // An earlier move may still wait for its commit. Before that is on disk, a pack
         // that looks empty may be the one that a crash brings back into use.
         catalog.commit(Durability::Power)?;
-        let noted = catalog.setting(ABANDONED)?.unwrap_or_default();
-        let noted: HashSet<PackId> = noted.split(' ').filter_map(|id| id.parse().ok()).collect();
+        let noted = abandoned::noted(&mut **catalog)?;
         let wasteful: Vec<PackUse> = catalog
             .pack_use()?
             .into_iter()
@@ -61,7 +47,7 @@ pub(super) fn reclaim(shared: &Shared) -> Result<u64> {
     match first_error {
         Some(error) => Err(error),
         None => {
-            shared.catalog()?.set_setting(ABANDONED, None)?;
+            abandoned::clear(&mut **shared.catalog()?)?;
             Ok(freed)
         }
     }
@@ -85,6 +71,16 @@ pub(super) fn merge_small_packs(shared: &Shared) -> Result<u64> {
     let mut first_error = None;
     let done = rewrite(shared, &small, &mut first_error)?;
     first_error.map_or(Ok(done.packs_gone), Err)
+}
+
+/// Rewrites packs whose chunks can all be read.
+pub(super) fn rewrite_packs(shared: &Shared, packs: &HashSet<PackId>) -> Result<()> {
+    let mut usage = shared.catalog()?.pack_use()?;
+    usage.retain(|usage| packs.contains(&usage.pack.id));
+    let mut first_error = None;
+    rewrite(shared, &usage, &mut first_error)?;
+    remove_lost(shared)?;
+    first_error.map_or(Ok(()), Err)
 }
 
 #[derive(Debug, Default)]

@@ -13,11 +13,14 @@ use super::error::Result;
 use super::membership::Answer;
 use super::open_pack::{Growing, end_of};
 use super::pack::{self, HEADER_BYTES, RECORD_HEADER_BYTES};
-use super::{Shared, check};
+use super::{Damage, Shared, check};
 use crate::catalog::{ChunkRecord, PackRecord, PackState, atomically};
 use crate::model::{PackId, VersionSeq};
 
-/// Takes up what an earlier run left; returns the versions that lost bytes.
+/// What is wrong with a pack whose rows are ahead of its file.
+pub(super) const LOST: &str = "its bytes were lost before they reached the store";
+
+/// Takes up what an earlier run left; returns what was lost.
 ///
 /// A bucket that is away is not asked: packs that were being put go on in the spool, and
 /// are put again under the same name.
@@ -25,7 +28,7 @@ pub(super) fn recover(
     shared: &Shared,
     packs: &[PackRecord],
     answer: Answer,
-) -> Result<Vec<VersionSeq>> {
+) -> Result<Vec<Damage>> {
     let spool: HashSet<PackId> = shared.open_packs.names()?.into_iter().collect();
     let known: HashMap<PackId, PackState> = packs.iter().map(|p| (p.id, p.state)).collect();
     for &pack in &spool {
@@ -57,20 +60,26 @@ pub(super) fn recover(
         lost.extend(lost_pack);
     }
     resume(shared, alive);
-    let mut versions = Vec::new();
+    let mut damages = Vec::new();
     for pack in lost {
         shared.presence.pack_is_missing(pack);
-        versions.extend(shared.catalog()?.versions_in_pack(pack)?);
+        damages.push(Damage {
+            pack,
+            detail: LOST.into(),
+            versions: shared.catalog()?.versions_in_pack(pack)?,
+        });
     }
-    versions.sort_unstable();
-    versions.dedup();
+    let versions: HashSet<VersionSeq> = damages
+        .iter()
+        .flat_map(|damage| damage.versions.iter().copied())
+        .collect();
     if !versions.is_empty() {
         log::error!(
             "the last bytes of {} versions did not reach the disk before the power failed",
             versions.len()
         );
     }
-    Ok(versions)
+    Ok(damages)
 }
 
 /// The pack was put, but its row says `Open`: when the object is whole, it counts.

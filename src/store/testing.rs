@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 pub(crate) use facts::{Facts, Failing};
 
-use super::{Store, StoreConfig, Tail};
+use super::{CheckDepth, Damage, Store, StoreConfig, Tail};
 use crate::model::{ContentId, ManualClock, StorePlace};
 
 /// Bytes that nothing can compress.
@@ -103,6 +103,19 @@ impl Bench {
         let read = reader.read_at(0, &mut bytes)?;
         assert_eq!(read, bytes.len());
         Ok(bytes)
+    }
+
+    /// What a check finds damaged. Nothing here may leave orphans behind.
+    pub(crate) fn damages(&self, depth: CheckDepth) -> Vec<Damage> {
+        let mut last = (0, 0);
+        let found = self.store().check(depth, &mut |done, all| {
+            assert!(last.0 <= done && done <= all);
+            last = (done, all);
+        });
+        assert_eq!(last.0, last.1);
+        let found = found.unwrap();
+        assert_eq!(found.orphans, []);
+        found.damages
     }
 
     /// The pack files under `store` or `spool`, by name.

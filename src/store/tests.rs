@@ -1,11 +1,12 @@
 //! What a store promises, on real files: contents come back whole, once, and checked.
 //!
-//! Crashes are in `tests/crash.rs`, removal in `tests/removal.rs`, its failures in
-//! `tests/uncommitted.rs`.
+//! Crashes are in `tests/crash.rs`, damage in `tests/damage.rs` and `tests/repair.rs`,
+//! removal in `tests/removal.rs`, its failures in `tests/uncommitted.rs`.
 
 mod crash;
 mod damage;
 mod removal;
+mod repair;
 mod uncommitted;
 
 use std::io;
@@ -49,8 +50,7 @@ fn contents_of_any_size_come_back_whole_before_and_after_their_pack_is_stored() 
         }
     }
     assert!(bench.files("spool").is_empty());
-    let found = bench.store().check(CheckDepth::ReadData, &mut |_, _| {});
-    assert_eq!(found.unwrap(), []);
+    assert_eq!(bench.damages(CheckDepth::ReadData), []);
     bench.facts.assert_consistent();
 }
 
@@ -122,13 +122,7 @@ fn several_threads_write_the_same_content_and_it_is_stored_once() {
     bench.store().flush().unwrap();
     let stored: u64 = bench.facts.all_packs().iter().map(|pack| pack.bytes).sum();
     assert!(stored < (12 << 20) + (1 << 20), "{stored}");
-    assert_eq!(
-        bench
-            .store()
-            .check(CheckDepth::ReadData, &mut |_, _| {})
-            .unwrap(),
-        []
-    );
+    assert_eq!(bench.damages(CheckDepth::ReadData), []);
     bench.facts.assert_consistent();
 }
 

@@ -16,7 +16,7 @@ use super::error::{Result, StoreError};
 use super::in_flight::Pins;
 use super::open_pack::Encoded;
 use super::presence::Verdict;
-use super::{Shared, Written, reclaim};
+use super::{Shared, Written, abandoned};
 use crate::catalog::{Catalog, ChunkRecord, PackRecord, PackState, atomically};
 use crate::model::{ChunkHash, ContentId};
 
@@ -321,7 +321,7 @@ fn store_chunk<T>(
                 }
                 catalog.put_chunks(std::slice::from_ref(row))?;
                 if let Some(old) = &known {
-                    reclaim::note_abandoned(catalog, old.pack)?;
+                    abandoned::note(catalog, old.pack)?;
                 }
                 shared.presence.pack_is_there(row.pack);
                 then(catalog, hash)
@@ -332,6 +332,14 @@ fn store_chunk<T>(
         shared.presence.chunk_is_whole(hash);
     }
     Ok((true, value))
+}
+
+/// Stores a chunk though the catalog knows one of that name, whose bytes are gone or
+/// lie in a pack that shall go.
+pub(super) fn store_anew(shared: &Shared, plain: &[u8], encoder: &mut Encoder) -> Result<()> {
+    shared.presence.chunk_is_damaged(hash(plain));
+    let pins = shared.in_flight.begin();
+    store_chunk(shared, &pins, plain, encoder, |_, _| Ok(())).map(|_| ())
 }
 
 /// Looks whether the pack of a chunk is there, once in a run.

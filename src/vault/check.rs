@@ -1,10 +1,22 @@
 //! Does the vault hold what it says: the catalog in itself, the catalog against the
 //! store, and every sealed version's bytes.
 
-use crate::model::{PublicId, VersionId, VersionSeq, VersionState};
-use crate::store::CheckDepth;
+use std::collections::BTreeSet;
 
+use crate::model::{PublicId, VersionId, VersionSeq, VersionState};
+use crate::store::{CheckDepth, Damage, Findings, Orphan, Sampled};
+
+use super::repair::Lost;
 use super::{Result, Vault};
+
+/// What is done about damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// It is reported.
+    Report,
+    /// Its bytes are stored anew from wherever they are still to be found.
+    Repair,
+}
 
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,6 +25,14 @@ pub struct CheckReport {
     pub problems: Vec<String>,
     /// The versions that cannot be read whole.
     pub damaged: Vec<(PublicId, VersionId)>,
+    /// What was wrong with packs and is no longer, a line each.
+    pub repairs: Vec<String>,
+    /// The versions that could not be read whole, and can be now.
+    pub repaired: Vec<(PublicId, VersionId)>,
+    /// Packs in the store that the catalog does not know; no damage.
+    pub orphans: Vec<Orphan>,
+    /// What was read of a sample.
+    pub sampled: Option<Sampled>,
     /// Versions in the catalog.
     pub versions: u64,
     /// Bytes of packs that were looked at.
@@ -23,10 +43,11 @@ impl Vault {
     /// Checks. `progress` gets (bytes done, bytes in all).
     ///
     /// # Errors
-    /// When the check itself cannot go on; damage is in the report.
+    /// When the check or the repair itself cannot go on; damage is in the report.
     pub fn check(
         &self,
         depth: CheckDepth,
+        remedy: Remedy,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<CheckReport> {
         let mut report = CheckReport::default();
@@ -36,27 +57,71 @@ impl Vault {
             report.versions = catalog.totals()?.versions;
         }
         self.check_sealed(&mut report)?;
-        let mut bytes = 0;
-        let damages = self.store.check(depth, &mut |done, all| {
-            bytes = done;
+        let Findings {
+            damages,
+            orphans,
+            sampled,
+        } = self.store.check(depth, &mut |done, all| {
+            report.bytes = done;
             progress(done, all);
         })?;
-        report.bytes = bytes;
-        for damage in damages {
-            report
-                .problems
-                .push(format!("pack {}: {}", damage.pack, damage.detail));
-            for seq in damage.versions {
-                let mut catalog = self.catalog();
-                if let Some(version) = catalog.version(seq)? {
-                    let path = catalog.path_of(version.asset)?.unwrap_or_default();
-                    report.damaged.push((path, version.id));
-                }
+        report.orphans = orphans;
+        report.sampled = sampled;
+        let lost = match remedy {
+            Remedy::Repair if !damages.is_empty() => Some(self.repair(&damages)?),
+            Remedy::Repair | Remedy::Report => None,
+        };
+        self.tell(&damages, lost.as_ref(), &mut report)?;
+        Ok(report)
+    }
+
+    /// Writes into the report what is damaged still, and what no longer.
+    fn tell(
+        &self,
+        damages: &[Damage],
+        lost: Option<&Lost>,
+        report: &mut CheckReport,
+    ) -> Result<()> {
+        let (mut hurt, mut healed) = (BTreeSet::new(), BTreeSet::new());
+        for Damage {
+            pack,
+            detail,
+            versions,
+        } in damages
+        {
+            let line = format!("pack {pack}: {detail}");
+            match lost {
+                Some(lost) if !lost.packs.contains(pack) => report.repairs.push(line),
+                _ => report.problems.push(line),
+            }
+            for seq in versions {
+                match lost {
+                    Some(lost) if !lost.versions.contains(seq) => healed.insert(*seq),
+                    _ => hurt.insert(*seq),
+                };
             }
         }
+        // A version of several packs may stand with only one that was looked at.
+        hurt.extend(lost.iter().flat_map(|lost| &lost.versions));
+        let damaged = self.name_versions(&hurt)?;
+        report.damaged.extend(damaged);
         report.damaged.sort();
         report.damaged.dedup();
-        Ok(report)
+        report.repaired = self.name_versions(&healed)?;
+        report.repaired.sort();
+        Ok(())
+    }
+
+    fn name_versions(&self, seqs: &BTreeSet<VersionSeq>) -> Result<Vec<(PublicId, VersionId)>> {
+        let mut named = Vec::new();
+        for seq in seqs {
+            let mut catalog = self.catalog();
+            if let Some(version) = catalog.version(*seq)? {
+                let path = catalog.path_of(version.asset)?.unwrap_or_default();
+                named.push((path, version.id));
+            }
+        }
+        Ok(named)
     }
 
     fn check_sealed(&self, report: &mut CheckReport) -> Result<()> {

@@ -22,6 +22,7 @@ mod record;
 mod remove;
 mod rename;
 mod rename_directory;
+mod repair;
 mod restore;
 mod scan;
 mod seal;
@@ -38,7 +39,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use check::CheckReport;
+pub use check::{CheckReport, Remedy};
 pub use error::{Result, VaultError};
 pub use lookup::Chosen;
 pub use purge::Purged;

@@ -11,8 +11,7 @@ use std::sync::atomic::Ordering;
 use rustix::fs::{Advice, fadvise};
 
 use crate::catalog::{Catalog, Standing, atomically};
-use crate::model::{FileFacts, HistoryName, NodeId, Origin, PublicId, VersionSeq, VersionState};
-use crate::store::Tail;
+use crate::model::{FileFacts, HistoryName, NodeId, Origin, PublicId};
 
 use super::live::{Found, LiveEntry, list_directory};
 use super::names::KnownAsset;
@@ -106,10 +105,11 @@ impl Vault {
     }
 
     /// An interrupted deletion for good is finished, and contents whose bytes power loss
-    /// took are written again where the live file has them.
+    /// took are stored again where the live tree has them.
     fn heal(&self) -> Result<()> {
-        for seq in self.store.recovered_damage() {
-            if !self.rewrite_from_live(seq)? {
+        let damages = self.store.recovered_damage();
+        if !damages.is_empty() {
+            for seq in self.repair(damages)?.versions {
                 let mut catalog = self.catalog();
                 if let Some(version) = catalog.version(seq)? {
                     let path = catalog.path_of(version.asset)?.unwrap_or_default();
@@ -122,37 +122,6 @@ impl Vault {
         }
         self.store.reclaim()?;
         self.commit(crate::catalog::Durability::Power)
-    }
-
-    /// Writes the live content of an asset again if it is that of the version.
-    fn rewrite_from_live(&self, seq: VersionSeq) -> Result<bool> {
-        let (path, version, record) = {
-            let mut catalog = self.catalog();
-            let Some(version) = catalog.version(seq)? else {
-                return Ok(true);
-            };
-            let path = catalog.path_of(version.asset)?;
-            let record = catalog.asset(version.asset)?;
-            (path, version, record)
-        };
-        let (Some(path), Some(record)) = (path, record) else {
-            return Ok(false);
-        };
-        let (VersionState::Stored { blake3, .. }, Standing::Live) =
-            (version.state, record.standing)
-        else {
-            return Ok(false);
-        };
-        // Its chunks were cut in one of two ways; the lost ones are among those.
-        for tail in [Tail::Whole, Tail::Fine] {
-            let Ok(mut file) = self.live.open_file(&path) else {
-                return Ok(false);
-            };
-            if self.store.write(&mut file, tail)?.blake3 != blake3 {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     fn scan_tree(

@@ -15,7 +15,8 @@ use crate::config::{Config, InitOptions};
 use crate::model::{ManualClock, PublicId, Version, VersionId, VersionSeq, VersionState};
 
 use super::live::{Found, facts_of};
-use super::{Party, Rename, RenameMode, Result, Vault, WriteIntent};
+use super::{Party, Remedy, Rename, RenameMode, Result, Vault, WriteIntent};
+use crate::store::CheckDepth;
 
 /// A vault and the directory it lives in.
 pub(crate) struct TestVault {
@@ -265,7 +266,7 @@ impl TestVault {
     pub fn assert_sound(&self) {
         let report = self
             .vault
-            .check(crate::store::CheckDepth::ReadData, &mut |_, _| {})
+            .check(CheckDepth::ReadData, Remedy::Report, &mut |_, _| {})
             .unwrap();
         assert_eq!(report.problems, Vec::<String>::new());
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::scan::{self, PathRef, Token};
 
 /// Each module, what it may import, and why no more.
-pub const LAYERS: [Layer; 12] = [
+pub const LAYERS: [Layer; 13] = [
     layer(
         "model",
         &[],
@@ -20,6 +20,11 @@ pub const LAYERS: [Layer; 12] = [
         "config",
         &["model", "policy"],
         "config turns text into checked values and starts nothing",
+    ),
+    layer(
+        "notify",
+        &["config"],
+        "who is told how work ended is no matter of what the work was",
     ),
     layer(
         "catalog",
@@ -66,7 +71,7 @@ pub const LAYERS: [Layer; 12] = [
         "cli",
         &[
             "daemon", "server", "mount", "history", "vault", "policy", "store", "catalog", "model",
-            "config",
+            "config", "notify",
         ],
         "only main calls commands",
     ),
@@ -74,14 +79,14 @@ pub const LAYERS: [Layer; 12] = [
         "main",
         &[
             "cli", "daemon", "server", "mount", "history", "vault", "policy", "store", "catalog",
-            "model", "config",
+            "model", "config", "notify",
         ],
         "main is the top",
     ),
 ];
 
 /// Crates that only some modules may name, and why.
-const CRATES: [(&[&str], &[&str], &str); 6] = [
+const CRATES: [(&[&str], &[&str], &str); 7] = [
     (
         &["fuser"],
         &["mount"],
@@ -101,6 +106,11 @@ const CRATES: [(&[&str], &[&str], &str); 6] = [
         &["tokio"],
         &["store", "server", "daemon"],
         "the file system's path is synchronous; a runtime in it would hide blocking",
+    ),
+    (
+        &["lettre"],
+        &["notify"],
+        "mail is one way to tell somebody; a filesystem has no other business with it",
     ),
     (&["axum"], &["server"], "HTTP is one door, not the house"),
     (

@@ -9,8 +9,10 @@
 
 mod harness;
 
+mod backup;
 mod bad_input;
 mod buckets;
+mod check;
 mod crash;
 mod deleted;
 mod history;
@@ -20,5 +22,6 @@ mod policy;
 mod renames;
 mod semantics;
 mod servers;
+mod smtp;
 mod tools;
 mod versions;

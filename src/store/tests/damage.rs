@@ -9,21 +9,11 @@ use std::sync::atomic::Ordering;
 use crate::model::VersionSeq;
 use crate::store::Tail;
 use crate::store::testing::{Bench, noise, text};
-use crate::store::{CheckDepth, Damage, StoreError};
+use crate::store::{CheckDepth, StoreError};
 
-fn writable(file: &Path) -> File {
+pub(super) fn writable(file: &Path) -> File {
     fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
     File::options().read(true).write(true).open(file).unwrap()
-}
-
-fn check(bench: &Bench, depth: CheckDepth) -> Vec<Damage> {
-    let mut last = (0, 0);
-    let found = bench.store().check(depth, &mut |done, all| {
-        assert!(last.0 <= done && done <= all);
-        last = (done, all);
-    });
-    assert_eq!(last.0, last.1);
-    found.unwrap()
 }
 
 #[test]
@@ -43,8 +33,8 @@ fn a_flipped_bit_is_an_error_and_never_wrong_bytes() {
             file.write_all_at(&[byte[0] ^ 4], at).unwrap();
             let error = bench.read(content).unwrap_err();
             assert!(matches!(error, StoreError::ChunkDamaged { .. }), "{error}");
-            assert_eq!(check(&bench, CheckDepth::Listing), []);
-            let [damage] = &check(&bench, CheckDepth::ReadData)[..] else {
+            assert_eq!(bench.damages(CheckDepth::Listing), []);
+            let [damage] = &bench.damages(CheckDepth::ReadData)[..] else {
                 panic!()
             };
             assert!(damage.detail.contains("1 of 1 chunks"), "{damage:?}");
@@ -84,12 +74,12 @@ fn damage_in_one_chunk_is_reported_for_the_versions_that_use_it_and_no_others() 
     };
     // In the second of three records.
     writable(file).write_all_at(b"XXXX", 15_000).unwrap();
-    let [damage] = &check(&bench, CheckDepth::ReadData)[..] else {
+    let [damage] = &bench.damages(CheckDepth::ReadData)[..] else {
         panic!()
     };
     assert_eq!(damage.versions, [VersionSeq(contents[1].0)]);
     fs::remove_file(file).unwrap();
-    let [damage] = &check(&bench, CheckDepth::ReadData)[..] else {
+    let [damage] = &bench.damages(CheckDepth::ReadData)[..] else {
         panic!()
     };
     assert_eq!(
@@ -111,7 +101,7 @@ fn a_check_that_reads_data_notices_any_flipped_byte_of_a_pack() {
     let data = [80..180, 228..328];
     for (at, byte) in whole.iter().enumerate() {
         file.write_all_at(&[byte ^ 1], at as u64).unwrap();
-        let [damage] = &check(&bench, CheckDepth::ReadData)[..] else {
+        let [damage] = &bench.damages(CheckDepth::ReadData)[..] else {
             panic!("byte {at}")
         };
         // Nobody needs the rest to read a version.
@@ -123,7 +113,7 @@ fn a_check_that_reads_data_notices_any_flipped_byte_of_a_pack() {
         assert_eq!(damage.versions, hurt, "byte {at}: {damage:?}");
         file.write_all_at(&[*byte], at as u64).unwrap();
     }
-    assert_eq!(check(&bench, CheckDepth::ReadData), []);
+    assert_eq!(bench.damages(CheckDepth::ReadData), []);
 }
 
 #[test]
@@ -136,7 +126,7 @@ fn a_missing_pack_is_named_and_its_content_can_be_written_again() {
     bench.reopen();
     let error = bench.read(content).unwrap_err();
     assert!(matches!(error, StoreError::PackMissing { .. }), "{error}");
-    let [damage] = &check(&bench, CheckDepth::Listing)[..] else {
+    let [damage] = &bench.damages(CheckDepth::Listing)[..] else {
         panic!()
     };
     assert_eq!(damage.detail, "missing from the store");
@@ -145,7 +135,7 @@ fn a_missing_pack_is_named_and_its_content_can_be_written_again() {
     let written = bench.store().write(&mut &source[..], Tail::Whole).unwrap();
     assert_eq!((written.content, written.new_bytes), (content, 3 << 20));
     assert_eq!(bench.read(content).unwrap(), source);
-    assert_eq!(check(&bench, CheckDepth::ReadData), []);
+    assert_eq!(bench.damages(CheckDepth::ReadData), []);
 }
 
 #[test]
@@ -166,7 +156,7 @@ fn a_pack_that_was_cut_short_is_an_error_wherever_the_cut_is() {
             Ok(bytes) => assert_eq!(bytes, source),
             Err(error) => assert!(matches!(error, StoreError::PackDamaged { .. }), "{error}"),
         }
-        let [damage] = &check(&bench, CheckDepth::Listing)[..] else {
+        let [damage] = &bench.damages(CheckDepth::Listing)[..] else {
             panic!()
         };
         assert!(damage.detail.contains("bytes instead of"), "{damage:?}");
@@ -178,7 +168,7 @@ fn a_pack_that_was_cut_short_is_an_error_wherever_the_cut_is() {
     fs::remove_file(path).unwrap();
     fs::write(path, torn).unwrap();
     bench.reopen();
-    let [damage] = &check(&bench, CheckDepth::Listing)[..] else {
+    let [damage] = &bench.damages(CheckDepth::Listing)[..] else {
         panic!()
     };
     assert!(damage.detail.contains("checksum"), "{damage:?}");
@@ -211,7 +201,7 @@ fn a_full_spool_is_told_and_later_writes_succeed() {
         bench.reopen();
     }
     assert_eq!(bench.store().recovered_damage(), []);
-    assert_eq!(check(&bench, CheckDepth::ReadData), []);
+    assert_eq!(bench.damages(CheckDepth::ReadData), []);
 }
 
 #[test]
