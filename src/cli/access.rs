@@ -89,6 +89,7 @@ fn directly(vault: &Path, request: &Request, items: Items<'_>) -> Result<Reply, 
         Request::Status
         | Request::Versions { .. }
         | Request::Deleted { .. }
+        | Request::Usage(_)
         | Request::Policy { .. } => with_bar(items, |events| {
             let mut door = Door {
                 events,

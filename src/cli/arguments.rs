@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use super::output::Format;
 use super::{
     backup, check, completions, delete_version, deleted, exit, init, man, mount, policy, purge,
-    restore, scan, status, umount, versions,
+    restore, scan, space, status, umount, versions,
 };
 
 const LONG_ABOUT: &str = "A filesystem that never forgets a file.
@@ -50,6 +50,7 @@ pub enum Command {
     Status(status::Status),
     Versions(versions::Versions),
     Deleted(deleted::Deleted),
+    Usage(space::Usage),
     Restore(restore::Restore),
     Backup(backup::Backup),
     Policy(policy::Policy),

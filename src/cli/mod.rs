@@ -25,6 +25,7 @@ mod progress;
 mod purge;
 mod restore;
 mod scan;
+mod space;
 mod start;
 mod status;
 mod table;

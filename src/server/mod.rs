@@ -13,6 +13,7 @@ mod protocol;
 mod restore;
 mod serve;
 mod socket;
+mod usage;
 mod wire_path;
 
 pub use client::Client;
@@ -23,4 +24,7 @@ pub use protocol::{
     RestoreSource, RestoredRow, Switch, VersionRow,
 };
 pub use serve::Server;
+pub use usage::{
+    UsageAge, UsageAgeName, UsageKind, UsageList, UsageRequest, UsageRow, UsageSums, UsageTotal,
+};
 pub use wire_path::WirePath;

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
+use super::usage::{UsageRequest, UsageRow, UsageTotal};
 use super::wire_path::WirePath;
 use crate::vault::Status;
 
@@ -26,6 +27,8 @@ pub enum Request {
         /// The path.
         path: WirePath,
     },
+    /// How much space history takes, with rows as items.
+    Usage(UsageRequest),
     /// Whether and why a path is backed up.
     Policy {
         /// The path.
@@ -146,6 +149,8 @@ pub enum Item {
     Version(VersionRow),
     /// A deleted asset.
     Deleted(DeletedRow),
+    /// A directory or an asset, and the space it takes.
+    Usage(UsageRow),
     /// A file that was brought back, or would be.
     Restored(RestoredRow),
     /// A file that could not be brought back, or damage that a check found.
@@ -228,6 +233,8 @@ pub enum Reply {
     Done,
     /// The state of the vault.
     Status(Box<Status>),
+    /// How much space history takes in all.
+    Usage(Box<UsageTotal>),
     /// Whether a path is backed up.
     Policy {
         /// `on` or `off`.
@@ -286,7 +293,7 @@ pub(super) enum Line {
 mod tests {
     use super::*;
     use crate::model::PublicId;
-    use crate::server::ErrorCode;
+    use crate::server::{ErrorCode, UsageList};
 
     fn path(bytes: &[u8]) -> WirePath {
         WirePath(PublicId::new(bytes).unwrap())
@@ -311,6 +318,10 @@ mod tests {
             }),
             Request::Check(CheckRequest {
                 read_data: Switch::On,
+            }),
+            Request::Usage(UsageRequest {
+                path: path(b"d"),
+                list: UsageList::Top { count: 3 },
             }),
             Request::Drain,
         ];

@@ -19,4 +19,5 @@ mod policy;
 mod renames;
 mod semantics;
 mod tools;
+mod usage;
 mod versions;

@@ -6,3 +6,4 @@ mod renaming;
 mod restoring;
 mod scanning;
 mod sealing;
+mod usage;
