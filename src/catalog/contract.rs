@@ -1,10 +1,11 @@
 //! What every catalog must do, as cases that run on each implementation.
 //!
-//! `names` and `versions` hold the cases, `random` drives both implementations
+//! `names`, `versions` and `space` hold the cases, `random` drives both implementations
 //! with the same random operations and compares everything that can be seen.
 
 mod names;
 mod random;
+mod space;
 mod versions;
 
 use super::memory::MemoryCatalog;

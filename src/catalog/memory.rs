@@ -7,6 +7,7 @@
 mod contents;
 mod facade;
 mod namespace;
+mod space;
 mod versions;
 
 use std::collections::BTreeMap;

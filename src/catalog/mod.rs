@@ -12,6 +12,7 @@ mod error;
 pub mod facts;
 pub mod memory;
 mod shared;
+pub mod space;
 pub mod sqlite;
 
 pub use error::{CatalogError, Result};
@@ -21,6 +22,7 @@ pub use facts::{
 };
 
 pub use shared::{CatalogGuard, SharedCatalog, take_turn};
+pub use space::{AgeSpace, Space, SpaceQuery, SpaceReport, SpaceRow, SpaceRows};
 
 use crate::model::{
     AssetId, Attributes, ChunkHash, ContentId, FileFacts, InodeKey, Location, Name, NodeId, Origin,
@@ -265,6 +267,12 @@ pub trait Catalog: Send {
 
     /// Counts and sums for `status`.
     fn totals(&mut self) -> Result<Totals>;
+    /// How much space the versions of a part of the vault take. Reads every version
+    /// there: of a catalog that others wait for, ask its [`reader`](Self::reader).
+    fn space(&mut self, query: &SpaceQuery) -> Result<SpaceReport>;
+    /// The same catalog to read from for longer, beside this one. It may miss what was
+    /// not committed yet, and takes no changes.
+    fn reader(&mut self) -> Result<Box<dyn Catalog>>;
     /// Looks for damage. Empty: none found.
     fn check(&mut self) -> Result<Vec<String>>;
 }

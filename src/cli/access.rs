@@ -118,6 +118,7 @@ fn directly(
         Request::Status
         | Request::Versions { .. }
         | Request::Deleted { .. }
+        | Request::Usage(_)
         | Request::Policy { .. } => with_bar(items, watch, |events| {
             let mut door = Door {
                 events,

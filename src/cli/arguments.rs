@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use super::output::Format;
 use super::{
     backup, check, completions, delete_version, deleted, exit, init, man, mount, policy, purge,
-    restore, scan, status, store, umount, versions, wait,
+    restore, scan, space, status, store, umount, versions, wait,
 };
 
 const LONG_ABOUT: &str = "A filesystem that never forgets a file.
@@ -51,6 +51,7 @@ pub enum Command {
     Wait(wait::Wait),
     Versions(versions::Versions),
     Deleted(deleted::Deleted),
+    Usage(space::Usage),
     Restore(restore::Restore),
     Backup(backup::Backup),
     Policy(policy::Policy),

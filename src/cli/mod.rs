@@ -26,6 +26,7 @@ mod progress;
 mod purge;
 mod restore;
 mod scan;
+mod space;
 mod start;
 mod status;
 mod store;

@@ -70,7 +70,11 @@ impl Restore {
                 first_problem.get_or_insert(problem.failure.code.into());
                 Ok(())
             }
-            Item::Version(_) | Item::Deleted(_) | Item::Repaired(_) | Item::Orphan(_) => Ok(()),
+            Item::Version(_)
+            | Item::Deleted(_)
+            | Item::Usage(_)
+            | Item::Repaired(_)
+            | Item::Orphan(_) => Ok(()),
         })?;
         if format == Format::Json {
             print_json(&rows)?;

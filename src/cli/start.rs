@@ -55,6 +55,7 @@ fn run(command: Command) -> Outcome {
         Command::Wait(command) => command.run(),
         Command::Versions(command) => command.run(),
         Command::Deleted(command) => command.run(),
+        Command::Usage(command) => command.run(),
         Command::Restore(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Policy(command) => command.run(),

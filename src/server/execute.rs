@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::failure::{ErrorCode, Failure};
 use super::protocol::{Event, Item, Progress, Reply, Request};
-use super::{check, listing, restore};
+use super::{check, listing, restore, usage};
 use crate::model::{PublicId, VersionIdPrefix};
 use crate::vault::{Purged, ScanReport, Survey, Vault};
 
@@ -50,6 +50,7 @@ pub fn execute(vault: &Vault, request: &Request, door: &mut Door<'_>) -> Result<
         Request::Status => Ok(Reply::Status(Box::new(vault.status()?))),
         Request::Versions { path } => listing::versions(vault, &path.0, door),
         Request::Deleted { path } => listing::deleted(vault, &path.0, door),
+        Request::Usage(request) => usage::usage(vault, request, door),
         Request::Policy { path } => {
             let (kept, reason) = vault.explain_policy(&path.0)?;
             Ok(Reply::Policy {

@@ -15,6 +15,7 @@ mod protocol;
 mod restore;
 mod serve;
 mod socket;
+mod usage;
 mod wire_path;
 
 pub use checked::{CheckRequest, OrphanRow, RepairedRow, SampleRow};
@@ -26,4 +27,7 @@ pub use protocol::{
     RestoredRow, Switch, VersionRow,
 };
 pub use serve::Server;
+pub use usage::{
+    UsageAge, UsageAgeName, UsageKind, UsageList, UsageRequest, UsageRow, UsageSums, UsageTotal,
+};
 pub use wire_path::WirePath;

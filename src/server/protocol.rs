@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checked::{CheckRequest, OrphanRow, RepairedRow, SampleRow};
 use super::failure::Failure;
+use super::usage::{UsageRequest, UsageRow, UsageTotal};
 use super::wire_path::WirePath;
 use crate::vault::Status;
 
@@ -27,6 +28,8 @@ pub enum Request {
         /// The path.
         path: WirePath,
     },
+    /// How much space history takes, with rows as items.
+    Usage(UsageRequest),
     /// Whether and why a path is backed up.
     Policy {
         /// The path.
@@ -141,6 +144,8 @@ pub enum Item {
     Version(VersionRow),
     /// A deleted asset.
     Deleted(DeletedRow),
+    /// A directory or an asset, and the space it takes.
+    Usage(UsageRow),
     /// A file that was brought back, or would be.
     Restored(RestoredRow),
     /// A file that could not be brought back, or damage that a check found.
@@ -227,6 +232,8 @@ pub enum Reply {
     Done,
     /// The state of the vault.
     Status(Box<Status>),
+    /// How much space history takes in all.
+    Usage(Box<UsageTotal>),
     /// Whether a path is backed up.
     Policy {
         /// `on` or `off`.
@@ -294,7 +301,7 @@ pub(super) enum Line {
 mod tests {
     use super::*;
     use crate::model::PublicId;
-    use crate::server::ErrorCode;
+    use crate::server::{ErrorCode, UsageList};
 
     fn path(bytes: &[u8]) -> WirePath {
         WirePath(PublicId::new(bytes).unwrap())
@@ -321,6 +328,10 @@ mod tests {
                 read_data: Switch::Off,
                 sample: Some("1%".into()),
                 repair: Switch::On,
+            }),
+            Request::Usage(UsageRequest {
+                path: path(b"d"),
+                list: UsageList::Top { count: 3 },
             }),
             Request::Drain,
         ];

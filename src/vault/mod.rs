@@ -33,6 +33,7 @@ mod status;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod workers;
 
 use std::collections::{HashMap, HashSet};
@@ -49,6 +50,7 @@ pub use restore::{Clobber, Restore, Restored};
 pub use scan::{ScanReport, Survey};
 pub use seal::WriteIntent;
 pub use status::Status;
+pub use usage::{Age, Usage};
 pub use workers::Workers;
 
 use crate::catalog::{Catalog, CatalogGuard, Durability, SharedCatalog, take_turn};

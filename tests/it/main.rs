@@ -24,4 +24,5 @@ mod semantics;
 mod servers;
 mod smtp;
 mod tools;
+mod usage;
 mod versions;

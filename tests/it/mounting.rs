@@ -159,6 +159,21 @@ fn statfs_and_df_show_the_disk_below() {
 }
 
 #[test]
+fn statfs_is_that_of_the_live_tree_where_the_vault_is_on_another_disk() {
+    let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else {
+        return not_run("statfs of a live tree elsewhere", "no /dev/shm");
+    };
+    let live = elsewhere.path().join("live");
+    fs::create_dir(&live).unwrap();
+    let m = Setup::new()
+        .init(&["--live", live.to_str().unwrap()])
+        .start();
+    m.write("a", vec![7; 100_000]);
+    let blocks = |p: &str| m.run(&format!("stat -f -c %b:%S {p}"));
+    assert_eq!(blocks("."), blocks(live.to_str().unwrap()));
+}
+
+#[test]
 fn a_walk_works_within_a_small_descriptor_limit() {
     let mut m = Setup::new().unmounted();
     let dirs = crate::harness::count(1_200, 5_000);

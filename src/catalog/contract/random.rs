@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalog::{CatalogError, Durability, NodeKind, Result};
+use crate::catalog::{CatalogError, Durability, NodeKind, Result, SpaceQuery, SpaceRows};
 use crate::model::{ContentId, Override, ROOT};
 
 /// Small numbers: the choices must collide often.
@@ -238,6 +238,28 @@ fn seen(c: &mut dyn Catalog, until: i64) -> Result<Vec<String>> {
     }
     lines.push(format!("{:?} {:?}", c.packs()?, c.pack_use()?));
     lines.push(format!("{:?}", c.totals()?));
+    let assets = SpaceRows::Assets { depth: 2 };
+    let directories = SpaceRows::Directories { depth: 1 };
+    for rows in [assets, directories, SpaceRows::Heaviest(3)] {
+        for number in 1..=8 {
+            // Nothing is below a node that is no directory.
+            let query = SpaceQuery {
+                directory: Some(NodeId(number)),
+                asset: None,
+                rows,
+                age_limits: vec![time(until * 2 / 3), time(until / 3)],
+            };
+            lines.push(format!("{number}: {:?}", c.space(&query)?));
+            if c.asset(NodeId(number))?.is_some() {
+                let query = SpaceQuery {
+                    directory: None,
+                    asset: Some(NodeId(number)),
+                    ..query
+                };
+                lines.push(format!("{number}: {:?}", c.space(&query)?));
+            }
+        }
+    }
     Ok(lines)
 }
 

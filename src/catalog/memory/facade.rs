@@ -3,7 +3,7 @@
 use super::{Facts, MemoryCatalog, invariant};
 use crate::catalog::{
     AssetRecord, Catalog, Child, ChunkRecord, Claim, DirectoryRecord, Durability, NodeKind,
-    PackRecord, PackUse, Result, Standing, Totals,
+    PackRecord, PackUse, Result, SpaceQuery, SpaceReport, Standing, Totals,
 };
 use crate::model::{
     AssetId, Attributes, ChunkHash, ContentId, FileFacts, InodeKey, Location, Name, NodeId, Origin,
@@ -384,6 +384,14 @@ impl Catalog for MemoryCatalog {
 
     fn totals(&mut self) -> Result<Totals> {
         Ok(self.facts.totals())
+    }
+
+    fn space(&mut self, query: &SpaceQuery) -> Result<SpaceReport> {
+        Ok(self.facts.space(query))
+    }
+
+    fn reader(&mut self) -> Result<Box<dyn Catalog>> {
+        Ok(Box::new(self.clone()))
     }
 
     fn check(&mut self) -> Result<Vec<String>> {

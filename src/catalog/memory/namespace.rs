@@ -21,7 +21,7 @@ impl Facts {
         self.entries.iter().filter(|entry| entry.until.is_none())
     }
 
-    fn below(&self, directory: NodeId) -> impl Iterator<Item = &Entry> {
+    pub(super) fn below(&self, directory: NodeId) -> impl Iterator<Item = &Entry> {
         self.open().filter(move |entry| entry.parent == directory)
     }
 

@@ -6,7 +6,7 @@ use super::SqliteCatalog;
 use super::transaction::values;
 use crate::catalog::{
     AssetRecord, Catalog, Child, ChunkRecord, Claim, DirectoryRecord, Durability, NodeKind,
-    PackRecord, PackUse, Result, Standing, Totals,
+    PackRecord, PackUse, Result, SpaceQuery, SpaceReport, Standing, Totals,
 };
 use crate::model::{
     AssetId, Attributes, ChunkHash, ContentId, FileFacts, InodeKey, Location, Name, NodeId, Origin,
@@ -338,6 +338,14 @@ impl Catalog for SqliteCatalog {
 
     fn totals(&mut self) -> Result<Totals> {
         self.count_all()
+    }
+
+    fn space(&mut self, query: &SpaceQuery) -> Result<SpaceReport> {
+        self.count_space(query)
+    }
+
+    fn reader(&mut self) -> Result<Box<dyn Catalog>> {
+        Ok(Box::new(Self::open_read_only(&self.path)?))
     }
 
     fn check(&mut self) -> Result<Vec<String>> {

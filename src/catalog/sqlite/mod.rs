@@ -17,7 +17,9 @@ mod migrations;
 mod moves;
 mod namespace;
 mod packs;
+mod space;
 mod state;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod transaction;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::catalog::memory::MemoryCatalog;
 use crate::catalog::{
     AssetRecord, Catalog, CatalogError, Child, ChunkRecord, Claim, DirectoryRecord, Durability,
-    NodeKind, PackRecord, PackUse, Result, SharedCatalog, Totals,
+    NodeKind, PackRecord, PackUse, Result, SharedCatalog, SpaceQuery, SpaceReport, Totals,
 };
 use crate::model::{
     AssetId, Attributes, ChunkHash, ContentId, FileFacts, InodeKey, Location, Name, NodeId, Origin,
@@ -233,6 +233,8 @@ impl Catalog for Facts {
         fn remove_dead_chunks(pack: PackId) -> u64;
         fn remove_pack(pack: PackId) -> ();
         fn totals() -> Totals;
+        fn space(query: &SpaceQuery) -> SpaceReport;
+        fn reader() -> Box<dyn Catalog>;
         fn check() -> Vec<String>;
     }
 }

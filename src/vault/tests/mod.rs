@@ -7,3 +7,4 @@ mod renaming;
 mod restoring;
 mod scanning;
 mod sealing;
+mod usage;
