@@ -9,7 +9,7 @@ mod facade;
 mod namespace;
 mod versions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CatalogError, ChunkRecord, NodeKind, PackRecord, Result, Standing};
 use crate::model::{
@@ -35,6 +35,7 @@ struct Facts {
     assets: BTreeMap<NodeId, Asset>,
     last_seq: i64,
     versions: BTreeMap<VersionSeq, Version>,
+    holds: BTreeSet<VersionSeq>,
     last_content: i64,
     contents: BTreeMap<ContentId, Content>,
     chunks: BTreeMap<ChunkHash, ChunkRecord>,
@@ -96,12 +97,26 @@ impl MemoryCatalog {
                 assets: BTreeMap::new(),
                 last_seq: 0,
                 versions: BTreeMap::new(),
+                holds: BTreeSet::new(),
                 last_content: 0,
                 contents: BTreeMap::new(),
                 chunks: BTreeMap::new(),
                 packs: Vec::new(),
             },
             savepoints: Vec::new(),
+        }
+    }
+
+    fn change(&mut self) -> &mut Facts {
+        self.facts.changed = true;
+        &mut self.facts
+    }
+
+    /// How everything was when the innermost savepoint began.
+    fn end_savepoint(&mut self) -> Result<Facts> {
+        match self.savepoints.pop() {
+            Some(facts) => Ok(facts),
+            None => invariant("the end of a savepoint without its beginning"),
         }
     }
 }
