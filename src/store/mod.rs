@@ -18,8 +18,10 @@ mod open_pack;
 mod pack;
 mod presence;
 mod reader;
+mod readers;
 mod reclaim;
 mod recover;
+mod rewrite;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -34,6 +36,7 @@ use std::thread::{self, JoinHandle};
 
 pub use error::{Result, StoreError};
 pub use reader::ContentReader;
+pub use reclaim::Repacked;
 pub use url::file_url;
 
 use crate::catalog::{CatalogError, CatalogGuard, SharedCatalog, take_turn};
@@ -93,6 +96,7 @@ struct Shared {
     cache: cache::ChunkCache,
     sources: fetch::Sources,
     read_ahead: fetch::ReadAhead,
+    readers: readers::Readers,
     scratch: writer::ScratchPool,
     /// Held by whoever rewrites packs.
     maintenance: Mutex<()>,
@@ -163,6 +167,7 @@ impl Store {
             presence: presence::Presence::default(),
             sources: fetch::Sources::default(),
             read_ahead: fetch::ReadAhead::default(),
+            readers: readers::Readers::default(),
             scratch: writer::ScratchPool::default(),
             maintenance: Mutex::default(),
         });
@@ -259,6 +264,21 @@ impl Store {
         let _alone = self.alone();
         self.flush()?;
         reclaim::reclaim(&self.shared)
+    }
+
+    /// Rewrites every pack of which less than this share of the stored bytes is
+    /// referenced, one group of about a full pack after the other. A pack with dead
+    /// chunks that a reader has open is left to a later call.
+    ///
+    /// # Errors
+    /// When a pack could not be rewritten; the others were.
+    pub fn repack(&self, live_percent_min: u8) -> Result<Repacked> {
+        let _alone = self.alone();
+        if let Err(error) = self.flush() {
+            // Full, perhaps: what is in the store already can still be rewritten.
+            log::warn!("packs stay in the spool while others are rewritten: {error}");
+        }
+        reclaim::repack(&self.shared, live_percent_min)
     }
 
     /// Merges small packs. Returns how many are gone.
