@@ -116,7 +116,7 @@ fn wrong_files_are_refused_with_line_key_and_way_out() {
         ),
         (
             "format = 1\nexclude = [\n\"a[\"]",
-            "line 2: exclude: exclude pattern 'a['",
+            "line 2: exclude: pattern 'a['",
         ),
         (
             "format = 1\nskip_fetched = 1",
