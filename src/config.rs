@@ -7,6 +7,7 @@
 mod error;
 mod file;
 mod layout;
+mod retention;
 mod template;
 mod units;
 
@@ -19,7 +20,7 @@ pub use error::ConfigError;
 pub use units::{Interval, parse_bytes, parse_duration, parse_interval};
 
 use crate::model::Override;
-use crate::policy::PolicySettings;
+use crate::policy::{PolicySettings, RetentionSettings};
 use file::Settings;
 
 /// The settings file in the vault directory.
@@ -64,6 +65,8 @@ pub struct Config {
     pub ingest_threads: usize,
     /// A pack is closed at this age, full or not.
     pub pack_age_max: Duration,
+    /// What `keepfs prune` drops.
+    pub retention: RetentionSettings,
 }
 
 /// What `keepfs init` was told. `None`: the default, which the file explains.
@@ -226,6 +229,7 @@ impl Config {
             zstd_level: settings.zstd_level,
             ingest_threads: settings.ingest_threads,
             pack_age_max: settings.pack_age_max,
+            retention: settings.retention,
             vault_dir,
         }
     }

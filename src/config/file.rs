@@ -11,14 +11,15 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
+use super::retention::{self, Problem, Wrong};
 use super::units::{Interval, parse_bytes, parse_duration, parse_interval, store_path};
 use crate::model::Override;
-use crate::policy::{Policy, PolicySettings};
+use crate::policy::{Policy, PolicySettings, RetentionSettings};
 
 /// The one format there is.
 pub(super) const FORMAT: i64 = 1;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "format",
     "name",
     "backup",
@@ -33,6 +34,7 @@ const KEYS: [&str; 14] = [
     "zstd_level",
     "ingest_threads",
     "pack_age_max",
+    "retention",
 ];
 
 /// What the file says, with defaults where it says nothing. Paths are not yet absolute.
@@ -49,6 +51,7 @@ pub(super) struct Settings {
     pub zstd_level: i32,
     pub ingest_threads: usize,
     pub pack_age_max: Duration,
+    pub retention: RetentionSettings,
 }
 
 impl Default for Settings {
@@ -69,6 +72,7 @@ impl Default for Settings {
             zstd_level: 3,
             ingest_threads: 2,
             pack_age_max: Duration::from_secs(30),
+            retention: RetentionSettings::default(),
         }
     }
 }
@@ -122,11 +126,34 @@ pub(super) fn read(file: &Path, text: &str) -> Result<Settings, ConfigError> {
                 known: KEYS.join(", "),
             });
         }
+        if name == "retention" {
+            let read = retention::read(value.get_ref(), key.span().start);
+            settings.retention = read.map_err(|wrong| of_retention(file, text, wrong))?;
+            continue;
+        }
         settings
             .set(name, value.get_ref())
             .map_err(|problem| bad_value(line(key.span()), name, problem))?;
     }
     Ok(settings)
+}
+
+fn of_retention(file: &Path, text: &str, wrong: Wrong) -> ConfigError {
+    let (file, line, key) = (file.to_owned(), line_of(text, wrong.at), wrong.key);
+    match wrong.problem {
+        Problem::Value(problem) => ConfigError::BadValue {
+            file,
+            line,
+            key,
+            problem,
+        },
+        Problem::Unknown { known } => ConfigError::UnknownKey {
+            file,
+            line,
+            key,
+            known,
+        },
+    }
 }
 
 impl Settings {
@@ -152,7 +179,7 @@ impl Settings {
             "zstd_level" => self.zstd_level = zstd_level(integer(value)?)?,
             "ingest_threads" => self.ingest_threads = ingest_threads(integer(value)?)?,
             "pack_age_max" => self.pack_age_max = pack_age_max(parse_duration(string(value)?)?)?,
-            // `format` was judged first; every other key is one of KEYS.
+            // `format` and `retention` are read elsewhere; every other key is one of KEYS.
             _ => {}
         }
         Ok(())
@@ -252,7 +279,7 @@ fn exclude(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     Ok(settings.exclude)
 }
 
-fn bytes(value: &DeValue<'_>) -> Result<u64, String> {
+pub(super) fn bytes(value: &DeValue<'_>) -> Result<u64, String> {
     match value {
         DeValue::Integer(_) => {
             u64::try_from(integer(value)?).map_err(|_| "must not be negative".to_owned())
@@ -262,20 +289,20 @@ fn bytes(value: &DeValue<'_>) -> Result<u64, String> {
     }
 }
 
-fn integer(value: &DeValue<'_>) -> Result<i64, String> {
+pub(super) fn integer(value: &DeValue<'_>) -> Result<i64, String> {
     value
         .as_integer()
         .and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok())
         .ok_or_else(|| wrong_type(value, "a whole number"))
 }
 
-fn string<'v>(value: &'v DeValue<'_>) -> Result<&'v str, String> {
+pub(super) fn string<'v>(value: &'v DeValue<'_>) -> Result<&'v str, String> {
     value
         .as_str()
         .ok_or_else(|| wrong_type(value, "text in quotes"))
 }
 
-fn wrong_type(value: &DeValue<'_>, wanted: &str) -> String {
+pub(super) fn wrong_type(value: &DeValue<'_>, wanted: &str) -> String {
     format!("is of type {}: write {wanted}", value.type_str())
 }
 
