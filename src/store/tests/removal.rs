@@ -125,11 +125,8 @@ fn a_repack_rewrites_only_packs_with_too_small_a_share_alive() {
     assert_ne!(bench.facts.all_packs(), pack);
     assert!(rewritten.freed_bytes >= 6 * 90_000, "{rewritten:?}");
     assert_eq!(rewritten.dead_bytes, 0);
-    for seed in 6..10 {
-        assert_eq!(
-            bench.read(contents[seed]).unwrap(),
-            noise(90_000, seed as u64)
-        );
+    for (seed, content) in contents.iter().enumerate().skip(6) {
+        assert_eq!(bench.read(*content).unwrap(), noise(90_000, seed as u64));
     }
     let found = bench.store().check(CheckDepth::ReadData, &mut |_, _| {});
     assert_eq!(found.unwrap(), []);

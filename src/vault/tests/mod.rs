@@ -2,6 +2,7 @@
 
 mod deleting;
 mod interleaving;
+mod pruning;
 mod renaming;
 mod restoring;
 mod scanning;
