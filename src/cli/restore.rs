@@ -70,7 +70,7 @@ impl Restore {
                 first_problem.get_or_insert(problem.failure.code.into());
                 Ok(())
             }
-            Item::Version(_) | Item::Deleted(_) => Ok(()),
+            Item::Version(_) | Item::Deleted(_) | Item::Prune(_) | Item::Pin(_) => Ok(()),
         })?;
         if format == Format::Json {
             print_json(&rows)?;

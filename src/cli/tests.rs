@@ -14,7 +14,9 @@ fn the_grammar_is_sound() {
 fn help_texts_are_what_was_reviewed() {
     let mut command = Arguments::command().term_width(100);
     insta::assert_snapshot!("help", command.render_long_help().to_string());
-    for name in ["mount", "restore", "umount", "check", "purge"] {
+    for name in [
+        "mount", "restore", "umount", "check", "purge", "pin", "prune",
+    ] {
         let mut arguments = Arguments::command().term_width(100);
         arguments.build();
         let found = arguments.find_subcommand_mut(name).unwrap();

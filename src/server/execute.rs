@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use super::failure::{ErrorCode, Failure};
 use super::protocol::{Event, Item, ProblemRow, Progress, Reply, Request, Switch};
 use super::wire_path::WirePath;
-use super::{listing, restore};
-use crate::model::{PublicId, VersionIdPrefix};
+use super::{listing, restore, retention};
+use crate::model::{Hold, PublicId, VersionIdPrefix};
 use crate::store::CheckDepth;
 use crate::vault::{CheckReport, Purged, ScanReport, Survey, Vault};
 
@@ -81,6 +81,11 @@ pub fn execute(vault: &Vault, request: &Request, door: &mut Door<'_>) -> Result<
             (door.changed)(&path.0);
             Ok(purged(gone))
         }
+        Request::Pin { path, versions } => retention::pin(vault, &path.0, versions, Hold::On, door),
+        Request::Unpin { path, versions } => {
+            retention::pin(vault, &path.0, versions, Hold::Off, door)
+        }
+        Request::Prune(request) => retention::prune(vault, request, door),
         Request::Drain => drain(vault, door).map(|()| Reply::Done),
     }
 }

@@ -11,6 +11,7 @@ mod failure;
 mod listing;
 mod protocol;
 mod restore;
+mod retention;
 mod serve;
 mod socket;
 mod wire_path;
@@ -22,5 +23,6 @@ pub use protocol::{
     CheckRequest, DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, RestoreRequest,
     RestoreSource, RestoredRow, Switch, VersionRow,
 };
+pub use retention::{PinRow, PruneRequest, PruneRow, PruneSummary};
 pub use serve::Server;
 pub use wire_path::WirePath;

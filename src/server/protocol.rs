@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
+use super::retention::{PinRow, PruneRequest, PruneRow, PruneSummary};
 use super::wire_path::WirePath;
 use crate::vault::Status;
 
@@ -57,6 +58,22 @@ pub enum Request {
         /// The asset, or the directory with the deleted assets.
         path: WirePath,
     },
+    /// Keep versions on purpose; each is an item.
+    Pin {
+        /// The asset.
+        path: WirePath,
+        /// Version id prefixes. None: the latest version.
+        versions: Vec<String>,
+    },
+    /// Leave versions to the rules again; each is an item.
+    Unpin {
+        /// The asset.
+        path: WirePath,
+        /// Version id prefixes. None: all versions.
+        versions: Vec<String>,
+    },
+    /// Drop what no rule keeps; versions are items.
+    Prune(PruneRequest),
     /// Wait until everything sealed is stored.
     Drain,
 }
@@ -148,6 +165,10 @@ pub enum Item {
     Deleted(DeletedRow),
     /// A file that was brought back, or would be.
     Restored(RestoredRow),
+    /// A version that a prune drops or keeps.
+    Prune(PruneRow),
+    /// A version that was pinned or unpinned.
+    Pin(PinRow),
     /// A file that could not be brought back, or damage that a check found.
     Problem(ProblemRow),
 }
@@ -177,6 +198,8 @@ pub struct VersionRow {
     pub restored_from: Option<String>,
     /// blake3 of the content, once stored.
     pub blake3: Option<String>,
+    /// Whether somebody pinned it.
+    pub pinned: bool,
 }
 
 /// One deleted asset.
@@ -268,6 +291,8 @@ pub enum Reply {
         /// Bytes.
         freed_bytes: u64,
     },
+    /// What a prune came to.
+    Pruned(PruneSummary),
 }
 
 /// One line from the daemon.

@@ -111,7 +111,7 @@ const CRATES: [(&[&str], &[&str], &str); 6] = [
 ];
 
 /// Verbs of `Vault` that change something. `remove` is told from a map's by its receiver.
-const MUTATING_VERBS: [&str; 11] = [
+const MUTATING_VERBS: [&str; 14] = [
     "before_write",
     "closed",
     "remove",
@@ -123,6 +123,9 @@ const MUTATING_VERBS: [&str; 11] = [
     "purge",
     "delete_version",
     "restore",
+    "pin",
+    "unpin",
+    "prune",
 ];
 
 /// Modules of std through which policy could do I/O.

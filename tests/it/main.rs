@@ -16,6 +16,7 @@ mod history;
 mod model;
 mod mounting;
 mod policy;
+mod prune;
 mod renames;
 mod semantics;
 mod tools;

@@ -47,8 +47,17 @@ impl Vault {
             run.pruned.assets_ended += u64::from(ended);
             dropped.extend(gone);
         }
-        if !dropped.is_empty() {
-            log::info!("pruned {}: {} versions", judgement.path, dropped.len());
+        let all = &judgement.versions;
+        let gone = || all.iter().filter(|version| dropped.contains(&version.seq));
+        if let (Some(first), Some(last)) = (gone().next(), gone().next_back()) {
+            log::info!(
+                "pruned {}: dropped {} of {} versions, {} to {}",
+                judgement.path,
+                dropped.len(),
+                all.len(),
+                first.id,
+                last.id
+            );
         }
         Ok(dropped)
     }
