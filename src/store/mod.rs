@@ -266,6 +266,16 @@ impl Store {
         reclaim::reclaim(&self.shared)
     }
 
+    /// After a power failure: forgets what was lost and nothing needs, and rewrites packs
+    /// with bytes that were stored anew elsewhere.
+    ///
+    /// # Errors
+    /// When a pack could not be rewritten; the others were.
+    pub fn tidy(&self) -> Result<()> {
+        let _alone = self.alone();
+        reclaim::tidy(&self.shared)
+    }
+
     /// Rewrites every pack of which less than this share of the stored bytes is
     /// referenced, one group of about a full pack after the other. A pack with dead
     /// chunks that a reader has open is left to a later call.

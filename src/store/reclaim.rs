@@ -29,24 +29,34 @@ pub(super) fn note_abandoned(catalog: &mut dyn Catalog, pack: PackId) -> Result<
 
 /// Removes the bytes of all dead chunks. Returns the bytes that were freed.
 pub(super) fn reclaim(shared: &Shared) -> Result<u64> {
-    let (wasteful, mut first_error) = {
+    rewrite_where(shared, |usage, is_noted| {
+        usage.dead_bytes > 0 || usage.live_bytes == 0 || is_noted
+    })
+}
+
+/// Removes what was lost, or stored anew elsewhere; space that is only wasted may wait.
+pub(super) fn tidy(shared: &Shared) -> Result<()> {
+    rewrite_where(shared, |usage, is_noted| usage.live_bytes == 0 || is_noted).map(|_| ())
+}
+
+/// `is_meant` hears whether a pack is noted as abandoned.
+fn rewrite_where(shared: &Shared, is_meant: impl Fn(&PackUse, bool) -> bool) -> Result<u64> {
+    let meant: Vec<PackUse> = {
         let mut catalog = shared.catalog()?;
         // An earlier move may still wait for its commit. Before that is on disk, a pack
         // that looks empty may be the one that a crash brings back into use.
         catalog.commit(Durability::Power)?;
         let noted = catalog.setting(ABANDONED)?.unwrap_or_default();
         let noted: HashSet<PackId> = noted.split(' ').filter_map(|id| id.parse().ok()).collect();
-        let wasteful: Vec<PackUse> = catalog
+        catalog
             .pack_use()?
             .into_iter()
             .filter(|usage| usage.pack.state == PackState::Stored)
-            .filter(|usage| {
-                usage.dead_bytes > 0 || usage.live_bytes == 0 || noted.contains(&usage.pack.id)
-            })
-            .collect();
-        (wasteful, None)
+            .filter(|usage| is_meant(usage, noted.contains(&usage.pack.id)))
+            .collect()
     };
-    let freed = rewrite(shared, &wasteful, OpenDead::Remove, &mut first_error)?.bytes_freed;
+    let mut first_error = None;
+    let freed = rewrite(shared, &meant, OpenDead::Remove, &mut first_error)?.bytes_freed;
     remove_lost(shared)?;
     match first_error {
         Some(error) => Err(error),
@@ -76,7 +86,7 @@ pub(super) fn repack(shared: &Shared, live_percent_min: u8) -> Result<Repacked> 
     };
     let mut wasteful: Vec<PackUse> = {
         let mut catalog = shared.catalog()?;
-        // As in `reclaim`.
+        // As in `rewrite_where`.
         catalog.commit(Durability::Power)?;
         let packs = catalog.pack_use()?.into_iter();
         packs.filter(is_wasteful).collect()

@@ -303,6 +303,27 @@ fn a_silence_after_a_prune_that_went_through_is_measured_from_there() {
 }
 
 #[test]
+fn a_crash_rewrites_no_pack_that_a_prune_left_alone() {
+    let vault = TestVault::new();
+    write_daily(&vault, "a", &["1111", "2222", "3333"]);
+    vault.ingest_all();
+    vault.vault.store().flush().unwrap();
+    let keep_all_packs = RetentionSettings {
+        repack_live_percent_min: 0,
+        ..settings(KEEP_LAST_2)
+    };
+    assert_eq!(prune(&vault, &keep_all_packs).freed_bytes, 0);
+    let stored = vault.vault.status().unwrap().stored_bytes;
+    let vault = vault.crash();
+    vault.vault.begin_recovery().unwrap();
+    vault.vault.recover().unwrap();
+    assert_eq!(vault.vault.status().unwrap().stored_bytes, stored);
+    assert_eq!(vault.versions("a"), ["2222", "3333"]);
+    assert!(prune(&vault, &settings(KEEP_LAST_2)).freed_bytes > 0);
+    vault.assert_sound();
+}
+
+#[test]
 fn a_directory_or_a_file_can_be_pruned_alone() {
     let vault = TestVault::new();
     write_daily(&vault, "d/a", &["1", "2", "3"]);
