@@ -77,8 +77,8 @@ pub struct Repacked {
     pub dead_bytes: u64,
 }
 
-/// Rewrites the packs of which too little is referenced, the emptiest first: on a full
-/// disk they make room for the others.
+/// Rewrites the packs of which too little is referenced. Those with nothing alive go
+/// first: that needs no room, and makes some on a full disk.
 pub(super) fn repack(shared: &Shared, live_percent_min: u8) -> Result<Repacked> {
     let is_wasteful = |usage: &PackUse| {
         let (live, dead) = (u128::from(usage.live_bytes), u128::from(usage.dead_bytes));
@@ -93,14 +93,19 @@ pub(super) fn repack(shared: &Shared, live_percent_min: u8) -> Result<Repacked> 
     };
     wasteful.retain(|usage| !shared.presence.is_missing(usage.pack.id));
     wasteful.sort_by_key(|usage| usage.live_bytes);
+    let (empty, others) =
+        wasteful.split_at(wasteful.partition_point(|usage| usage.live_bytes == 0));
     let mut first_error = None;
-    let done = rewrite(shared, &wasteful, OpenDead::Spare, &mut first_error)?;
+    let mut freed_bytes = 0;
+    for packs in [empty, others] {
+        freed_bytes += rewrite(shared, packs, OpenDead::Spare, &mut first_error)?.bytes_freed;
+    }
     if let Some(error) = first_error {
         return Err(error);
     }
     let left = shared.catalog()?.pack_use()?;
     Ok(Repacked {
-        freed_bytes: done.bytes_freed,
+        freed_bytes,
         dead_bytes: left.iter().map(|usage| usage.dead_bytes).sum(),
     })
 }

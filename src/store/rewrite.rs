@@ -15,6 +15,8 @@ use crate::catalog::{Catalog, ChunkRecord, Durability, PackRecord, PackState, Pa
 use crate::model::failpoint::reach;
 use crate::model::{ChunkHash, PackId};
 
+/// So many packs are rewritten at once: the catalog is not locked for long.
+const GROUP_PACKS_MAX: usize = 64;
 /// How often a copy is made again because a chunk came back to life.
 const TRIES_MAX: usize = 10;
 
@@ -50,6 +52,7 @@ pub(super) fn rewrite(
         let mut live_bytes = 0;
         let fitting = rest
             .iter()
+            .take(GROUP_PACKS_MAX)
             .take_while(|usage| {
                 live_bytes += usage.live_bytes;
                 live_bytes <= shared.config.pack_bytes
