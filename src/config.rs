@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod layout;
 mod notify;
+mod retention;
 mod template;
 mod units;
 
@@ -21,7 +22,7 @@ pub use notify::{MailSettings, SmtpSecurity};
 pub use units::{Interval, parse_bytes, parse_duration, parse_interval};
 
 use crate::model::{Override, StorePlace};
-use crate::policy::PolicySettings;
+use crate::policy::{PolicySettings, RetentionSettings};
 use file::Settings;
 
 /// The settings file in the vault directory.
@@ -68,6 +69,8 @@ pub struct Config {
     pub spool_bytes_max: u64,
     /// How mail is sent. `None`: nothing says how.
     pub mail: Option<MailSettings>,
+    /// What `keepfs prune` drops.
+    pub retention: RetentionSettings,
 }
 
 /// What `keepfs init` was told. `None`: the default, which the file explains.
@@ -243,6 +246,7 @@ impl Config {
                 password_file: mail.password_file.as_deref().map(in_vault),
                 ..mail
             }),
+            retention: settings.retention,
             vault_dir,
         }
     }

@@ -161,6 +161,28 @@ pub struct PackUse {
     pub dead_bytes: u64,
 }
 
+/// How much depends on a content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentUse {
+    /// Stored versions that have it.
+    pub versions: u64,
+    /// Its chunks, each once, by hash.
+    pub chunks: Vec<ChunkUse>,
+}
+
+/// One chunk of a content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChunkUse {
+    /// Its name.
+    pub hash: ChunkHash,
+    /// Stored bytes.
+    pub stored_bytes: u32,
+    /// How often this content lists it.
+    pub listed: u64,
+    /// How often contents list it in all.
+    pub refs: u64,
+}
+
 /// Counts and sums over the vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {

@@ -10,7 +10,7 @@ mod namespace;
 mod space;
 mod versions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CatalogError, ChunkRecord, NodeKind, PackRecord, Result, Standing};
 use crate::model::{
@@ -36,6 +36,7 @@ struct Facts {
     assets: BTreeMap<NodeId, Asset>,
     last_seq: i64,
     versions: BTreeMap<VersionSeq, Version>,
+    holds: BTreeSet<VersionSeq>,
     last_content: i64,
     contents: BTreeMap<ContentId, Content>,
     chunks: BTreeMap<ChunkHash, ChunkRecord>,
@@ -97,6 +98,7 @@ impl MemoryCatalog {
                 assets: BTreeMap::new(),
                 last_seq: 0,
                 versions: BTreeMap::new(),
+                holds: BTreeSet::new(),
                 last_content: 0,
                 contents: BTreeMap::new(),
                 chunks: BTreeMap::new(),
@@ -104,6 +106,36 @@ impl MemoryCatalog {
             },
             savepoints: Vec::new(),
         }
+    }
+
+    fn change(&mut self) -> &mut Facts {
+        self.facts.changed = true;
+        &mut self.facts
+    }
+
+    fn commit_all(&mut self) -> Result<()> {
+        if !self.savepoints.is_empty() {
+            return invariant("commit with a savepoint open");
+        }
+        self.facts.changed = false;
+        Ok(())
+    }
+
+    /// How everything was when the innermost savepoint began.
+    fn end_savepoint(&mut self) -> Result<Facts> {
+        match self.savepoints.pop() {
+            Some(facts) => Ok(facts),
+            None => invariant("the end of a savepoint without its beginning"),
+        }
+    }
+}
+
+impl Facts {
+    fn set_setting(&mut self, key: &str, value: Option<&str>) {
+        match value {
+            Some(value) => self.settings.insert(key.into(), value.into()),
+            None => self.settings.remove(key),
+        };
     }
 }
 

@@ -17,16 +17,16 @@ pub mod sqlite;
 
 pub use error::{CatalogError, Result};
 pub use facts::{
-    AssetRecord, Child, ChunkRecord, Claim, Codec, DirectoryRecord, NodeKind, PackRecord,
-    PackState, PackUse, Standing, Totals,
+    AssetRecord, Child, ChunkRecord, ChunkUse, Claim, Codec, ContentUse, DirectoryRecord, NodeKind,
+    PackRecord, PackState, PackUse, Standing, Totals,
 };
 
 pub use shared::{CatalogGuard, SharedCatalog, take_turn};
 pub use space::{AgeSpace, Space, SpaceQuery, SpaceReport, SpaceRow, SpaceRows};
 
 use crate::model::{
-    AssetId, Attributes, ChunkHash, ContentId, FileFacts, InodeKey, Location, Name, NodeId, Origin,
-    Override, PackId, PublicId, Timestamp, Version, VersionId, VersionSeq,
+    AssetId, Attributes, ChunkHash, ContentId, FileFacts, Hold, InodeKey, Location, Name, NodeId,
+    Origin, Override, PackId, PublicId, Timestamp, Version, VersionId, VersionSeq,
 };
 
 /// How much a commit must survive.
@@ -218,6 +218,15 @@ pub trait Catalog: Send {
     fn remove_version(&mut self, seq: VersionSeq) -> Result<()>;
     /// The greatest version id in the vault.
     fn last_version_id(&mut self) -> Result<Option<VersionId>>;
+    /// The smallest version id in the vault that is not below `id`.
+    fn version_id_from(&mut self, id: VersionId) -> Result<Option<VersionId>>;
+    /// Puts a hold on a version, which says that it is kept on purpose, or takes it
+    /// off. The hold goes with the version.
+    fn set_hold(&mut self, seq: VersionSeq, hold: Hold) -> Result<()>;
+    /// Whether a version has a hold. There need not be such a version.
+    fn has_hold(&mut self, seq: VersionSeq) -> Result<bool>;
+    /// The versions of an asset that have a hold, as rows, lowest first.
+    fn holds(&mut self, asset: NodeId) -> Result<Vec<VersionSeq>>;
 
     // --- contents, chunks, packs -------------------------------------------
 
@@ -236,6 +245,8 @@ pub trait Catalog: Send {
     /// The same for all contents; returns how many went. For the start: nobody may be
     /// between `add_content` and `set_stored`.
     fn remove_unused_contents(&mut self) -> Result<u64>;
+    /// Who else needs what a content needs.
+    fn content_use(&mut self, content: ContentId) -> Result<ContentUse>;
     /// The chunks of a content, in order.
     fn content_chunks(&mut self, content: ContentId) -> Result<Vec<ChunkRecord>>;
     /// Where a chunk is.

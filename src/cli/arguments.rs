@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::output::Format;
 use super::{
-    backup, check, completions, delete_version, deleted, exit, init, man, mount, policy, purge,
-    restore, scan, space, status, store, umount, versions, wait,
+    backup, check, completions, delete_version, deleted, exit, init, man, mount, pin, policy,
+    prune, purge, restore, scan, space, status, store, umount, unpin, versions, wait,
 };
 
 const LONG_ABOUT: &str = "A filesystem that never forgets a file.
@@ -57,6 +57,9 @@ pub enum Command {
     Policy(policy::Policy),
     Scan(scan::Scan),
     Check(check::Check),
+    Pin(pin::Pin),
+    Unpin(unpin::Unpin),
+    Prune(prune::Prune),
     DeleteVersion(delete_version::DeleteVersion),
     Purge(purge::Purge),
     Store(store::Store),

@@ -73,6 +73,8 @@ impl Restore {
             Item::Version(_)
             | Item::Deleted(_)
             | Item::Usage(_)
+            | Item::Prune(_)
+            | Item::Pin(_)
             | Item::Repaired(_)
             | Item::Orphan(_) => Ok(()),
         })?;

@@ -15,7 +15,7 @@ fn help_texts_are_what_was_reviewed() {
     let mut command = Arguments::command().term_width(100);
     insta::assert_snapshot!("help", command.render_long_help().to_string());
     for name in [
-        "mount", "restore", "umount", "backup", "check", "purge", "usage",
+        "mount", "restore", "umount", "backup", "check", "purge", "pin", "prune", "usage",
     ] {
         let mut arguments = Arguments::command().term_width(100);
         arguments.build();

@@ -101,6 +101,7 @@ fn row(path: &Path) -> std::io::Result<VersionRow> {
         gid: found.gid(),
         restored_from: text(path, "restored_from"),
         blake3: text(path, "blake3"),
+        pinned: text(path, "pinned").is_some(),
     })
 }
 
@@ -122,7 +123,10 @@ fn render(rows: &[VersionRow]) -> String {
             row.kept_at.clone(),
             size(row.size),
             origin,
-            row.state.clone(),
+            match row.pinned {
+                true => format!("{}, pinned", row.state),
+                false => row.state.clone(),
+            },
         ]);
     }
     table.render()
@@ -147,6 +151,7 @@ mod tests {
             mode: "0644".into(),
             uid: 0,
             gid: 0,
+            pinned: restored_from.is_none(),
             restored_from,
             blake3: None,
         };

@@ -12,14 +12,15 @@ use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
 use super::notify::{self, MailSettings};
+use super::retention::{self, Problem, Wrong};
 use super::units::{Interval, parse_bytes, parse_duration, parse_interval};
 use crate::model::{Override, StorePlace};
-use crate::policy::{Policy, PolicySettings};
+use crate::policy::{Policy, PolicySettings, RetentionSettings};
 
 /// The one format there is.
 pub(super) const FORMAT: i64 = 1;
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "format",
     "name",
     "backup",
@@ -36,6 +37,7 @@ const KEYS: [&str; 16] = [
     "pack_age_max",
     "spool_bytes_max",
     "notify",
+    "retention",
 ];
 
 /// What the file says, with defaults where it says nothing. Paths are not yet absolute.
@@ -54,6 +56,7 @@ pub(super) struct Settings {
     pub pack_age_max: Duration,
     pub spool_bytes_max: u64,
     pub mail: Option<MailSettings>,
+    pub retention: RetentionSettings,
 }
 
 impl Default for Settings {
@@ -76,6 +79,7 @@ impl Default for Settings {
             pack_age_max: Duration::from_secs(30),
             spool_bytes_max: 4 << 30,
             mail: None,
+            retention: RetentionSettings::default(),
         }
     }
 }
@@ -134,11 +138,34 @@ pub(super) fn read(file: &Path, text: &str) -> Result<Settings, ConfigError> {
             settings.mail = Some(mail);
             continue;
         }
+        if name == "retention" {
+            let read = retention::read(value.get_ref(), key.span().start);
+            settings.retention = read.map_err(|wrong| of_retention(file, text, wrong))?;
+            continue;
+        }
         settings
             .set(name, value.get_ref())
             .map_err(|problem| bad_value(line(key.span()), name, problem))?;
     }
     Ok(settings)
+}
+
+fn of_retention(file: &Path, text: &str, wrong: Wrong) -> ConfigError {
+    let (file, line, key) = (file.to_owned(), line_of(text, wrong.at), wrong.key);
+    match wrong.problem {
+        Problem::Value(problem) => ConfigError::BadValue {
+            file,
+            line,
+            key,
+            problem,
+        },
+        Problem::Unknown { known } => ConfigError::UnknownKey {
+            file,
+            line,
+            key,
+            known,
+        },
+    }
 }
 
 impl Settings {
@@ -165,7 +192,7 @@ impl Settings {
             "ingest_threads" => self.ingest_threads = ingest_threads(integer(value)?)?,
             "pack_age_max" => self.pack_age_max = pack_age_max(parse_duration(string(value)?)?)?,
             "spool_bytes_max" => self.spool_bytes_max = spool_bytes_max(bytes(value)?)?,
-            // `format` was judged first, `notify` is a table of its own; every other key is one of KEYS.
+            // `format`, `notify` and `retention` are read elsewhere; every other key is one of KEYS.
             _ => {}
         }
         Ok(())
@@ -269,7 +296,7 @@ fn exclude(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     Ok(settings.exclude)
 }
 
-fn bytes(value: &DeValue<'_>) -> Result<u64, String> {
+pub(super) fn bytes(value: &DeValue<'_>) -> Result<u64, String> {
     match value {
         DeValue::Integer(_) => {
             u64::try_from(integer(value)?).map_err(|_| "must not be negative".to_owned())

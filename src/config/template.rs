@@ -137,6 +137,7 @@ pub(super) fn render(options: &InitOptions) -> Result<String, ConfigError> {
         Line::Default(size(&defaults.spool_bytes_max)),
     );
     page.0.push_str(NOTIFY);
+    page.0.push_str(RETENTION);
     Ok(page.0)
 }
 
@@ -154,6 +155,37 @@ const NOTIFY: &str = r#"
 #username = "keepfs"
 #password_file = "/etc/keepfs/smtp-password"
 "#;
+
+/// Tables come last: every key behind their heading is theirs. The examples are no
+/// defaults, so they are set further in.
+const RETENTION: &str = "
+# What keepfs prune drops. Without a rule every version is kept. With rules, a version
+# stays when any of them keeps it; what a file holds now and what was pinned (keepfs pin)
+# always stays. These are read at each prune, also while the vault is mounted.
+#
+#   keep_last = 10             the last so many versions of a file
+#   keep_within = \"7d\"         all that are not older: s, m, h or d
+#   keep_hourly = 24           the last version of each of the last so many hours
+#   keep_daily = 30            that have one; the same of days, weeks, months and years
+#   keep_weekly = 8            (UTC)
+#   keep_monthly = 12
+#   keep_yearly = 5
+#   keep_deleted_for = \"90d\"   a deleted file goes after this time with all versions;
+#                              without this it can be restored for ever
+#   size_budget = \"500 GiB\"    after the rules: the oldest versions go until the store
+#                              fits, whatever rule keeps them
+[retention]
+
+# A pack is rewritten when less than this share of it is still needed.
+#repack_live_share_min = \"50%\"
+
+# Rules of their own for some files, in gitignore syntax, stand in for all those above;
+# the last pattern that matches counts. Without any keep_ key: keep everything.
+#
+#   [[retention.path]]
+#   pattern = \"logs/**\"
+#   keep_last = 3
+";
 
 enum Line {
     Set(String),

@@ -72,6 +72,21 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         })
 }
 
+/// Reads `50%`, `50 %`.
+///
+/// # Errors
+/// A sentence that shows the right form.
+pub(super) fn parse_percent(text: &str) -> Result<u8, String> {
+    let (digits, unit) = split_number(text);
+    digits
+        .parse()
+        .ok()
+        .filter(|percent| *percent <= 100 && unit.trim_start() == "%")
+        .ok_or_else(|| {
+            format!("'{text}' is not a share: write a number from 0 to 100 with %, like \"50%\"")
+        })
+}
+
 /// Reads `off` or a duration greater than zero.
 ///
 /// # Errors
@@ -177,6 +192,16 @@ mod tests {
         assert_eq!(parse_interval("off"), Ok(Interval::Off));
         assert!(parse_interval("0s").unwrap_err().contains("\"off\""));
         assert!(parse_interval("soon").unwrap_err().contains("\"off\""));
+    }
+
+    #[test]
+    fn shares_are_percent() {
+        for (text, percent) in [("0%", 0), ("50 %", 50), ("100%", 100)] {
+            assert_eq!(parse_percent(text), Ok(percent), "{text}");
+        }
+        for bad in ["", "50", "%", "101%", "0.5", "50 percent", "-1%"] {
+            assert!(parse_percent(bad).unwrap_err().contains("50%"), "{bad}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod xattrs;
 pub use content::Content;
 
 use crate::model::{
-    Attributes, Name, NodeId, PublicId, Timestamp, Version, VersionSeq, VersionState,
+    Attributes, ContentId, Name, NodeId, PublicId, Timestamp, Version, VersionSeq, VersionState,
 };
 use crate::vault::{Result, Vault};
 
@@ -119,12 +119,12 @@ impl<'a> History<'a> {
         let version = self.vault.catalog().version(seq)?;
         let version = version.ok_or_else(|| self.not_found(place, "the version"))?;
         if let VersionState::Stored { content, .. } = version.state {
-            return Content::stored(self.vault, content);
+            return self.open_stored(place, seq, content);
         }
         let Err(error) = self.vault.ingest_now(seq) else {
             let state = self.vault.catalog().version(seq)?.map(|now| now.state);
             return match state {
-                Some(VersionState::Stored { content, .. }) => Content::stored(self.vault, content),
+                Some(VersionState::Stored { content, .. }) => self.open_stored(place, seq, content),
                 Some(_) => self.open_outside(place, &version),
                 None => Err(self.not_found(place, "the version")),
             };
@@ -134,6 +134,15 @@ impl<'a> History<'a> {
             version.id
         );
         self.open_outside(place, &version)
+    }
+
+    /// A version that was pruned since it was found is not there, rather than damaged.
+    fn open_stored(&self, place: Place, seq: VersionSeq, content: ContentId) -> Result<Content> {
+        let opened = Content::stored(self.vault, content);
+        if opened.is_err() && self.vault.catalog().version(seq)?.is_none() {
+            return Err(self.not_found(place, "the version"));
+        }
+        opened
     }
 
     fn open_outside(&self, place: Place, version: &Version) -> Result<Content> {

@@ -67,6 +67,9 @@ impl History<'_> {
                 if let Some(record) = asset {
                     xattrs.push(entry("asset_id", &record.asset_id.to_string()));
                 }
+                if catalog.has_hold(seq)? {
+                    xattrs.push(entry("pinned", "yes"));
+                }
                 Ok(xattrs)
             }
         }

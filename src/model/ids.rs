@@ -161,6 +161,21 @@ impl VersionIds {
     }
 }
 
+impl VersionId {
+    /// The time in it: when it was issued, to the millisecond; later than the clock
+    /// said where that ran backwards.
+    pub fn issued_at(self) -> Timestamp {
+        let millis = (u128::from_be_bytes(self.0) >> 80) as i64;
+        Timestamp::from_nanos(millis.saturating_mul(1_000_000))
+    }
+
+    /// Not greater than any id that is issued from that time on.
+    pub fn first_at(time: Timestamp) -> Self {
+        let millis = (time.nanos().max(0) / 1_000_000) as u128;
+        Self((millis << 80).to_be_bytes())
+    }
+}
+
 impl AssetId {
     /// A new asset id; ordered in time so that the catalog's index grows at its end.
     pub fn new(clock: &dyn Clock) -> Self {
@@ -237,6 +252,19 @@ mod tests {
         let uuid = uuid::Uuid::from_u128(next);
         assert_eq!(uuid.get_version_num(), 7);
         assert_eq!(uuid.get_variant(), uuid::Variant::RFC4122);
+    }
+
+    #[test]
+    fn a_version_id_tells_when_it_was_issued() {
+        let clock = ManualClock::at_seconds(1_700_000_000);
+        let mut ids = VersionIds::after(None);
+        let id = ids.next(&clock);
+        assert_eq!(id.issued_at(), clock.now());
+        assert!(VersionId::first_at(clock.now()) <= id);
+        assert!(VersionId::first_at(Timestamp::from_parts(1_700_000_001, 0)) > id);
+        clock.set(Timestamp::from_nanos(1));
+        assert_eq!(ids.next(&clock).issued_at(), id.issued_at());
+        assert_eq!(VersionId::first_at(Timestamp::from_nanos(-1)).0, [0; 16]);
     }
 
     #[test]

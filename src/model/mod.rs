@@ -21,4 +21,4 @@ pub use ids::{
 pub use path::{Name, PathError, PublicId};
 pub use reserved::{HISTORY_NAMES, HistoryName};
 pub use store_place::{BucketPlace, Cloud, STORE_FORMS, StorePlace};
-pub use version::{Location, Origin, Version, VersionState};
+pub use version::{Hold, Location, Origin, Version, VersionState};

@@ -29,6 +29,15 @@ pub struct Version {
     pub state: VersionState,
 }
 
+/// Whether a version is kept on purpose: what `keepfs pin` sets, and no rule overrides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Hold {
+    /// It is.
+    On,
+    /// Only rules speak for it.
+    Off,
+}
+
 /// What made a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin {

@@ -109,6 +109,7 @@ fn of_vault(error: &VaultError) -> Errno {
         VaultError::BadPath(error) => of_path(error),
         VaultError::BadVault { .. } => Errno::IO,
         VaultError::InUse { .. } | VaultError::BeingWritten { .. } => Errno::BUSY,
+        VaultError::ClockBehind { .. } | VaultError::ClockAhead { .. } => Errno::PERM,
         VaultError::StoreBlocked { .. } => Errno::NOSPC,
         VaultError::Io { error, .. } => of_io(error),
         VaultError::Catalog(error) => of_catalog(error),

@@ -28,7 +28,7 @@ pub struct PolicySettings {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// Not a pattern.
-    #[error("exclude pattern '{pattern}': {problem}; patterns have gitignore syntax")]
+    #[error("pattern '{pattern}': {problem}; patterns have gitignore syntax")]
     BadPattern {
         /// As configured.
         pattern: String,
@@ -224,7 +224,7 @@ impl fmt::Display for Reason {
     }
 }
 
-fn bad_pattern(pattern: &str, error: &ignore::Error) -> PolicyError {
+pub(super) fn bad_pattern(pattern: &str, error: &ignore::Error) -> PolicyError {
     PolicyError::BadPattern {
         pattern: pattern.to_owned(),
         problem: match error {

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use super::failure::{ErrorCode, Failure};
 use super::protocol::{Event, Item, Progress, Reply, Request};
-use super::{check, listing, restore, usage};
-use crate::model::{PublicId, VersionIdPrefix};
+use super::{check, listing, restore, retention, usage};
+use crate::model::{Hold, PublicId, VersionIdPrefix};
 use crate::vault::{Purged, ScanReport, Survey, Vault};
 
 /// Where a request's events go, and who hears of changes to live files.
@@ -80,6 +80,11 @@ pub fn execute(vault: &Vault, request: &Request, door: &mut Door<'_>) -> Result<
             (door.changed)(&path.0);
             Ok(purged(gone))
         }
+        Request::Pin { path, versions } => retention::pin(vault, &path.0, versions, Hold::On, door),
+        Request::Unpin { path, versions } => {
+            retention::pin(vault, &path.0, versions, Hold::Off, door)
+        }
+        Request::Prune(request) => retention::prune(vault, request, door),
         Request::Drain => drain(vault, door).map(|()| Reply::Done),
     }
 }

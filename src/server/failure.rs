@@ -67,6 +67,8 @@ fn code_of_vault(error: &VaultError) -> ErrorCode {
         | VaultError::AlreadyExists { .. }
         | VaultError::BeingWritten { .. }
         | VaultError::WrongKind { .. }
+        | VaultError::ClockBehind { .. }
+        | VaultError::ClockAhead { .. }
         | VaultError::InUse { .. } => ErrorCode::Refused,
         VaultError::NotFound { .. } => ErrorCode::NotFound,
         VaultError::AmbiguousVersion { .. }

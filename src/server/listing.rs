@@ -4,7 +4,7 @@ use super::execute::Door;
 use super::failure::{ErrorCode, Failure};
 use super::protocol::{DeletedRow, Item, Reply, VersionRow};
 use super::wire_path::WirePath;
-use crate::model::{PublicId, Version, VersionState};
+use crate::model::{Hold, PublicId, Version, VersionState};
 use crate::vault::{Vault, VaultError};
 
 pub(super) fn versions(
@@ -12,8 +12,14 @@ pub(super) fn versions(
     id: &PublicId,
     door: &mut Door<'_>,
 ) -> Result<Reply, Failure> {
-    for version in vault.versions_of(id)? {
-        door.item(Item::Version(row(&version)))?;
+    let versions = vault.versions_of(id)?;
+    let pinned = vault.pinned(id)?;
+    for version in versions {
+        let hold = match pinned.contains(&version.seq) {
+            true => Hold::On,
+            false => Hold::Off,
+        };
+        door.item(Item::Version(row(&version, hold)))?;
     }
     Ok(Reply::Done)
 }
@@ -39,7 +45,7 @@ pub(super) fn deleted(vault: &Vault, id: &PublicId, door: &mut Door<'_>) -> Resu
     Ok(Reply::Done)
 }
 
-fn row(version: &Version) -> VersionRow {
+fn row(version: &Version, hold: Hold) -> VersionRow {
     let (state, blake3) = match version.state {
         VersionState::Sealed { .. } => ("sealed", None),
         VersionState::Stored { blake3, .. } => ("stored", Some(blake3.to_string())),
@@ -56,6 +62,7 @@ fn row(version: &Version) -> VersionRow {
         gid: version.attributes.gid,
         restored_from: version.restored_from.map(|id| id.to_string()),
         blake3,
+        pinned: hold == Hold::On,
     }
 }
 

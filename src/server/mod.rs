@@ -13,6 +13,7 @@ mod failure;
 mod listing;
 mod protocol;
 mod restore;
+mod retention;
 mod serve;
 mod socket;
 mod usage;
@@ -26,6 +27,7 @@ pub use protocol::{
     DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, RestoreRequest, RestoreSource,
     RestoredRow, Switch, VersionRow,
 };
+pub use retention::{PinRow, PruneRequest, PruneRow, PruneSummary};
 pub use serve::Server;
 pub use usage::{
     UsageAge, UsageAgeName, UsageKind, UsageList, UsageRequest, UsageRow, UsageSums, UsageTotal,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checked::{CheckRequest, OrphanRow, RepairedRow, SampleRow};
 use super::failure::Failure;
+use super::retention::{PinRow, PruneRequest, PruneRow, PruneSummary};
 use super::usage::{UsageRequest, UsageRow, UsageTotal};
 use super::wire_path::WirePath;
 use crate::vault::Status;
@@ -62,6 +63,22 @@ pub enum Request {
         /// The asset, or the directory with the deleted assets.
         path: WirePath,
     },
+    /// Keep versions on purpose; each is an item.
+    Pin {
+        /// The asset.
+        path: WirePath,
+        /// Version id prefixes. None: the latest version.
+        versions: Vec<String>,
+    },
+    /// Leave versions to the rules again; each is an item.
+    Unpin {
+        /// The asset.
+        path: WirePath,
+        /// Version id prefixes. None: all versions.
+        versions: Vec<String>,
+    },
+    /// Drop what no rule keeps; versions are items.
+    Prune(PruneRequest),
     /// Wait until everything sealed is stored.
     Drain,
 }
@@ -148,6 +165,10 @@ pub enum Item {
     Usage(UsageRow),
     /// A file that was brought back, or would be.
     Restored(RestoredRow),
+    /// A version that a prune drops or keeps.
+    Prune(PruneRow),
+    /// A version that was pinned or unpinned.
+    Pin(PinRow),
     /// A file that could not be brought back, or damage that a check found.
     Problem(ProblemRow),
     /// Damage that a check found and repaired.
@@ -181,6 +202,8 @@ pub struct VersionRow {
     pub restored_from: Option<String>,
     /// blake3 of the content, once stored.
     pub blake3: Option<String>,
+    /// Whether somebody pinned it.
+    pub pinned: bool,
 }
 
 /// One deleted asset.
@@ -283,6 +306,8 @@ pub enum Reply {
         /// Bytes.
         freed_bytes: u64,
     },
+    /// What a prune came to.
+    Pruned(PruneSummary),
 }
 
 /// One line from the daemon.

@@ -25,9 +25,11 @@ mod pack;
 mod presence;
 mod profile;
 mod reader;
+mod readers;
 mod reclaim;
 mod recover;
 mod repair;
+mod rewrite;
 mod sample;
 #[cfg(test)]
 mod testing;
@@ -46,6 +48,7 @@ pub use error::{Result, StoreError};
 pub use membership::allow;
 pub use orphans::Orphan;
 pub use reader::ContentReader;
+pub use reclaim::Repacked;
 pub use repair::Repair;
 pub use sample::{Sampled, Share, ShareError};
 
@@ -110,6 +113,7 @@ struct Shared {
     cache: cache::ChunkCache,
     sources: fetch::Sources,
     read_ahead: fetch::ReadAhead,
+    readers: readers::Readers,
     scratch: writer::ScratchPool,
     /// Held by whoever rewrites packs.
     maintenance: Mutex<()>,
@@ -212,6 +216,7 @@ impl Store {
             presence: presence::Presence::default(),
             sources: fetch::Sources::default(),
             read_ahead: fetch::ReadAhead::default(),
+            readers: readers::Readers::default(),
             scratch: writer::ScratchPool::default(),
             maintenance: Mutex::default(),
         });
@@ -318,6 +323,31 @@ impl Store {
         let _alone = self.alone();
         self.flush()?;
         reclaim::reclaim(&self.shared)
+    }
+
+    /// After a power failure: forgets what was lost and nothing needs, and rewrites packs
+    /// with bytes that were stored anew elsewhere.
+    ///
+    /// # Errors
+    /// When a pack could not be rewritten; the others were.
+    pub fn tidy(&self) -> Result<()> {
+        let _alone = self.alone();
+        reclaim::tidy(&self.shared)
+    }
+
+    /// Rewrites every pack of which less than this share of the stored bytes is
+    /// referenced, one group of about a full pack after the other. A pack with dead
+    /// chunks that a reader has open is left to a later call.
+    ///
+    /// # Errors
+    /// When a pack could not be rewritten; the others were.
+    pub fn repack(&self, live_percent_min: u8) -> Result<Repacked> {
+        let _alone = self.alone();
+        if let Err(error) = self.flush() {
+            // Full, perhaps: what is in the store already can still be rewritten.
+            log::warn!("packs stay in the spool while others are rewritten: {error}");
+        }
+        reclaim::repack(&self.shared, live_percent_min)
     }
 
     /// Merges small packs. Returns how many are gone.

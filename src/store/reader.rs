@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Shared;
 use super::error::{Result, StoreError};
 use super::fetch;
+use super::readers::Ticket;
 use crate::catalog::ChunkRecord;
 use crate::model::ContentId;
 
@@ -21,7 +22,8 @@ const WINDOW_MAX: usize = 8;
 #[derive(Debug)]
 pub struct ContentReader {
     shared: Arc<Shared>,
-    chunks: Vec<ChunkRecord>,
+    chunks: Arc<[ChunkRecord]>,
+    ticket: Ticket,
     /// Where each chunk begins.
     starts: Vec<u64>,
     size: u64,
@@ -40,9 +42,20 @@ struct Progress {
     recent: Option<(usize, Arc<Vec<u8>>)>,
 }
 
+impl Drop for ContentReader {
+    fn drop(&mut self) {
+        self.shared.readers.leave(&self.ticket);
+    }
+}
+
 impl ContentReader {
     pub(super) fn new(shared: Arc<Shared>, content: ContentId) -> Result<Self> {
-        let chunks = shared.catalog()?.content_chunks(content)?;
+        let (chunks, ticket) = {
+            let mut catalog = shared.catalog()?;
+            let chunks: Arc<[ChunkRecord]> = catalog.content_chunks(content)?.into();
+            // Under the same lock: no rewrite comes in between.
+            (chunks.clone(), shared.readers.enter(chunks))
+        };
         let mut size = 0_u64;
         let starts = chunks
             .iter()
@@ -55,6 +68,7 @@ impl ContentReader {
         Ok(Self {
             shared,
             chunks,
+            ticket,
             starts,
             size,
             progress: Mutex::default(),

@@ -18,10 +18,10 @@ impl Vault {
             return Ok(());
         };
         let present = catalog.latest_versions(to, 1)?.pop();
-        if present
-            .as_ref()
-            .is_some_and(|present| same_content(present, &version))
+        if let Some(present) = &present
+            && same_content(present, &version)
         {
+            self.pass_hold_on(catalog, version.seq, present.seq)?;
             return Ok(catalog.remove_version(version.seq)?);
         }
         self.carry(catalog, &version, to, present.as_ref())

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::catalog::CatalogError;
-use crate::model::{IdError, PathError, PublicId};
+use crate::model::{IdError, PathError, PublicId, Timestamp};
 use crate::store::StoreError;
 
 /// A vault's result.
@@ -70,6 +70,28 @@ pub enum VaultError {
         path: PublicId,
         /// What is there.
         problem: &'static str,
+    },
+    /// A prune by a clock that is behind what was recorded.
+    #[error(
+        "nothing is pruned: the clock says {now}, but the newest version was kept at {newest}; set the clock right, or give --trust-clock if it is"
+    )]
+    ClockBehind {
+        /// What the clock says.
+        now: Timestamp,
+        /// When the newest version was kept.
+        newest: Timestamp,
+    },
+    /// A prune by a clock that may have jumped ahead.
+    #[error(
+        "nothing is pruned: the clock says {now}, but no version was kept from {since} to {until}, so it may have jumped ahead; set it right, or give --trust-clock if it is"
+    )]
+    ClockAhead {
+        /// What the clock says.
+        now: Timestamp,
+        /// When the silence began.
+        since: Timestamp,
+        /// When it ended.
+        until: Timestamp,
     },
     /// A text that is no id.
     #[error(transparent)]

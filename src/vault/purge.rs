@@ -7,6 +7,10 @@ use crate::model::{NodeId, PublicId, Version, VersionIdPrefix, VersionSeq};
 
 use super::{Result, Vault, VaultError};
 
+/// There while bytes that were deleted for good may still be in the store. Its value says
+/// by whom: of two at once, only the last one may take it away.
+const UNFINISHED_SETTING: &str = "purge.unfinished";
+
 /// What was deleted for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Purged {
@@ -40,9 +44,10 @@ impl Vault {
         let Some(asset) = asset else {
             return Ok(Purged::default());
         };
-        let assets = self.remove_versions(asset, &versions)?;
+        let deletion = self.clock.random().to_string();
+        let assets = self.remove_versions(&deletion, asset, &versions)?;
         let seqs: Vec<VersionSeq> = versions.iter().map(|version| version.seq).collect();
-        self.make_irreversible(assets, &seqs)
+        self.make_irreversible(&deletion, assets, &seqs)
     }
 
     /// Deletes the whole history of an asset, or of every deleted asset below a
@@ -64,22 +69,29 @@ impl Vault {
                 what: "an asset or a deleted asset below".into(),
             });
         }
+        let deletion = self.clock.random().to_string();
         let mut seqs = Vec::new();
         let mut gone = 0;
         for asset in assets {
             let versions = self.catalog().versions(asset)?;
             seqs.extend(versions.iter().map(|version| version.seq));
-            gone += self.remove_versions(asset, &versions)?;
+            gone += self.remove_versions(&deletion, asset, &versions)?;
         }
-        self.make_irreversible(gone, &seqs)
+        self.make_irreversible(&deletion, gone, &seqs)
     }
 
     /// Returns how many assets ended with their last version: none or one.
-    fn remove_versions(&self, asset: NodeId, versions: &[Version]) -> Result<u64> {
+    pub(super) fn remove_versions(
+        &self,
+        deletion: &str,
+        asset: NodeId,
+        versions: &[Version],
+    ) -> Result<u64> {
         let unique: BTreeSet<_> = versions.iter().map(|version| version.seq).collect();
         let mut catalog = self.catalog();
         let now = self.clock.now();
         let ended = atomically(catalog.as_mut(), |catalog| {
+            catalog.set_setting(UNFINISHED_SETTING, Some(deletion))?;
             for seq in &unique {
                 catalog.remove_version(*seq)?;
             }
@@ -97,18 +109,41 @@ impl Vault {
         Ok(u64::from(ended))
     }
 
-    fn make_irreversible(&self, assets: u64, seqs: &[VersionSeq]) -> Result<Purged> {
+    fn make_irreversible(
+        &self,
+        deletion: &str,
+        assets: u64,
+        seqs: &[VersionSeq],
+    ) -> Result<Purged> {
         // What was being ingested gives its bytes up only when it is recorded.
         self.wait_for_ingest_of(seqs);
         self.finish_batch()?;
         let versions = seqs.len() as u64;
         let freed_bytes = self.store.reclaim()?;
-        self.commit(Durability::Power)?;
+        self.note_finished(deletion)?;
         log::warn!("deleted for good: {versions} versions, {assets} assets, {freed_bytes} bytes");
         Ok(Purged {
             assets,
             versions,
             freed_bytes,
         })
+    }
+
+    /// After an unclean stop: takes up a deletion for good where it was broken off.
+    pub(super) fn finish_deletion(&self) -> Result<()> {
+        let deletion = self.catalog().setting(UNFINISHED_SETTING)?;
+        if let Some(deletion) = deletion {
+            self.store.reclaim()?;
+            self.note_finished(&deletion)?;
+        }
+        Ok(())
+    }
+
+    fn note_finished(&self, deletion: &str) -> Result<()> {
+        let mut catalog = self.catalog();
+        if catalog.setting(UNFINISHED_SETTING)?.as_deref() == Some(deletion) {
+            catalog.set_setting(UNFINISHED_SETTING, None)?;
+        }
+        self.commit_locked(catalog.as_mut(), Durability::Power)
     }
 }

@@ -120,7 +120,8 @@ impl Vault {
                 }
             }
         }
-        self.store.reclaim()?;
+        self.finish_deletion()?;
+        self.store.tidy()?;
         self.commit(crate::catalog::Durability::Power)
     }
 

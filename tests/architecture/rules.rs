@@ -121,7 +121,7 @@ const CRATES: [(&[&str], &[&str], &str); 7] = [
 ];
 
 /// Verbs of `Vault` that change something. `remove` is told from a map's by its receiver.
-const MUTATING_VERBS: [&str; 11] = [
+const MUTATING_VERBS: [&str; 14] = [
     "before_write",
     "closed",
     "remove",
@@ -133,6 +133,9 @@ const MUTATING_VERBS: [&str; 11] = [
     "purge",
     "delete_version",
     "restore",
+    "pin",
+    "unpin",
+    "prune",
 ];
 
 /// Modules of std through which policy could do I/O.

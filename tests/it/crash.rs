@@ -237,6 +237,9 @@ fn crash_points() -> Vec<String> {
     names.into_iter().collect()
 }
 
+/// What the load prunes: nothing that is promised.
+const PRUNED: &str = "[[retention.path]]\npattern = \"moved*/**\"\nkeep_last = 1";
+
 /// A load that comes past every point: each kind of change, then an orderly stop.
 fn broad_load(m: &mut Mount, journal: &mut Journal) -> io::Result<()> {
     for round in 0..3 {
@@ -297,6 +300,7 @@ fn broad_load(m: &mut Mount, journal: &mut Journal) -> io::Result<()> {
                 "--yes",
             ],
             vec!["purge", "a.bak", "--yes"],
+            vec!["prune"],
         ] {
             let mut command = m.command(crate::harness::keepfs_binary());
             command.current_dir("/").arg(args[0]);
@@ -335,6 +339,7 @@ fn a_kill_at_each_named_point_loses_nothing_that_was_promised() {
             let mut m = Setup::new()
                 .env("KEEPFS_CRASH_AT", &format!("{point}:{nth}"))
                 .unmounted();
+            m.set_retention(PRUNED);
             if m.try_remount().is_ok() {
                 let mut journal = Journal::new("t", seed);
                 if fs::create_dir(m.path("t")).is_ok() {

@@ -280,6 +280,15 @@ impl Mount {
         Setup::new().start()
     }
 
+    /// Sets the rules of retention; their table is the last one of the settings.
+    #[track_caller]
+    pub fn set_retention(&self, rules: &str) {
+        let path = self.vault.join("keepfs.toml");
+        let settings = fs::read_to_string(&path).expect("keepfs.toml");
+        let (before, _) = settings.split_once("\n[retention]\n").expect("the table");
+        fs::write(&path, format!("{before}\n[retention]\n{rules}\n")).expect("keepfs.toml");
+    }
+
     /// The final `keepfs check` is left out: this test damages the vault.
     pub fn expect_damage(&mut self) {
         self.expect_damage = true;

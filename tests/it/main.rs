@@ -19,6 +19,7 @@ mod history;
 mod model;
 mod mounting;
 mod policy;
+mod prune;
 mod renames;
 mod semantics;
 mod servers;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalog::{CatalogError, Durability, NodeKind, Result, SpaceQuery, SpaceRows};
-use crate::model::{ContentId, Override, ROOT};
+use crate::model::{ContentId, Hold, Override, ROOT};
 
 /// Small numbers: the choices must collide often.
 type Pick = u8;
@@ -34,6 +34,7 @@ enum Step {
     Store(Pick, Pick),
     MoveVersion(Pick, Pick),
     RemoveVersion(Pick),
+    SetHold(Pick, bool),
     AddPack(Pick, bool),
     PutChunks(Vec<Pick>, Pick),
     AddContent(Pick, Vec<Pick>),
@@ -67,6 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (n(), few()).prop_map(|(a, b)| Step::Store(a, b)),
         2 => (n(), n()).prop_map(|(a, b)| Step::MoveVersion(a, b)),
         4 => n().prop_map(Step::RemoveVersion),
+        3 => (n(), any::<bool>()).prop_map(|(a, b)| Step::SetHold(a, b)),
         2 => (few(), any::<bool>()).prop_map(|(a, b)| Step::AddPack(a, b)),
         4 => (prop::collection::vec(0u8..12, 0..5), few()).prop_map(|(a, b)| Step::PutChunks(a, b)),
         4 => (few(), prop::collection::vec(0u8..9, 0..6)).prop_map(|(a, b)| Step::AddContent(a, b)),
@@ -173,6 +175,10 @@ fn apply(catalog: &mut dyn Catalog, world: &World, step: &Step, now: i64) -> Res
             done(c.move_version(seq(v), node(a), version_id(now.cast_unsigned())))
         }
         Step::RemoveVersion(v) => done(c.remove_version(seq(v))),
+        Step::SetHold(v, on) => {
+            let hold = if *on { Hold::On } else { Hold::Off };
+            done(c.set_hold(seq(v), hold))
+        }
         Step::AddPack(p, stored) => {
             let state = if *stored {
                 PackState::Stored
@@ -214,9 +220,12 @@ fn seen(c: &mut dyn Catalog, until: i64) -> Result<Vec<String>> {
         lines.push(format!("{:?}", c.versions(node)?));
         lines.push(format!("{:?}", c.latest_versions(node, 2)?));
         lines.push(format!("{:?}", c.version(VersionSeq(number))?));
+        let held = c.has_hold(VersionSeq(number))?;
+        lines.push(format!("{held} {:?}", c.holds(node)?));
         for id in (0..=until).step_by(3) {
             let before = c.version_before(node, version_id(id.cast_unsigned()))?;
-            lines.push(format!("before {id}: {before:?}"));
+            let from = c.version_id_from(version_id(id.cast_unsigned()))?;
+            lines.push(format!("before {id}: {before:?}, from it: {from:?}"));
         }
     }
     for ino in 0..5 {
@@ -227,6 +236,7 @@ fn seen(c: &mut dyn Catalog, until: i64) -> Result<Vec<String>> {
     lines.push(format!("{:?}", c.last_version_id()?));
     for content in 1..20 {
         lines.push(format!("{:?}", c.content_chunks(ContentId(content)).ok()));
+        lines.push(format!("{:?}", c.content_use(ContentId(content)).ok()));
     }
     for number in 0..12 {
         lines.push(format!("{:?}", c.chunk(&hash(number))?));

@@ -1,8 +1,8 @@
 //! Cases: versions, contents, chunks, packs and totals.
 
 use super::*;
-use crate::catalog::{PackUse, Totals};
-use crate::model::{ContentId, ROOT};
+use crate::catalog::{ChunkUse, ContentUse, PackUse, Totals};
+use crate::model::{ContentId, Hold, ROOT};
 
 /// A stored pack with chunks 1 to 4, and a content of chunks 1, 2, 1.
 fn with_content(catalog: &mut dyn Catalog) -> ContentId {
@@ -200,6 +200,64 @@ cases! {
         assert_eq!(catalog.chunk(&hash(1)).unwrap(), None);
         catalog.remove_pack(PackId([1; 16])).unwrap();
         assert_eq!(catalog.packs().unwrap(), []);
+    }
+
+    fn a_hold_stays_through_a_move_and_goes_with_its_version(catalog) {
+        let (a, b) = (asset(catalog, "a", 1), asset(catalog, "b", 2));
+        let [first, second] = [1, 2].map(|id| catalog.add_version(&sealed(a, id, 1)).unwrap());
+        for _ in 0..2 {
+            catalog.set_hold(second, Hold::On).unwrap();
+        }
+        refused(catalog, |c| c.set_hold(VersionSeq(99), Hold::On));
+        assert_eq!(catalog.holds(a).unwrap(), [second]);
+        assert!(catalog.has_hold(second).unwrap() && !catalog.has_hold(first).unwrap());
+        catalog.move_version(second, b, version_id(2)).unwrap();
+        assert_eq!((catalog.holds(a).unwrap(), catalog.holds(b).unwrap()), (vec![], vec![second]));
+        catalog.set_hold(first, Hold::On).unwrap();
+        for _ in 0..2 {
+            catalog.set_hold(first, Hold::Off).unwrap();
+        }
+        assert!(!catalog.has_hold(first).unwrap());
+        catalog.remove_version(second).unwrap();
+        assert!(!catalog.has_hold(second).unwrap());
+        assert_eq!(catalog.holds(b).unwrap(), []);
+    }
+
+    fn the_first_version_id_from_any_point_on_is_found(catalog) {
+        assert_eq!(catalog.version_id_from(version_id(0)).unwrap(), None);
+        let (a, b) = (asset(catalog, "a", 1), asset(catalog, "b", 2));
+        for (node, id) in [(b, 7), (a, 3)] {
+            catalog.add_version(&sealed(node, id, 1)).unwrap();
+        }
+        for (from, found) in [(0, Some(3)), (3, Some(3)), (4, Some(7)), (8, None)] {
+            let found = found.map(version_id);
+            assert_eq!(catalog.version_id_from(version_id(from)).unwrap(), found, "{from}");
+        }
+    }
+
+    fn what_a_content_shares_with_others_is_counted(catalog) {
+        let one = with_content(catalog);
+        let two = catalog.add_content(&hash(101), 9, &[hash(2), hash(3)]).unwrap();
+        let node = asset(catalog, "a", 1);
+        for (id, content, blake3) in [(1, one, 100), (2, one, 100), (3, two, 101)] {
+            let state = VersionState::Stored { content, blake3: hash(blake3) };
+            catalog.add_version(&Version { state, ..sealed(node, id, 1) }).unwrap();
+        }
+        let chunk = |number: u8, listed, refs| ChunkUse {
+            hash: hash(number),
+            stored_bytes: 10 + u32::from(number),
+            listed,
+            refs,
+        };
+        assert_eq!(
+            catalog.content_use(one).unwrap(),
+            ContentUse { versions: 2, chunks: vec![chunk(1, 2, 2), chunk(2, 1, 2)] }
+        );
+        assert_eq!(
+            catalog.content_use(two).unwrap(),
+            ContentUse { versions: 1, chunks: vec![chunk(2, 1, 2), chunk(3, 1, 1)] }
+        );
+        refused(catalog, |c| c.content_use(ContentId(99)));
     }
 
     fn the_versions_that_need_a_chunk_are_found_and_no_others(catalog) {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Content, Facts, invariant};
-use crate::catalog::{ChunkRecord, PackRecord, PackState, PackUse, Result, Standing, Totals};
+use crate::catalog::{
+    ChunkRecord, ChunkUse, ContentUse, PackRecord, PackState, PackUse, Result, Standing, Totals,
+};
 use crate::model::{ChunkHash, ContentId, PackId, VersionSeq, VersionState};
 
 impl Facts {
@@ -53,6 +55,34 @@ impl Facts {
                 .collect()),
             None => invariant(format!("no content {}", id.0)),
         }
+    }
+
+    pub(super) fn content_use(&self, id: ContentId) -> Result<ContentUse> {
+        let Some(content) = self.contents.get(&id) else {
+            return invariant(format!("no content {}", id.0));
+        };
+        let times = |content: &Content, hash: &ChunkHash| {
+            content.chunks.iter().filter(|one| *one == hash).count() as u64
+        };
+        let unique: BTreeSet<ChunkHash> = content.chunks.iter().copied().collect();
+        Ok(ContentUse {
+            versions: self
+                .versions
+                .values()
+                .filter(|version| {
+                    matches!(version.state, VersionState::Stored { content, .. } if content == id)
+                })
+                .count() as u64,
+            chunks: unique
+                .into_iter()
+                .map(|hash| ChunkUse {
+                    hash,
+                    stored_bytes: self.chunks[&hash].stored_bytes,
+                    listed: times(content, &hash),
+                    refs: self.contents.values().map(|one| times(one, &hash)).sum(),
+                })
+                .collect(),
+        })
     }
 
     fn referenced(&self) -> BTreeSet<ChunkHash> {

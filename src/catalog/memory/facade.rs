@@ -1,21 +1,14 @@
 //! The trait in memory, method by method.
 
-use super::{Facts, MemoryCatalog, invariant};
+use super::MemoryCatalog;
 use crate::catalog::{
-    AssetRecord, Catalog, Child, ChunkRecord, Claim, DirectoryRecord, Durability, NodeKind,
-    PackRecord, PackUse, Result, SpaceQuery, SpaceReport, Standing, Totals,
+    AssetRecord, Catalog, Child, ChunkRecord, Claim, ContentUse, DirectoryRecord, Durability,
+    NodeKind, PackRecord, PackUse, Result, SpaceQuery, SpaceReport, Standing, Totals,
 };
 use crate::model::{
-    AssetId, Attributes, ChunkHash, ContentId, FileFacts, InodeKey, Location, Name, NodeId, Origin,
-    Override, PackId, PublicId, Timestamp, Version, VersionId, VersionSeq,
+    AssetId, Attributes, ChunkHash, ContentId, FileFacts, Hold, InodeKey, Location, Name, NodeId,
+    Origin, Override, PackId, PublicId, Timestamp, Version, VersionId, VersionSeq,
 };
-
-impl MemoryCatalog {
-    fn change(&mut self) -> &mut Facts {
-        self.facts.changed = true;
-        &mut self.facts
-    }
-}
 
 impl Catalog for MemoryCatalog {
     fn savepoint(&mut self) -> Result<()> {
@@ -24,28 +17,16 @@ impl Catalog for MemoryCatalog {
     }
 
     fn release(&mut self) -> Result<()> {
-        match self.savepoints.pop() {
-            Some(_) => Ok(()),
-            None => invariant("release without a savepoint"),
-        }
+        self.end_savepoint().map(|_| ())
     }
 
     fn rollback(&mut self) -> Result<()> {
-        match self.savepoints.pop() {
-            Some(facts) => {
-                self.facts = facts;
-                Ok(())
-            }
-            None => invariant("rollback without a savepoint"),
-        }
+        self.facts = self.end_savepoint()?;
+        Ok(())
     }
 
     fn commit(&mut self, _durability: Durability) -> Result<()> {
-        if !self.savepoints.is_empty() {
-            return invariant("commit with a savepoint open");
-        }
-        self.facts.changed = false;
-        Ok(())
+        self.commit_all()
     }
 
     fn has_uncommitted(&self) -> bool {
@@ -57,11 +38,7 @@ impl Catalog for MemoryCatalog {
     }
 
     fn set_setting(&mut self, key: &str, value: Option<&str>) -> Result<()> {
-        let settings = &mut self.change().settings;
-        match value {
-            Some(value) => settings.insert(key.into(), value.into()),
-            None => settings.remove(key),
-        };
+        self.change().set_setting(key, value);
         Ok(())
     }
 
@@ -311,6 +288,22 @@ impl Catalog for MemoryCatalog {
         Ok(self.facts.versions.values().map(|version| version.id).max())
     }
 
+    fn version_id_from(&mut self, id: VersionId) -> Result<Option<VersionId>> {
+        Ok(self.facts.version_id_from(id))
+    }
+
+    fn set_hold(&mut self, seq: VersionSeq, hold: Hold) -> Result<()> {
+        self.change().set_hold(seq, hold)
+    }
+
+    fn has_hold(&mut self, seq: VersionSeq) -> Result<bool> {
+        Ok(self.facts.holds.contains(&seq))
+    }
+
+    fn holds(&mut self, asset: NodeId) -> Result<Vec<VersionSeq>> {
+        Ok(self.facts.holds_of(asset))
+    }
+
     fn content_by_hash(&mut self, blake3: &ChunkHash, size: u64) -> Result<Option<ContentId>> {
         Ok(self.facts.content_by_hash(blake3, size))
     }
@@ -331,6 +324,10 @@ impl Catalog for MemoryCatalog {
 
     fn remove_unused_contents(&mut self) -> Result<u64> {
         Ok(self.change().remove_unused_contents())
+    }
+
+    fn content_use(&mut self, content: ContentId) -> Result<ContentUse> {
+        self.facts.content_use(content)
     }
 
     fn content_chunks(&mut self, content: ContentId) -> Result<Vec<ChunkRecord>> {

@@ -3,7 +3,8 @@
 use super::{Facts, invariant};
 use crate::catalog::{NodeKind, Result};
 use crate::model::{
-    ChunkHash, ContentId, InodeKey, Location, NodeId, Version, VersionId, VersionSeq, VersionState,
+    ChunkHash, ContentId, Hold, InodeKey, Location, NodeId, Version, VersionId, VersionSeq,
+    VersionState,
 };
 
 impl Facts {
@@ -130,10 +131,30 @@ impl Facts {
         let Some(version) = self.versions.remove(&seq) else {
             return invariant(format!("no version {}", seq.0));
         };
+        self.holds.remove(&seq);
         if let VersionState::Stored { content, .. } = version.state {
             self.remove_content_if_unused(content);
         }
         Ok(())
+    }
+
+    pub(super) fn set_hold(&mut self, seq: VersionSeq, hold: Hold) -> Result<()> {
+        self.version_mut(seq)?;
+        match hold {
+            Hold::On => self.holds.insert(seq),
+            Hold::Off => self.holds.remove(&seq),
+        };
+        Ok(())
+    }
+
+    pub(super) fn holds_of(&self, asset: NodeId) -> Vec<VersionSeq> {
+        let is_its_own = |seq: &&VersionSeq| self.versions[*seq].asset == asset;
+        self.holds.iter().filter(is_its_own).copied().collect()
+    }
+
+    pub(super) fn version_id_from(&self, from: VersionId) -> Option<VersionId> {
+        let ids = self.versions.values().map(|version| version.id);
+        ids.filter(|id| *id >= from).min()
     }
 
     pub(super) fn remove_content_if_unused(&mut self, content: ContentId) {

@@ -13,7 +13,7 @@ use crate::model::Timestamp;
 const SHOWN: usize = 20;
 
 /// Queries that find nothing in a sound catalog, and what their rows are.
-const RULES: [(&str, &str); 14] = [
+const RULES: [(&str, &str); 15] = [
     (
         "entry without its directory",
         "SELECT node FROM entry WHERE until = 9223372036854775807 AND kind = 0
@@ -83,6 +83,10 @@ const RULES: [(&str, &str); 14] = [
     (
         "sealed bytes without a version",
         "SELECT seq FROM sealed WHERE seq NOT IN (SELECT seq FROM version)",
+    ),
+    (
+        "hold on no version",
+        "SELECT seq FROM hold WHERE seq NOT IN (SELECT seq FROM version)",
     ),
     (
         "chunk in an unknown pack",

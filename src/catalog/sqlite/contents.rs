@@ -4,13 +4,13 @@
 //! keeps the sum of the stored bytes of chunks that count anything and of those
 //! that do not, so that finding packs worth a rewrite reads one row per pack.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::codec::{pack_chunks, unpack_chunks};
 use super::packs::{chunk_from, select_chunk};
 use super::transaction::values;
 use super::{SqliteCatalog, invariant};
-use crate::catalog::{ChunkRecord, Result};
+use crate::catalog::{ChunkRecord, ChunkUse, ContentUse, Result};
 use crate::model::{ChunkHash, ContentId};
 
 impl SqliteCatalog {
@@ -128,6 +128,45 @@ impl SqliteCatalog {
                 .ok_or_else(|| self.corrupt(format!("content {} lists no chunk {row}", content.0)))
             })
             .collect()
+    }
+
+    pub(super) fn use_of(&self, content: ContentId) -> Result<ContentUse> {
+        let mut listed: BTreeMap<i64, u64> = BTreeMap::new();
+        for row in self.chunk_rows(content)? {
+            *listed.entry(row).or_default() += 1;
+        }
+        let mut chunks = Vec::with_capacity(listed.len());
+        for (row, listed) in listed {
+            let found = self.one(
+                "SELECT hash, stored_bytes, refs FROM chunk WHERE id = ?1",
+                [row],
+                |row| {
+                    Ok(ChunkUse {
+                        hash: ChunkHash(row.get(0)?),
+                        stored_bytes: row.get(1)?,
+                        listed,
+                        refs: row.get::<_, i64>(2)?.cast_unsigned(),
+                    })
+                },
+            )?;
+            match found {
+                Some(found) => chunks.push(found),
+                None => {
+                    let detail = format!("content {} lists no chunk {row}", content.0);
+                    return Err(self.corrupt(detail));
+                }
+            }
+        }
+        chunks.sort_unstable();
+        let versions: Option<i64> = self.one(
+            "SELECT count(*) FROM version WHERE content = ?1",
+            [content.0],
+            |row| row.get(0),
+        )?;
+        Ok(ContentUse {
+            versions: versions.unwrap_or(0).cast_unsigned(),
+            chunks,
+        })
     }
 
     pub(super) fn drop_content_if_unused(&mut self, content: ContentId) -> Result<()> {

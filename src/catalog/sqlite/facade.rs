@@ -5,12 +5,12 @@
 use super::SqliteCatalog;
 use super::transaction::values;
 use crate::catalog::{
-    AssetRecord, Catalog, Child, ChunkRecord, Claim, DirectoryRecord, Durability, NodeKind,
-    PackRecord, PackUse, Result, SpaceQuery, SpaceReport, Standing, Totals,
+    AssetRecord, Catalog, Child, ChunkRecord, Claim, ContentUse, DirectoryRecord, Durability,
+    NodeKind, PackRecord, PackUse, Result, SpaceQuery, SpaceReport, Standing, Totals,
 };
 use crate::model::{
-    AssetId, Attributes, ChunkHash, ContentId, FileFacts, InodeKey, Location, Name, NodeId, Origin,
-    Override, PackId, PublicId, Timestamp, Version, VersionId, VersionSeq,
+    AssetId, Attributes, ChunkHash, ContentId, FileFacts, Hold, InodeKey, Location, Name, NodeId,
+    Origin, Override, PackId, PublicId, Timestamp, Version, VersionId, VersionSeq,
 };
 
 impl SqliteCatalog {
@@ -267,6 +267,22 @@ impl Catalog for SqliteCatalog {
         self.greatest_id()
     }
 
+    fn version_id_from(&mut self, id: VersionId) -> Result<Option<VersionId>> {
+        self.least_id_from(id)
+    }
+
+    fn set_hold(&mut self, seq: VersionSeq, hold: Hold) -> Result<()> {
+        self.write_hold(seq, hold)
+    }
+
+    fn has_hold(&mut self, seq: VersionSeq) -> Result<bool> {
+        self.find_hold(seq)
+    }
+
+    fn holds(&mut self, asset: NodeId) -> Result<Vec<VersionSeq>> {
+        self.holds_of(asset)
+    }
+
     fn content_by_hash(&mut self, blake3: &ChunkHash, size: u64) -> Result<Option<ContentId>> {
         self.find_content(blake3, size)
     }
@@ -286,6 +302,10 @@ impl Catalog for SqliteCatalog {
 
     fn remove_unused_contents(&mut self) -> Result<u64> {
         self.drop_unused_contents()
+    }
+
+    fn content_use(&mut self, content: ContentId) -> Result<ContentUse> {
+        self.use_of(content)
     }
 
     fn content_chunks(&mut self, content: ContentId) -> Result<Vec<ChunkRecord>> {

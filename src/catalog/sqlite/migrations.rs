@@ -14,7 +14,10 @@ use crate::catalog::{CatalogError, Result};
 /// "kpfs": what `file(1)` and we know a catalog by.
 const APPLICATION_ID: i64 = 0x6b70_6673;
 
-const STEPS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+const STEPS: [&str; 2] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_hold.sql"),
+];
 
 /// The newest format of this program.
 const KNOWN: i64 = STEPS.len() as i64;

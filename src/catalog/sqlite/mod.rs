@@ -12,6 +12,7 @@ mod codec;
 mod contents;
 mod errors;
 mod facade;
+mod holds;
 mod listing;
 mod migrations;
 mod moves;

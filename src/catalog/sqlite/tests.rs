@@ -109,6 +109,31 @@ fn a_newer_format_is_refused_by_its_number() {
 }
 
 #[test]
+fn a_catalog_of_the_first_format_is_brought_up_to_date_with_all_that_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.db");
+    let file = Connection::open(&path).unwrap();
+    file.execute_batch(include_str!("migrations/0001_first.sql"))
+        .unwrap();
+    file.execute_batch(
+        "INSERT INTO setting VALUES ('k', 'v');
+         PRAGMA application_id = 0x6b706673; PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(file);
+    assert!(
+        SqliteCatalog::open_read_only(&path).is_err(),
+        "not by a reader"
+    );
+    let mut catalog = SqliteCatalog::open(&path).unwrap();
+    assert!(is_set(&mut catalog, "k"));
+    assert_eq!(catalog.holds(ROOT).unwrap(), []);
+    assert_eq!(catalog.check().unwrap(), Vec::<String>::new());
+    drop(catalog);
+    SqliteCatalog::open_read_only(&path).unwrap();
+}
+
+#[test]
 fn what_is_no_catalog_is_corrupt_and_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let garbage = dir.path().join("garbage.db");

@@ -245,6 +245,9 @@ impl SqliteCatalog {
             VersionState::Stored { content, .. } => Some(content),
         };
         self.write("DELETE FROM version WHERE seq = ?1", values![seq.0])?;
+        if self.find_hold(seq)? {
+            self.drop_hold(seq)?;
+        }
         self.state.versions -= 1;
         self.add_logical_bytes(version.size, -1);
         match content {
@@ -257,6 +260,14 @@ impl SqliteCatalog {
         self.one(
             "SELECT id FROM version ORDER BY id DESC LIMIT 1",
             [],
+            |row| Ok(VersionId(row.get(0)?)),
+        )
+    }
+
+    pub(super) fn least_id_from(&self, id: VersionId) -> Result<Option<VersionId>> {
+        self.one(
+            "SELECT id FROM version WHERE id >= ?1 ORDER BY id LIMIT 1",
+            [&id.0[..]],
             |row| Ok(VersionId(row.get(0)?)),
         )
     }

@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::catalog::memory::MemoryCatalog;
 use crate::catalog::{
-    AssetRecord, Catalog, CatalogError, Child, ChunkRecord, Claim, DirectoryRecord, Durability,
-    NodeKind, PackRecord, PackUse, Result, SharedCatalog, SpaceQuery, SpaceReport, Totals,
+    AssetRecord, Catalog, CatalogError, Child, ChunkRecord, Claim, ContentUse, DirectoryRecord,
+    Durability, NodeKind, PackRecord, PackUse, Result, SharedCatalog, SpaceQuery, SpaceReport,
+    Totals,
 };
 use crate::model::{
-    AssetId, Attributes, ChunkHash, ContentId, FileFacts, InodeKey, Location, Name, NodeId, Origin,
-    Override, PackId, PublicId, ROOT, Timestamp, Version, VersionId, VersionSeq, VersionState,
+    AssetId, Attributes, ChunkHash, ContentId, FileFacts, Hold, InodeKey, Location, Name, NodeId,
+    Origin, Override, PackId, PublicId, ROOT, Timestamp, Version, VersionId, VersionSeq,
+    VersionState,
 };
 
 #[derive(Debug, Default)]
@@ -217,9 +219,14 @@ impl Catalog for Facts {
         fn version_with_content(asset: NodeId, content: ContentId, below: VersionId) -> Option<VersionId>;
         fn remove_version(seq: VersionSeq) -> ();
         fn last_version_id() -> Option<VersionId>;
+        fn version_id_from(id: VersionId) -> Option<VersionId>;
+        fn set_hold(seq: VersionSeq, hold: Hold) -> ();
+        fn has_hold(seq: VersionSeq) -> bool;
+        fn holds(asset: NodeId) -> Vec<VersionSeq>;
         fn content_by_hash(blake3: &ChunkHash, size: u64) -> Option<ContentId>;
         fn remove_content_if_unused(content: ContentId) -> ();
         fn remove_unused_contents() -> u64;
+        fn content_use(content: ContentId) -> ContentUse;
         fn content_chunks(content: ContentId) -> Vec<ChunkRecord>;
         fn chunk(hash: &ChunkHash) -> Option<ChunkRecord>;
         fn add_pack(pack: &PackRecord) -> ();

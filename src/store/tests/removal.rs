@@ -106,6 +106,54 @@ fn writes_and_reclaims_at_once_lose_nothing() {
 }
 
 #[test]
+fn a_repack_rewrites_only_packs_with_too_small_a_share_alive() {
+    let bench = Bench::with_pack_bytes(1 << 20);
+    let contents: Vec<_> = (0..10).map(|s| bench.write(&noise(90_000, s))).collect();
+    bench.store().flush().unwrap();
+    let pack = bench.facts.all_packs();
+    assert_eq!(pack.len(), 1);
+    for content in &contents[..4] {
+        remove(&bench, *content);
+    }
+    let kept = bench.store().repack(50).unwrap();
+    assert_eq!(bench.facts.all_packs(), pack, "60 % of it are alive");
+    assert_eq!(kept.freed_bytes, 0);
+    assert!(kept.dead_bytes >= 4 * 90_000, "{kept:?}");
+    remove(&bench, contents[4]);
+    remove(&bench, contents[5]);
+    let rewritten = bench.store().repack(50).unwrap();
+    assert_ne!(bench.facts.all_packs(), pack);
+    assert!(rewritten.freed_bytes >= 6 * 90_000, "{rewritten:?}");
+    assert_eq!(rewritten.dead_bytes, 0);
+    for (seed, content) in contents.iter().enumerate().skip(6) {
+        assert_eq!(bench.read(*content).unwrap(), noise(90_000, seed as u64));
+    }
+    let found = bench.store().check(CheckDepth::ReadData, &mut |_, _| {});
+    assert_eq!(found.unwrap().damages, []);
+    bench.facts.assert_consistent();
+}
+
+#[test]
+fn a_reader_keeps_the_bytes_of_a_removed_version_until_it_closes() {
+    let bench = Bench::with_pack_bytes(1 << 20);
+    let text = noise(600_000, 1);
+    let content = bench.write(&text);
+    let other = bench.write(&noise(90_000, 2));
+    bench.store().flush().unwrap();
+    let reader = bench.store().reader(content).unwrap();
+    remove(&bench, content);
+    let while_open = bench.store().repack(100).unwrap();
+    assert_eq!(while_open.freed_bytes, 0);
+    assert!(while_open.dead_bytes >= 600_000);
+    let mut found = vec![0; text.len()];
+    assert_eq!(reader.read_at(0, &mut found).unwrap(), text.len());
+    assert_eq!(found, text);
+    drop(reader);
+    assert!(bench.store().repack(100).unwrap().freed_bytes >= 600_000);
+    assert_eq!(bench.read(other).unwrap(), noise(90_000, 2));
+}
+
+#[test]
 fn many_small_packs_become_one() {
     let mut bench = Bench::with_pack_bytes(1 << 20);
     let mut contents = Vec::new();

@@ -117,6 +117,31 @@ fn a_purged_name_is_free_and_its_bytes_are_gone_from_every_file_of_the_vault() {
 }
 
 #[test]
+fn a_deletion_for_good_that_was_broken_off_is_finished_after_the_next_start() {
+    let vault = TestVault::new();
+    let secret = b"the-secret-marker-0123456789";
+    vault.write("a", secret);
+    vault.write("a", b"harmless");
+    vault.ingest_all();
+    vault.vault.store().flush().unwrap();
+    let first = vault.vault.choose_version(&id("a"), None).unwrap();
+    let versions = vault.vault.versions_of(&id("a")).unwrap();
+    let removed = vault
+        .vault
+        .remove_versions("broken off", first.asset, &versions[..1]);
+    assert_eq!(removed.unwrap(), 0);
+    let vault = vault.crash();
+    vault.vault.begin_recovery().unwrap();
+    vault.vault.recover().unwrap();
+    assert_eq!(vault.versions("a"), ["harmless"]);
+    for file in files_below(&vault.vault.config().vault_dir.join("store")) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret));
+    }
+    vault.assert_sound();
+}
+
+#[test]
 fn deleting_single_versions_for_good_leaves_the_others() {
     let vault = TestVault::new();
     let first = vault.write("a", b"first").unwrap();

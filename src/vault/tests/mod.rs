@@ -3,6 +3,7 @@
 mod checking;
 mod deleting;
 mod interleaving;
+mod pruning;
 mod renaming;
 mod restoring;
 mod scanning;

@@ -1,0 +1,88 @@
+//! May rules that go by time believe the clock?
+//!
+//! One that is behind what was recorded is wrong. One that is ahead cannot be told from a
+//! long silence: a stretch without a single version, between now and the last prune that
+//! went through, must be vouched for by a person. The surprise: the silence need not be
+//! the last thing, for a clock that jumped ahead goes on recording.
+
+use std::time::Duration;
+
+use crate::catalog::Catalog;
+use crate::model::{Timestamp, VersionId};
+use crate::vault::{Result, Vault, VaultError};
+
+use super::{ClockTrust, Prune, PruneMode};
+
+/// So long a silence needs no explanation.
+const SILENCE_MAX: Duration = Duration::from_secs(7 * 86_400);
+
+/// The time of the last prune that went through, in nanoseconds.
+const TRUSTED_SETTING: &str = "prune.clock";
+
+impl Vault {
+    /// Refuses a clock that may be wrong. When it prunes, notes that it was believed.
+    pub(super) fn vouch_for_clock(&self, now: Timestamp, how: Prune) -> Result<()> {
+        let mut guard = self.catalog();
+        let catalog = guard.as_mut();
+        if how.clock == ClockTrust::Check {
+            let newest = catalog.last_version_id()?.map(VersionId::issued_at);
+            if let Some(newest) = newest.filter(|newest| *newest > now) {
+                return Err(VaultError::ClockBehind { now, newest });
+            }
+            if let Some((since, until)) = silence(catalog, now)? {
+                return Err(VaultError::ClockAhead { now, since, until });
+            }
+        }
+        if how.mode == PruneMode::Drop {
+            let nanos = now.nanos().to_string();
+            catalog.set_setting(TRUSTED_SETTING, Some(&nanos))?;
+        }
+        Ok(())
+    }
+}
+
+/// The youngest silence that is too long, from and to when.
+fn silence(catalog: &mut dyn Catalog, now: Timestamp) -> Result<Option<(Timestamp, Timestamp)>> {
+    let Some(first) = catalog.version_id_from(VersionId::first_at(Timestamp::default()))? else {
+        return Ok(None);
+    };
+    let trusted = catalog
+        .setting(TRUSTED_SETTING)?
+        .and_then(|text| text.parse().ok())
+        .map(Timestamp::from_nanos)
+        .filter(|trusted| *trusted <= now);
+    let known = trusted.map_or(first.issued_at(), |at| at.max(first.issued_at()));
+    let mut until = now;
+    loop {
+        let floor = earlier(until, SILENCE_MAX);
+        if floor <= known {
+            return Ok(None);
+        }
+        // The oldest in the stretch: two steps go back by more than its length.
+        let oldest = catalog.version_id_from(VersionId::first_at(floor))?;
+        match oldest.map(VersionId::issued_at) {
+            Some(at) if at < until => until = at,
+            _ => return Ok(Some((last_before(catalog, known, floor)?, until))),
+        }
+    }
+}
+
+/// When the last version below `end` was issued, or `known`. Steps as long as the stretch
+/// that is searched halves: few look-ups, whatever the length of a history.
+fn last_before(catalog: &mut dyn Catalog, known: Timestamp, end: Timestamp) -> Result<Timestamp> {
+    let (mut found, mut high) = (known, end);
+    while high.since(found) > Duration::from_secs(1) {
+        let half = earlier(high, high.since(found) / 2);
+        let id = catalog.version_id_from(VersionId::first_at(half))?;
+        match id.map(VersionId::issued_at).filter(|at| *at < end) {
+            Some(at) => found = at.max(half),
+            None => high = half,
+        }
+    }
+    Ok(found)
+}
+
+fn earlier(time: Timestamp, by: Duration) -> Timestamp {
+    let by = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+    Timestamp::from_nanos(time.nanos().saturating_sub(by))
+}
