@@ -26,8 +26,13 @@ impl Vault {
         let catalog = guard.as_mut();
         if how.clock == ClockTrust::Check {
             let newest = catalog.last_version_id()?.map(VersionId::issued_at);
-            if let Some(newest) = newest.filter(|newest| *newest > now) {
-                return Err(VaultError::ClockBehind { now, newest });
+            // Asked again: ids are issued under this lock, also since `now` was read.
+            let present = self.clock.now();
+            if let Some(newest) = newest.filter(|newest| *newest > present) {
+                return Err(VaultError::ClockBehind {
+                    now: present,
+                    newest,
+                });
             }
             if let Some((since, until)) = silence(catalog, now)? {
                 return Err(VaultError::ClockAhead { now, since, until });
