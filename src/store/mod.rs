@@ -18,6 +18,7 @@ mod fetch;
 mod finish;
 mod in_flight;
 mod leniency;
+mod marks;
 mod membership;
 mod open_pack;
 mod orphans;

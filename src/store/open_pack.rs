@@ -8,24 +8,21 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use super::Unstored;
 use super::backend::is_full;
 use super::error::{Result, StoreError};
 use super::finish::Waiting;
 use super::pack::{self, HEADER_BYTES, RECORD_HEADER_BYTES};
+use super::{Unstored, marks};
 use crate::catalog::{ChunkRecord, Codec};
 use crate::model::failpoint::reach;
 use crate::model::{ChunkHash, Clock, PackId};
 
 const SUFFIX: &str = ".open";
-/// Of an empty file on its way to replace one with [`SUFFIX`].
-const MARK_SUFFIX: &str = ".mark";
 /// Up to this size, header and bytes of a record go out in one write.
 const JOIN_BYTES_MAX: usize = 64 << 10;
 
@@ -93,15 +90,7 @@ impl OpenPacks {
     /// The spool in `directory`, which is made when it is not there.
     pub(super) fn open(directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory).map_err(spool_error)?;
-        for entry in fs::read_dir(directory).map_err(spool_error)?.flatten() {
-            if entry
-                .file_name()
-                .as_bytes()
-                .ends_with(MARK_SUFFIX.as_bytes())
-            {
-                fs::remove_file(entry.path()).map_err(spool_error)?;
-            }
-        }
+        marks::remove_unfinished(directory).map_err(spool_error)?;
         Ok(Self {
             directory: directory.into(),
             growing: Mutex::default(),
@@ -149,14 +138,6 @@ impl OpenPacks {
                 Err(error) => return Err(spool_error(error)),
             }
         }
-    }
-
-    /// Leaves an empty file in place of a stored pack's: its name is a mark, its bytes
-    /// may be the store's own.
-    pub(super) fn leave_mark(&self, pack: PackId) -> io::Result<()> {
-        let mark = self.directory.join(format!("{pack}{MARK_SUFFIX}"));
-        File::create(&mark)?;
-        fs::rename(mark, self.path(pack))
     }
 
     /// The bytes of a pack file that an earlier run left. `None`: it is not there.

@@ -52,6 +52,10 @@ pub(super) fn recover(
     let mut alive = Vec::new();
     for pack in packs.iter().filter(|pack| pack.state == PackState::Open) {
         let chunks = shared.catalog()?.pack_chunks(pack.id)?;
+        if answer == Answer::None && shared.open_packs.is_mark(pack.id) {
+            // It was put, and the kill took only its row: not lost, but away.
+            continue;
+        }
         if answer == Answer::Welcome && adopt_object(shared, pack.id, &chunks)? {
             continue;
         }

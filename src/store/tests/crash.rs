@@ -247,3 +247,36 @@ fn a_store_on_another_filesystem_holds_the_same_packs() {
     }
     assert_eq!(bench.damages(CheckDepth::ReadData), []);
 }
+
+#[test]
+fn a_pack_that_was_put_is_not_lost_when_the_bucket_is_away_at_the_next_start() {
+    use crate::store::membership::Answer;
+    use crate::store::recover::recover;
+    let bench = Bench::new();
+    let content = bench.write(&noise(50_000, 1));
+    bench.store().flush().unwrap();
+    let id = bench.facts.all_packs()[0].id;
+    // As after a kill between the mark and the commit of the row.
+    let open = PackRecord {
+        id,
+        state: PackState::Open,
+        bytes: 0,
+    };
+    bench.facts.clone().set_pack(&open).unwrap();
+    let mark = bench.directory.path().join(format!("spool/{id}.open"));
+    fs::write(&mark, b"").unwrap();
+    let packs = bench.facts.all_packs();
+    assert_eq!(
+        recover(&bench.store().shared, &packs, Answer::None).unwrap(),
+        []
+    );
+    assert!(mark.exists());
+    assert_eq!(bench.facts.all_packs(), packs);
+    assert_eq!(bench.read(content).unwrap(), noise(50_000, 1));
+    assert_eq!(
+        recover(&bench.store().shared, &packs, Answer::Welcome).unwrap(),
+        []
+    );
+    assert_eq!(bench.facts.all_packs()[0].state, PackState::Stored);
+    assert!(!mark.exists());
+}
