@@ -118,6 +118,13 @@ impl Journal {
         fs::remove_file(m.path(self.path(name)))?;
         self.sync_directory(m)?;
         self.live.insert(name.into(), None);
+        // One that never held a byte leaves no trace: a kill in the middle of a first
+        // write can leave an empty file.
+        if let Some(kept) = self.kept.get(name)
+            && kept.iter().all(Vec::is_empty)
+        {
+            self.kept.remove(name);
+        }
         Ok(())
     }
 
