@@ -38,7 +38,9 @@ impl Wait {
     /// Waits.
     pub fn run(self) -> Outcome {
         let place = place(&self.path, self.vault.vault.as_deref())?;
-        let until = self.timeout.map(|timeout| Instant::now() + timeout);
+        let until = self
+            .timeout
+            .and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             match run(&place.home, &Request::Drain, &mut no_items) {
                 Ok(_) => return Ok(()),

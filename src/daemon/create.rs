@@ -58,8 +58,13 @@ pub fn create(
     match open_first(&config) {
         Ok(()) => Ok(config),
         Err(error) => {
-            // A bucket that lets nobody in, say: as if it had not been tried.
-            remove_own_files(&config);
+            // A bucket that lets nobody in, say: as if it had not been tried. In a directory
+            // that was there, only the settings are certainly of now: the catalog may be
+            // that of a vault which has lost them.
+            let _ = fs::remove_file(config.vault_dir.join(FILE_NAME));
+            if made.is_some() {
+                remove_own_files(&config);
+            }
             remove_directory(made.as_deref());
             Err(error)
         }
@@ -73,7 +78,7 @@ fn open_first(config: &Config) -> Result<(), DaemonError> {
     opened.close()
 }
 
-/// What a new vault consists of, unless somebody has put something in it.
+/// What a vault that was made a moment ago consists of.
 fn remove_own_files(config: &Config) {
     let catalog = config.catalog_path.as_os_str();
     let beside_catalog = ["-wal", "-shm"].map(|suffix| {
@@ -81,11 +86,7 @@ fn remove_own_files(config: &Config) {
         name.push(suffix);
         PathBuf::from(name)
     });
-    let own = [
-        config.vault_dir.join(FILE_NAME),
-        config.catalog_path.clone(),
-        config.lock_path.clone(),
-    ];
+    let own = [config.catalog_path.clone(), config.lock_path.clone()];
     for file in own.iter().chain(&beside_catalog) {
         let _ = fs::remove_file(file);
     }

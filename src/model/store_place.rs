@@ -195,6 +195,11 @@ impl BucketPlace {
                 ));
             }
         };
+        if value.contains('@') {
+            return Err(format!(
+                "credentials do not belong in {key}: set them in the environment"
+            ));
+        }
         if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(format!("{key} has no usable value"));
         }
@@ -290,6 +295,10 @@ mod tests {
             ("ftp://x/y", "'ftp://' is no store: write a directory"),
             ("s3://", "no name of a bucket"),
             ("s3://key:secret@b/x", "credentials do not belong in a URL"),
+            (
+                "s3://b?endpoint=https://user:secret@host",
+                "credentials do not belong in endpoint",
+            ),
             ("s3://b/../x", "no prefix"),
             ("s3://b/a//b", "no prefix"),
             ("s3://b?endpoint=127.0.0.1", "http:// or https://"),

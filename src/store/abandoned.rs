@@ -30,9 +30,13 @@ pub(super) fn noted(catalog: &mut dyn Catalog) -> Result<HashSet<PackId>> {
     Ok(noted.split(' ').filter_map(|id| id.parse().ok()).collect())
 }
 
-/// All of them were rewritten.
-pub(super) fn clear(catalog: &mut dyn Catalog) -> Result<()> {
-    Ok(catalog.set_setting(SETTING, None)?)
+/// These were rewritten; what was noted meanwhile stays noted.
+pub(super) fn clear(catalog: &mut dyn Catalog, rewritten: &HashSet<PackId>) -> Result<()> {
+    let mut left: Vec<_> = noted(catalog)?.difference(rewritten).copied().collect();
+    left.sort_unstable();
+    let left: Vec<_> = left.iter().map(PackId::to_string).collect();
+    let left = Some(left.join(" ")).filter(|ids| !ids.is_empty());
+    Ok(catalog.set_setting(SETTING, left.as_deref())?)
 }
 
 /// Forgets the chunks of a pack that nothing references, unless a running write may

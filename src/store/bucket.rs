@@ -203,7 +203,10 @@ fn clean(text: &str) -> String {
         None => word.to_owned(),
     });
     let line = words.collect::<Vec<_>>().join(" ");
-    line.chars().take(CHARS_MAX).collect()
+    line.chars()
+        .filter(|c| !c.is_control())
+        .take(CHARS_MAX)
+        .collect()
 }
 
 /// The command of the cloud's own tool that writes an empty object.

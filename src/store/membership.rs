@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::backend::{Backend, runtime};
 use super::bucket::{Patience, command_that_writes, connect_whole, refused, shown};
 use super::error::{Result, StoreError};
-use crate::catalog::{SharedCatalog, take_turn};
+use crate::catalog::{Durability, SharedCatalog, take_turn};
 use crate::model::{BucketPlace, Clock};
 
 const MARKERS: &str = ".wellknown/keepfs";
@@ -61,6 +61,8 @@ pub(super) fn join(
             None => {
                 let id = format!("{:032x}", clock.random());
                 catalog.set_setting(VAULT_ID_SETTING, Some(&id))?;
+                // Before the bucket hears of it: a kill must not leave us strangers there.
+                catalog.commit(Durability::Power)?;
                 id
             }
         };
@@ -131,7 +133,12 @@ fn is_ours(place: &BucketPlace, found: &[u8], id: &str) -> Result<()> {
     if found.id != id {
         return Err(StoreError::OtherVault {
             place: shown(place),
-            owner: found.vault.chars().take(100).collect(),
+            owner: found
+                .vault
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(100)
+                .collect(),
         });
     }
     Ok(())

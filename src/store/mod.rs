@@ -323,6 +323,7 @@ impl Store {
     pub fn reclaim(&self) -> Result<u64> {
         let _alone = self.alone();
         self.flush()?;
+        recover::adopt_marked(&self.shared)?;
         reclaim::reclaim(&self.shared)
     }
 

@@ -28,18 +28,19 @@ pub(super) fn tidy(shared: &Shared) -> Result<()> {
 
 /// `is_meant` hears whether a pack is noted as abandoned.
 fn rewrite_where(shared: &Shared, is_meant: impl Fn(&PackUse, bool) -> bool) -> Result<u64> {
-    let meant: Vec<PackUse> = {
+    let (noted, meant): (HashSet<PackId>, Vec<PackUse>) = {
         let mut catalog = shared.catalog()?;
         // An earlier move may still wait for its commit. Before that is on disk, a pack
         // that looks empty may be the one that a crash brings back into use.
         catalog.commit(Durability::Power)?;
         let noted = abandoned::noted(&mut **catalog)?;
-        catalog
+        let meant = catalog
             .pack_use()?
             .into_iter()
             .filter(|usage| usage.pack.state == PackState::Stored)
             .filter(|usage| is_meant(usage, noted.contains(&usage.pack.id)))
-            .collect()
+            .collect();
+        (noted, meant)
     };
     let mut first_error = None;
     let freed = rewrite(shared, &meant, OpenDead::Remove, &mut first_error)?.bytes_freed;
@@ -47,7 +48,7 @@ fn rewrite_where(shared: &Shared, is_meant: impl Fn(&PackUse, bool) -> bool) -> 
     match first_error {
         Some(error) => Err(error),
         None => {
-            abandoned::clear(&mut **shared.catalog()?)?;
+            abandoned::clear(&mut **shared.catalog()?, &noted)?;
             Ok(freed)
         }
     }

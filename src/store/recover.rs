@@ -9,13 +9,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::codec::decode;
-use super::error::Result;
+use super::error::{Result, StoreError};
 use super::membership::Answer;
 use super::open_pack::{Growing, end_of};
 use super::pack::{self, HEADER_BYTES, RECORD_HEADER_BYTES};
 use super::{Damage, Shared, check};
-use crate::catalog::{ChunkRecord, PackRecord, PackState, atomically};
-use crate::model::{PackId, VersionSeq};
+use crate::catalog::{ChunkRecord, Codec, PackRecord, PackState, atomically};
+use crate::model::{ChunkHash, PackId, VersionSeq};
 
 /// What is wrong with a pack whose rows are ahead of its file.
 pub(super) const LOST: &str = "its bytes were lost before they reached the store";
@@ -86,6 +86,21 @@ pub(super) fn recover(
     Ok(damages)
 }
 
+/// Takes up packs whose bucket was away at the start, now that it answers.
+pub(super) fn adopt_marked(shared: &Shared) -> Result<()> {
+    let packs = shared.catalog()?.packs()?;
+    for pack in packs {
+        if pack.state == PackState::Open
+            && shared.open_packs.readable(pack.id).is_none()
+            && shared.open_packs.is_mark(pack.id)
+        {
+            let chunks = shared.catalog()?.pack_chunks(pack.id)?;
+            adopt_object(shared, pack.id, &chunks)?;
+        }
+    }
+    Ok(())
+}
+
 /// The pack was put, but its row says `Open`: when the object is whole, it counts.
 fn adopt_object(shared: &Shared, id: PackId, chunks: &[ChunkRecord]) -> Result<bool> {
     let Some(bytes) = shared.backend.pack_bytes(id)? else {
@@ -94,16 +109,14 @@ fn adopt_object(shared: &Shared, id: PackId, chunks: &[ChunkRecord]) -> Result<b
     let source = shared.backend.source(id)?;
     let entries = match check::read_table(shared, &source, id, bytes) {
         Ok(entries) => entries,
-        Err(error) => {
+        Err(error @ (StoreError::PackDamaged { .. } | StoreError::PackMissing { .. })) => {
             log::warn!("the object of an open pack is not used: {error}");
             return Ok(false);
         }
+        Err(error) => return Err(error),
     };
-    let in_table: HashSet<_> = entries.iter().map(|e| (e.hash, e.offset)).collect();
-    if !chunks
-        .iter()
-        .all(|c| in_table.contains(&(c.hash, c.offset)))
-    {
+    let in_table: HashSet<_> = entries.iter().map(place_in_pack).collect();
+    if !chunks.iter().all(|c| in_table.contains(&place_in_pack(c))) {
         return Ok(false);
     }
     shared.backend.protect(id)?;
@@ -127,6 +140,17 @@ fn adopt_object(shared: &Shared, id: PackId, chunks: &[ChunkRecord]) -> Result<b
     Ok(true)
 }
 
+/// What must agree before one description of a chunk stands for another.
+fn place_in_pack(chunk: &ChunkRecord) -> (ChunkHash, u64, u32, u32, Codec) {
+    (
+        chunk.hash,
+        chunk.offset,
+        chunk.stored_bytes,
+        chunk.plain_bytes,
+        chunk.codec,
+    )
+}
+
 /// Compares rows and file of an open pack. Returns what can go on, and the pack
 /// that the lost rows are in now.
 fn take_up(
@@ -134,12 +158,12 @@ fn take_up(
     id: PackId,
     chunks: Vec<ChunkRecord>,
 ) -> Result<(Option<Growing>, Option<PackId>)> {
-    let found = shared.open_packs.load(id)?;
-    if found.is_some() && !shared.backend.is_remote() {
-        // An object that is of no use may be this very file: it must not grow there.
+    let bytes = shared.open_packs.load(id)?.unwrap_or_default();
+    if !bytes.is_empty() && !shared.backend.is_remote() {
+        // An object that is of no use may be this very file: it must not grow there. Beside
+        // a mark it is the only one, and stays even if it is damaged.
         shared.backend.delete(id)?;
     }
-    let bytes = found.unwrap_or_default();
     let (whole, lost) = if pack::has_header(&bytes, id) {
         chunks.iter().partition(|chunk| is_whole(&bytes, chunk))
     } else {

@@ -80,13 +80,16 @@ fn rewrite_group(
         }
         let mut copy = Copy::default();
         let unreadable = live.iter().find_map(|chunk| {
-            copy.add(shared, chunk)
+            copy.add(shared, chunk, open_dead)
                 .err()
                 .map(|error| (chunk.pack, error))
         });
         if let Some((pack, error)) = unreadable {
             log::error!("pack {pack} is not rewritten: {error}");
-            first_error.get_or_insert(error);
+            let waits = matches!(error, StoreError::ChunkDamaged { .. });
+            if !(waits && open_dead == OpenDead::Spare) {
+                first_error.get_or_insert(error);
+            }
             group.retain(|one| one.id != pack);
             if group.is_empty() {
                 return Ok(());
@@ -181,9 +184,21 @@ struct Copy {
 }
 
 impl Copy {
-    fn add(&mut self, shared: &Shared, chunk: &ChunkRecord) -> Result<()> {
-        let stored = fetch::stored_bytes(shared, chunk)?;
+    fn add(&mut self, shared: &Shared, chunk: &ChunkRecord, open_dead: OpenDead) -> Result<()> {
+        let mut stored = fetch::stored_bytes(shared, chunk)?;
         if decode(chunk, stored.clone()).is_none() {
+            // Perhaps read through a descriptor of a damaged pack that was put back since.
+            shared.sources.forget(chunk.pack);
+            stored = fetch::stored_bytes(shared, chunk)?;
+        }
+        if decode(chunk, stored.clone()).is_none() {
+            if open_dead == OpenDead::Spare {
+                // Space can wait: a copy of the pack, put back under its name, heals it.
+                return Err(StoreError::ChunkDamaged {
+                    chunk: chunk.hash,
+                    pack: chunk.pack,
+                });
+            }
             // Its live versions are no worse off than before, and the dead bytes of
             // its pack must go all the same.
             log::error!(

@@ -488,3 +488,21 @@ fn a_live_tree_changed_behind_the_mount_is_taken_up_by_scan() {
     let origin = crate::harness::xattr(&path, "user.keepfs.origin");
     assert_eq!(origin.as_deref(), Some("recovered"));
 }
+
+#[test]
+fn an_init_that_fails_over_a_vault_without_settings_leaves_its_catalog_alone() {
+    let mut m = Mount::new();
+    m.write("a", "one");
+    let (settings, aside) = (m.vault.join("keepfs.toml"), m.vault.join("aside"));
+    fs::rename(&settings, &aside).unwrap();
+    let done = output(Command::new(keepfs_binary()).arg("init").arg(&m.vault));
+    assert_refused(&done, &["in use"]);
+    assert!(!settings.exists());
+    for file in ["catalog.db", "lock"] {
+        assert!(m.vault.join(file).exists(), "{file} is gone");
+    }
+    fs::rename(&aside, &settings).unwrap();
+    m.unmount();
+    m.remount();
+    assert_eq!(m.texts("a"), ["one"]);
+}
