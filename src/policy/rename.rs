@@ -161,12 +161,16 @@ fn is_vims_other_backup_name(source: &[u8], target: &[u8]) -> bool {
 /// In a rename a draw that happens to spell a word (one in 185) is still a draw: taken
 /// for a person's file, a save onto a reserved name would now and then be refused.
 fn is_temporary_name_for(source: &[u8], target: &[u8]) -> bool {
-    if let Some(suffix) = source.strip_prefix(target) {
-        return match suffix {
+    let follows_target = source
+        .strip_prefix(target)
+        .is_some_and(|suffix| match suffix {
             b".lock" | b".tmp" | b".new" | b".part" => true,
             [b'.', b'o', draw @ ..] => is_any_draw(draw),
             _ => false,
-        };
+        });
+    // The target may be called `s`: what begins with it can still be sed's.
+    if follows_target {
+        return true;
     }
     if source.strip_prefix(b"sed").is_some_and(is_any_draw) {
         return true;

@@ -32,6 +32,8 @@ sedGx2b0Q -> notes.txt | save
 main.c.oRt5KzA -> main.c | save
 new.okjqglv -> new | save
 sedkjqglv -> notes.txt | save
+sedkjqglv -> s | save
+sedGx2b0Q -> sed | save
 .goutputstream-AB12CD -> notes.txt | save
 lu1880i9p8g.tmp -> letter.odt | save
 ~WRD0000.tmp -> letter.docx | save
