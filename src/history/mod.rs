@@ -121,19 +121,23 @@ impl<'a> History<'a> {
         if let VersionState::Stored { content, .. } = version.state {
             return self.open_stored(place, seq, content);
         }
-        let Err(error) = self.vault.ingest_now(seq) else {
-            let state = self.vault.catalog().version(seq)?.map(|now| now.state);
-            return match state {
-                Some(VersionState::Stored { content, .. }) => self.open_stored(place, seq, content),
-                Some(_) => self.open_outside(place, &version),
-                None => Err(self.not_found(place, "the version")),
-            };
-        };
-        log::warn!(
-            "reading version {} from outside the store: {error}",
-            version.id
-        );
-        self.open_outside(place, &version)
+        let ingested = self.vault.ingest_now(seq);
+        // Asked again, also after a failure: on a full disk only the commit may have
+        // failed, and then the row says stored.
+        let now = self.vault.catalog().version(seq)?;
+        match now.map(|now| now.state) {
+            Some(VersionState::Stored { content, .. }) => self.open_stored(place, seq, content),
+            Some(_) => {
+                if let Err(error) = ingested {
+                    log::warn!(
+                        "reading version {} from outside the store: {error}",
+                        version.id
+                    );
+                }
+                self.open_outside(place, &version)
+            }
+            None => Err(self.not_found(place, "the version")),
+        }
     }
 
     /// A version that was pruned since it was found is not there, rather than damaged.
