@@ -15,8 +15,8 @@ mod version;
 pub use attributes::{Attributes, FileFacts, InodeKey, Override, Xattrs};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use ids::{
-    AssetId, ChunkHash, ContentId, IdError, NodeId, PackId, ROOT, VersionId, VersionIdPrefix,
-    VersionIds, VersionSeq,
+    AssetId, ChunkHash, ContentId, Fence, IdError, NodeId, PackId, ROOT, VersionId,
+    VersionIdPrefix, VersionIds, VersionSeq,
 };
 pub use path::{Name, PathError, PublicId};
 pub use reserved::{HISTORY_NAMES, HistoryName};

@@ -143,6 +143,9 @@ fn of_store(error: &StoreError) -> Errno {
         StoreError::BadPlace { .. }
         | StoreError::NotAllowed { .. }
         | StoreError::OtherVault { .. }
+        | StoreError::Foreign { .. }
+        | StoreError::NoJournal { .. }
+        | StoreError::JournalGap { .. }
         | StoreError::Denied { .. }
         | StoreError::Unreachable { .. }
         | StoreError::PackMissing { .. }

@@ -124,7 +124,10 @@ pub fn code_of_store(error: &StoreError) -> ErrorCode {
         StoreError::BadPlace { .. } => ErrorCode::BadInput,
         StoreError::NotAllowed { .. } | StoreError::OtherVault { .. } => ErrorCode::Refused,
         StoreError::Denied { .. } | StoreError::Unreachable { .. } => ErrorCode::Blocked,
-        StoreError::PackMissing { .. }
+        StoreError::NoJournal { .. } => ErrorCode::NotFound,
+        StoreError::Foreign { .. }
+        | StoreError::JournalGap { .. }
+        | StoreError::PackMissing { .. }
         | StoreError::PackDamaged { .. }
         | StoreError::ChunkDamaged { .. } => ErrorCode::Damaged,
         StoreError::Full { .. } => ErrorCode::Blocked,

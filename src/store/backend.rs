@@ -73,6 +73,15 @@ impl Backend {
         self.root.is_none()
     }
 
+    pub(super) fn objects(&self) -> &dyn ObjectStore {
+        &*self.objects
+    }
+
+    /// Runs a request to its end.
+    pub(super) fn wait_for<T>(&self, request: impl Future<Output = T>) -> T {
+        self.runtime.block_on(request)
+    }
+
     /// Puts a whole pack; durable and write-protected when it returns.
     pub(super) fn put(&self, pack: PackId, bytes: Vec<u8>) -> Result<()> {
         let path = object_path(pack);

@@ -55,6 +55,28 @@ pub enum StoreError {
         /// What happened, without secrets.
         detail: String,
     },
+    /// An object that is not what was written under its name.
+    #[error("{key} in the store is not what keepfs wrote: {problem}")]
+    Foreign {
+        /// Its key below the store.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The store does not describe itself.
+    #[error("{place} holds no journal of a vault: look for the right bucket and prefix")]
+    NoJournal {
+        /// The store.
+        place: String,
+    },
+    /// An object of the journal is missing between others.
+    #[error(
+        "the journal in the store has a gap: {key} is missing; put it back from a copy of the store, or take what is before it with --accept-gap"
+    )]
+    JournalGap {
+        /// The object's key below the store.
+        key: String,
+    },
     /// A pack that the catalog knows is not in the store.
     #[error(
         "pack {pack} is missing from the store: put it back from a copy of the store, then run keepfs check"

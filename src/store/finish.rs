@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::error::{Result, StoreError};
 use super::open_pack::{Growing, spool_error};
-use super::{Shared, pack};
+use super::{Shared, journal, pack};
 use crate::catalog::{Durability, PackRecord, PackState};
 use crate::model::PackId;
 use crate::model::failpoint::reach;
@@ -178,6 +178,9 @@ pub(super) fn run(shared: &Shared) {
             Ok(()) => {
                 state.last_failure = None;
                 state.marks.push(full.pack.id);
+                drop(state);
+                journal::keep_up(shared);
+                state = waiting.state();
             }
             Err(error) => {
                 log::error!("pack {} stays in the spool: {error}", full.pack.id);

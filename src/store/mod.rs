@@ -17,9 +17,11 @@ mod error;
 mod fetch;
 mod finish;
 mod in_flight;
+mod journal;
 mod leniency;
 mod marks;
 mod membership;
+mod objects;
 mod open_pack;
 mod orphans;
 mod pack;
@@ -46,6 +48,7 @@ use std::thread::{self, JoinHandle};
 
 pub use chunker::Tail;
 pub use error::{Result, StoreError};
+pub use journal::{Gap, Replayed, replay};
 pub use membership::allow;
 pub use orphans::Orphan;
 pub use reader::ContentReader;
@@ -116,6 +119,7 @@ struct Shared {
     read_ahead: fetch::ReadAhead,
     readers: readers::Readers,
     scratch: writer::ScratchPool,
+    last_published: Mutex<journal::LastPublished>,
     /// Held by whoever rewrites packs.
     maintenance: Mutex<()>,
 }
@@ -219,6 +223,7 @@ impl Store {
             read_ahead: fetch::ReadAhead::default(),
             readers: readers::Readers::default(),
             scratch: writer::ScratchPool::default(),
+            last_published: Mutex::default(),
             maintenance: Mutex::default(),
         });
         let recovered_damage = recover::recover(&shared, &packs, answer)?;
@@ -287,6 +292,15 @@ impl Store {
         waiting.wait_for_all()?;
         finish::remove_marks(&self.shared);
         Ok(())
+    }
+
+    /// Publishes what the catalog knows by now in the store's journal, see
+    /// [`replay`]. At once when there is nothing new.
+    ///
+    /// # Errors
+    /// When the store does not take it: the next call tries again.
+    pub fn publish(&self) -> Result<()> {
+        journal::publish(&self.shared)
     }
 
     /// A reader of one content.

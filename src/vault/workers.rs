@@ -91,7 +91,8 @@ impl Drop for Workers {
 }
 
 impl Vault {
-    /// Returns when everything sealed so far is stored and durable.
+    /// Returns when everything sealed so far is stored and durable, and the store's
+    /// journal knows of it.
     ///
     /// # Errors
     /// When the store takes nothing at the moment.
@@ -116,7 +117,8 @@ impl Vault {
             return Err(VaultError::StoreBlocked { reason });
         }
         self.store.flush()?;
-        self.commit(Durability::Power)
+        self.commit(Durability::Power)?;
+        Ok(self.store.publish()?)
     }
 
     fn run_ingest(&self) {
@@ -233,7 +235,7 @@ impl Vault {
         if !lock(&self.ingest.queue).is_idle() {
             return;
         }
-        let flushed = self.store.flush();
+        let flushed = self.store.flush().and_then(|()| self.store.publish());
         let refused = flushed.as_ref().err().map(ToString::to_string);
         let before = std::mem::replace(&mut lock(&self.ingest.queue).unflushed, refused.clone());
         if let Some(reason) = refused {

@@ -1,11 +1,15 @@
 //! The same random operations on both implementations; everything that can be
-//! seen afterwards must be equal, at every instant of the past too.
+//! seen afterwards must be equal, at every instant of the past too, and again in a
+//! catalog that was built from the journal of the one in the file.
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalog::{CatalogError, Durability, NodeKind, Result, SpaceQuery, SpaceRows};
-use crate::model::{ContentId, Hold, Override, ROOT};
+use crate::catalog::{
+    CatalogBuilder, CatalogError, Durability, Extent, JournalPosition, NodeKind, Result,
+    SpaceQuery, SpaceRows,
+};
+use crate::model::{ContentId, Fence, Hold, Override, ROOT};
 
 /// Small numbers: the choices must collide often.
 type Pick = u8;
@@ -279,6 +283,7 @@ fn run(steps: &[Step]) -> std::result::Result<(), TestCaseError> {
     let mut memory = MemoryCatalog::new();
     let mut file = SqliteCatalog::open(&path).unwrap();
     let (mut depth, mut now) = (0, 0);
+    let mut published = Published::default();
     let mut world = World {
         directories: vec![ROOT],
         assets: Vec::new(),
@@ -307,6 +312,7 @@ fn run(steps: &[Step]) -> std::result::Result<(), TestCaseError> {
             .unwrap();
         }
         match step {
+            Step::Commit(true) if depth == 0 => published.publish(&mut file),
             Step::Savepoint => depth += 1,
             Step::Release | Step::Rollback if depth > 0 => depth -= 1,
             _ => {}
@@ -333,14 +339,60 @@ fn run(steps: &[Step]) -> std::result::Result<(), TestCaseError> {
         file.release().unwrap();
     }
     file.commit(Durability::Process).unwrap();
+    published.publish(&mut file);
     drop(file);
-    let mut file = SqliteCatalog::open(&path).unwrap();
-    prop_assert_eq!(
-        seen(&mut memory, now).unwrap(),
-        seen(&mut file, now).unwrap()
-    );
-    prop_assert!(catalog_is_rooted(&mut file));
+    for mut file in [
+        SqliteCatalog::open(&path).unwrap(),
+        published.build(&dir.path().join("built.db")),
+    ] {
+        prop_assert_eq!(
+            seen(&mut memory, now).unwrap(),
+            seen(&mut file, now).unwrap()
+        );
+        prop_assert!(catalog_is_rooted(&mut file));
+    }
     Ok(())
+}
+
+/// A journal: all rows once, then what changed, as often as there was a commit to disk.
+#[derive(Default)]
+struct Published {
+    batches: Vec<Vec<u8>>,
+    position: JournalPosition,
+}
+
+impl Published {
+    fn publish(&mut self, catalog: &mut SqliteCatalog) {
+        let unpublished = catalog.unpublished().unwrap().unwrap();
+        assert_eq!(unpublished.position, self.position);
+        let changes = unpublished.changes;
+        let extent = match self.position.fence {
+            None => Extent::Everything,
+            Some(_) => Extent::Changed,
+        };
+        changes
+            .read::<CatalogError>(extent, &mut |batch| {
+                self.batches.push(batch);
+                Ok(())
+            })
+            .unwrap();
+        self.position.fence = Some(Fence(7));
+        self.position.number += 1;
+        self.position.format = changes.format();
+        catalog
+            .set_published(changes.mark(), &self.position)
+            .unwrap();
+        catalog.commit(Durability::Process).unwrap();
+    }
+
+    fn build(&self, path: &std::path::Path) -> SqliteCatalog {
+        let mut builder = CatalogBuilder::create(path, self.position.format).unwrap();
+        for batch in &self.batches {
+            builder.apply(batch).unwrap();
+        }
+        builder.finish().unwrap();
+        SqliteCatalog::open(path).unwrap()
+    }
 }
 
 fn catalog_is_rooted(catalog: &mut dyn Catalog) -> bool {
