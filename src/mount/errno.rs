@@ -143,6 +143,8 @@ fn of_store(error: &StoreError) -> Errno {
         StoreError::BadPlace { .. }
         | StoreError::NotAllowed { .. }
         | StoreError::OtherVault { .. }
+        | StoreError::LeaseHeld(_)
+        | StoreError::Fenced(_)
         | StoreError::Denied { .. }
         | StoreError::Unreachable { .. }
         | StoreError::PackMissing { .. }

@@ -17,6 +17,7 @@ mod error;
 mod fetch;
 mod finish;
 mod in_flight;
+mod lease;
 mod leniency;
 mod marks;
 mod membership;
@@ -45,7 +46,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 pub use chunker::Tail;
-pub use error::{Result, StoreError};
+pub use error::{Result, StoreError, Writer};
+pub use lease::LEASE_NAME;
 pub use membership::allow;
 pub use orphans::Orphan;
 pub use reader::ContentReader;
@@ -54,13 +56,19 @@ pub use repair::Repair;
 pub use sample::{Sampled, Share, ShareError};
 
 use crate::catalog::{CatalogError, CatalogGuard, SharedCatalog, take_turn};
-use crate::model::{ChunkHash, Clock, ContentId, PackId, StorePlace, Timestamp, VersionSeq};
+use crate::model::{
+    ChunkHash, Clock, ContentId, PackId, StorePlace, Timestamp, VersionSeq, WriteClaim,
+};
 
 /// Where and how a store keeps its packs.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
     /// Where packs go. A directory is absolute, a bucket has a prefix.
     pub place: StorePlace,
+    /// The vault directory: a copy of it is another writer.
+    pub vault_dir: PathBuf,
+    /// What is done where another one writes to the store.
+    pub write_claim: WriteClaim,
     /// Directory of the open packs.
     pub spool_dir: PathBuf,
     /// A pack is closed and put into the store at this size.
@@ -107,6 +115,7 @@ struct Shared {
     catalog: SharedCatalog,
     clock: Arc<dyn Clock>,
     backend: backend::Backend,
+    lease: lease::Lease,
     open_packs: open_pack::OpenPacks,
     waiting: finish::Waiting,
     in_flight: in_flight::InFlight,
@@ -187,7 +196,7 @@ impl Store {
     /// Opens the store and takes up the open packs that an earlier run left.
     ///
     /// # Errors
-    /// When the URL is none that can be opened, or spool or catalog fail. Lost
+    /// [`StoreError::LeaseHeld`] when another one writes to it. When the URL is none that can be opened, or spool or catalog fail. Lost
     /// bytes are no error: see [`recovered_damage`](Self::recovered_damage).
     pub fn open(
         config: &StoreConfig,
@@ -205,8 +214,10 @@ impl Store {
             }
             StorePlace::Directory(_) => membership::Answer::Welcome,
         };
+        let (lease, answer) = lease::Lease::open(config, &backend, &catalog, &clock, answer)?;
         let shared = Arc::new(Shared {
             backend,
+            lease,
             open_packs: open_pack::OpenPacks::open(&config.spool_dir)?,
             cache: cache::ChunkCache::new(config.cache_bytes_max),
             config: config.clone(),

@@ -5,6 +5,7 @@
 
 mod crash;
 mod damage;
+mod lease;
 mod removal;
 mod repair;
 mod uncommitted;
