@@ -8,7 +8,7 @@ use super::lock::{Purpose, VaultLock};
 use crate::catalog::Durability;
 use crate::catalog::sqlite::SqliteCatalog;
 use crate::config::Config;
-use crate::model::SystemClock;
+use crate::model::{SystemClock, WriteClaim};
 use crate::vault::{Vault, VaultError, Workers};
 
 /// Present while nothing runs and nothing was lost.
@@ -27,9 +27,14 @@ impl Opened {
     ///
     /// # Errors
     /// [`VaultError::InUse`], or what settings, catalog and store say.
-    pub fn for_command(vault_dir: &Path, note: &mut dyn FnMut(&str)) -> Result<Self, DaemonError> {
-        let config = Config::load(vault_dir)?;
+    pub fn for_command(
+        vault_dir: &Path,
+        claim: WriteClaim,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Self, DaemonError> {
+        let mut config = Config::load(vault_dir)?;
         config.validate_layout(None)?;
+        config.write_claim = claim;
         Self::open(config, Purpose::Command, note)
     }
 

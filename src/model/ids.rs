@@ -96,17 +96,6 @@ pub struct VersionSeq(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentId(pub i64);
 
-/// Which writer of a store: who takes a store over gets the next number, and what was
-/// written under an older one no longer counts. From 1 on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fence(pub u64);
-
-impl fmt::Display for Fence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// The first digits of a version id, as a person types them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionIdPrefix(String);

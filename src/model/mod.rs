@@ -6,6 +6,7 @@
 mod attributes;
 mod clock;
 pub mod failpoint;
+mod fence;
 mod ids;
 mod path;
 mod reserved;
@@ -14,9 +15,10 @@ mod version;
 
 pub use attributes::{Attributes, FileFacts, InodeKey, Override, Xattrs};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use fence::{Fence, WriteClaim};
 pub use ids::{
-    AssetId, ChunkHash, ContentId, Fence, IdError, NodeId, PackId, ROOT, VersionId,
-    VersionIdPrefix, VersionIds, VersionSeq,
+    AssetId, ChunkHash, ContentId, IdError, NodeId, PackId, ROOT, VersionId, VersionIdPrefix,
+    VersionIds, VersionSeq,
 };
 pub use path::{Name, PathError, PublicId};
 pub use reserved::{HISTORY_NAMES, HistoryName};

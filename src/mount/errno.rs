@@ -146,6 +146,8 @@ fn of_store(error: &StoreError) -> Errno {
         | StoreError::Foreign { .. }
         | StoreError::NoJournal { .. }
         | StoreError::JournalGap { .. }
+        | StoreError::LeaseHeld(_)
+        | StoreError::Fenced(_)
         | StoreError::Denied { .. }
         | StoreError::Unreachable { .. }
         | StoreError::PackMissing { .. }

@@ -26,42 +26,51 @@ const CHANGE_BYTES_MIN: u64 = 1 << 20;
 /// While packs come in, the journal follows this often.
 const PACE: Duration = Duration::from_secs(30);
 
-/// When the journal was last written; locked while it is.
+/// What this run knows of the journal; locked while it is written.
 #[derive(Debug, Default)]
-pub(super) struct LastPublished(Option<Instant>);
+pub(super) struct Published {
+    at: Option<Instant>,
+    /// Whose journal was seen to end where the catalog says.
+    seen_to_end: Option<Fence>,
+}
 
 /// Publishes what was committed. Returns when the store has it; at once when there is
 /// nothing new.
 pub(super) fn publish(shared: &Shared) -> Result<()> {
-    let mut last = shared
-        .last_published
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    publish_alone(shared)?;
-    last.0 = Some(Instant::now());
-    Ok(())
+    let published = shared.published.lock();
+    publish_alone(
+        shared,
+        &mut published.unwrap_or_else(PoisonError::into_inner),
+    )
 }
 
 /// Publishes when that was last done some time ago and nobody is at it.
 pub(super) fn keep_up(shared: &Shared) {
-    let Ok(mut last) = shared.last_published.try_lock() else {
+    let Ok(mut published) = shared.published.try_lock() else {
         return;
     };
-    if last.0.is_some_and(|last| last.elapsed() < PACE) {
+    if published.at.is_some_and(|last| last.elapsed() < PACE) {
         return;
     }
-    last.0 = Some(Instant::now());
-    if let Err(error) = publish_alone(shared) {
+    if let Err(error) = publish_alone(shared, &mut published) {
         log::warn!("the journal waits: {error}");
     }
 }
 
-fn publish_alone(shared: &Shared) -> Result<()> {
-    let fence = Fence(1);
-    let Some(unpublished) = unpublished(shared, fence)? else {
+fn publish_alone(shared: &Shared, published: &mut Published) -> Result<()> {
+    published.at = Some(Instant::now());
+    let Some(unpublished) = unpublished(shared)? else {
         return Ok(());
     };
-    let Unpublished { changes, position } = unpublished;
+    let fence = shared.lease.require(&shared.backend)?;
+    let Unpublished {
+        changes,
+        mut position,
+    } = unpublished;
+    if published.seen_to_end != Some(fence) {
+        find_end(shared, fence, &mut position)?;
+        published.seen_to_end = Some(fence);
+    }
     let mut group = Group::begin(shared, fence, &position, changes.format());
     let (first, extent) = (group.header.number, group.extent());
     let is_snapshot = extent == Extent::Everything;
@@ -87,21 +96,37 @@ fn publish_alone(shared: &Shared) -> Result<()> {
 
 /// What the journal lacks. Nothing in it can be lost by a power failure: the journal must
 /// not know what the catalog has forgotten.
-fn unpublished(shared: &Shared, fence: Fence) -> Result<Option<Unpublished>> {
+fn unpublished(shared: &Shared) -> Result<Option<Unpublished>> {
     let mut catalog = shared.catalog()?;
     catalog.commit(Durability::Process)?;
+    let known = shared.lease.last_held();
     let is_news = |unpublished: &Unpublished| {
-        unpublished.position.fence != Some(fence) || !unpublished.changes.is_empty()
+        unpublished.position.fence != known || !unpublished.changes.is_empty()
     };
-    if catalog
-        .unpublished()?
-        .as_ref()
-        .is_none_or(|it| !is_news(it))
-    {
+    if !catalog.unpublished()?.as_ref().is_some_and(is_news) {
         return Ok(None);
     }
     catalog.commit(Durability::Power)?;
     Ok(catalog.unpublished()?)
+}
+
+/// What the journal has beyond the position in the catalog is what a crash left, or the
+/// catalog is an old copy of itself: a new snapshot goes behind it all.
+fn find_end(shared: &Shared, fence: Fence, position: &mut JournalPosition) -> Result<()> {
+    let names = shared.backend.names_below(&below(fence))?;
+    let numbers = names.iter().filter_map(|name| number_of(name));
+    let Some(newest) = numbers.map(|(number, _)| number).max() else {
+        return Ok(());
+    };
+    if position.fence != Some(fence) || newest >= position.number {
+        *position = JournalPosition {
+            fence: Some(fence),
+            number: newest.saturating_add(1),
+            format: 0,
+            ..*position
+        };
+    }
+    Ok(())
 }
 
 /// The objects of one publishing, put one after the other.

@@ -6,6 +6,7 @@
 mod crash;
 mod damage;
 mod journal;
+mod lease;
 mod removal;
 mod repair;
 mod uncommitted;

@@ -65,6 +65,7 @@ impl Vault {
             let reason = queue.blocked.as_ref().or(queue.unflushed.as_ref());
             (reason.cloned(), queue.last_success)
         };
+        let taken_over = self.store.taken_over().map(|error| error.to_string());
         let unstored = self.store.unstored();
         let oldest = totals
             .oldest_sealed_at
@@ -89,7 +90,7 @@ impl Vault {
             oldest_pack_pending: unstored.oldest.map(|time| time.to_string()),
             waiting_seconds: waiting,
             last_success: last_success.map(|time| time.to_string()),
-            blocked,
+            blocked: taken_over.or(blocked),
             logical_bytes: totals.logical_bytes,
             unique_bytes: totals.unique_bytes,
             stored_bytes: totals.pack_bytes,

@@ -4,12 +4,10 @@
 
 use proptest::prelude::*;
 
+use super::published::Published;
 use super::*;
-use crate::catalog::{
-    CatalogBuilder, CatalogError, Durability, Extent, JournalPosition, NodeKind, Result,
-    SpaceQuery, SpaceRows,
-};
-use crate::model::{ContentId, Fence, Hold, Override, ROOT};
+use crate::catalog::{CatalogError, Durability, NodeKind, Result, SpaceQuery, SpaceRows};
+use crate::model::{ContentId, Hold, Override, ROOT};
 
 /// Small numbers: the choices must collide often.
 type Pick = u8;
@@ -352,47 +350,6 @@ fn run(steps: &[Step]) -> std::result::Result<(), TestCaseError> {
         prop_assert!(catalog_is_rooted(&mut file));
     }
     Ok(())
-}
-
-/// A journal: all rows once, then what changed, as often as there was a commit to disk.
-#[derive(Default)]
-struct Published {
-    batches: Vec<Vec<u8>>,
-    position: JournalPosition,
-}
-
-impl Published {
-    fn publish(&mut self, catalog: &mut SqliteCatalog) {
-        let unpublished = catalog.unpublished().unwrap().unwrap();
-        assert_eq!(unpublished.position, self.position);
-        let changes = unpublished.changes;
-        let extent = match self.position.fence {
-            None => Extent::Everything,
-            Some(_) => Extent::Changed,
-        };
-        changes
-            .read::<CatalogError>(extent, &mut |batch| {
-                self.batches.push(batch);
-                Ok(())
-            })
-            .unwrap();
-        self.position.fence = Some(Fence(7));
-        self.position.number += 1;
-        self.position.format = changes.format();
-        catalog
-            .set_published(changes.mark(), &self.position)
-            .unwrap();
-        catalog.commit(Durability::Process).unwrap();
-    }
-
-    fn build(&self, path: &std::path::Path) -> SqliteCatalog {
-        let mut builder = CatalogBuilder::create(path, self.position.format).unwrap();
-        for batch in &self.batches {
-            builder.apply(batch).unwrap();
-        }
-        builder.finish().unwrap();
-        SqliteCatalog::open(path).unwrap()
-    }
 }
 
 fn catalog_is_rooted(catalog: &mut dyn Catalog) -> bool {

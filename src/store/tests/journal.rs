@@ -14,15 +14,19 @@ use crate::store::{Gap, Replayed, Store, StoreConfig, StoreError, replay};
 struct Journaled {
     directory: tempfile::TempDir,
     config: StoreConfig,
+    clock: Arc<ManualClock>,
     catalog: SharedCatalog,
     store: Store,
 }
 
-fn open(directory: &Path, config: &StoreConfig) -> (SharedCatalog, Store) {
+fn open(
+    directory: &Path,
+    config: &StoreConfig,
+    clock: &Arc<ManualClock>,
+) -> (SharedCatalog, Store) {
     let catalog = SqliteCatalog::open(&directory.join("catalog.db")).unwrap();
     let catalog: SharedCatalog = Arc::new(Mutex::new(Box::new(catalog)));
-    let clock = Arc::new(ManualClock::at_seconds(1_700_000_000));
-    let store = Store::open(config, catalog.clone(), clock).unwrap();
+    let store = Store::open(config, catalog.clone(), clock.clone()).unwrap();
     (catalog, store)
 }
 
@@ -32,12 +36,36 @@ impl Journaled {
         let config = StoreConfig {
             place: StorePlace::Directory(directory.path().join("store")),
             spool_dir: directory.path().join("spool"),
+            vault_dir: directory.path().into(),
             ..Bench::new().config
         };
-        let (catalog, store) = open(directory.path(), &config);
+        let clock = Arc::new(ManualClock::at_seconds(1_700_000_000));
+        let (catalog, store) = open(directory.path(), &config, &clock);
         Self {
             directory,
             config,
+            clock,
+            catalog,
+            store,
+        }
+    }
+
+    /// Ends it, does something to its directory, and opens it anew.
+    fn reopened_after(self, work: impl FnOnce(&Path)) -> Self {
+        let Self {
+            directory,
+            config,
+            clock,
+            catalog,
+            store,
+        } = self;
+        drop((store, catalog));
+        work(directory.path());
+        let (catalog, store) = open(directory.path(), &config, &clock);
+        Self {
+            directory,
+            config,
+            clock,
             catalog,
             store,
         }
@@ -172,32 +200,14 @@ fn nothing_new_is_nothing_written() {
 
 #[test]
 fn what_a_kill_kept_from_the_journal_is_published_by_the_next_run() {
-    let mut vault = Journaled::new();
+    let vault = Journaled::new();
     vault.set("a");
     vault.publish();
     vault.set("b");
     vault.make_assets(0, 3);
-    vault
-        .catalog
-        .lock()
-        .unwrap()
-        .commit(Durability::Process)
-        .unwrap();
-    // The catalog is dropped with the store: nothing is published at the end.
-    let catalog = Arc::new(Mutex::new(Box::new(
-        SqliteCatalog::open(&vault.directory.path().join("empty.db")).unwrap(),
-    ) as Box<dyn Catalog>));
-    vault.store = {
-        let clock = Arc::new(ManualClock::at_seconds(0));
-        let elsewhere = StoreConfig {
-            place: StorePlace::Directory(vault.directory.path().join("elsewhere")),
-            spool_dir: vault.directory.path().join("spool elsewhere"),
-            ..vault.config.clone()
-        };
-        Store::open(&elsewhere, catalog.clone(), clock).unwrap()
-    };
-    vault.catalog = catalog;
-    (vault.catalog, vault.store) = open(vault.directory.path(), &vault.config);
+    let commit = vault.catalog.lock().unwrap().commit(Durability::Process);
+    commit.unwrap();
+    let vault = vault.reopened_after(|_| ());
     vault.publish();
     vault.assert_replays();
 }
@@ -295,67 +305,52 @@ fn an_object_under_another_objects_name_is_refused() {
 }
 
 /// The power fails after a publishing, and the catalog forgets how far the journal was.
-/// What it says next takes the place of what it had said, and the rest of that is no
-/// sequel.
-#[test]
-fn what_the_journal_said_before_a_power_failure_is_no_sequel_to_what_it_says_after() {
+fn forgetful(work: impl FnOnce(&[PathBuf])) -> Journaled {
     let vault = Journaled::new();
     vault.set("a");
     vault.publish();
     vault.set("b");
     vault.publish();
-    let saved: Vec<_> = {
-        let objects = vault.objects();
-        vault.set("c");
+    let vault = vault.reopened_after(|directory| {
+        fs::copy(directory.join("catalog.db"), directory.join("before.db")).unwrap();
+    });
+    for key in ["c", "d"] {
+        vault.set(key);
         vault.publish();
-        vault.set("d");
-        vault.publish();
-        let all = vault.objects();
-        all.into_iter()
-            .filter(|object| !objects.contains(object))
-            .map(|object| (fs::read(&object).unwrap(), object))
-            .collect()
-    };
-    for (_, object) in &saved {
-        fs::remove_file(object).unwrap();
     }
-    // Another run of the same vault that knows nothing of c and d, and says e instead.
-    let (_, mut other) = vault.replayed(Gap::Refuse).unwrap();
-    let mut position = {
-        let unpublished = vault
-            .catalog
-            .lock()
-            .unwrap()
-            .unpublished()
-            .unwrap()
-            .unwrap();
-        unpublished.position
-    };
-    position.number = 3;
-    position.group = group_of(&vault.objects()[1]);
-    let mark = other.unpublished().unwrap().unwrap().changes.mark();
-    other.set_published(mark, &position).unwrap();
-    other.set_setting("e", Some("set")).unwrap();
-    other.commit(Durability::Process).unwrap();
-    let elsewhere = StoreConfig {
-        spool_dir: vault.directory.path().join("spool elsewhere"),
-        ..vault.config.clone()
-    };
-    let clock = Arc::new(ManualClock::at_seconds(5));
-    let other: SharedCatalog = Arc::new(Mutex::new(Box::new(other)));
-    let store = Store::open(&elsewhere, other, clock).unwrap();
-    store.publish().unwrap();
-    drop(store);
-    // The old number 4 is still there.
-    let (bytes, object) = &saved[1];
+    let objects = vault.objects();
+    let vault = vault.reopened_after(|directory| {
+        fs::rename(directory.join("before.db"), directory.join("catalog.db")).unwrap();
+        work(&objects);
+    });
+    vault.set("e");
+    vault.publish();
+    vault
+}
+
+#[test]
+fn a_catalog_that_forgot_what_it_said_says_all_it_knows_behind_it() {
+    let vault = forgetful(|_| ());
+    let objects = vault.objects();
+    assert_eq!(objects.len(), 1);
+    assert!(objects[0].ends_with("0000000005.snapshot"), "{objects:?}");
+    vault.assert_replays();
+}
+
+/// Another machine that looks in between finds the new number 3 and the old number 4.
+#[test]
+fn what_was_said_before_a_power_failure_is_no_sequel_to_what_is_said_after() {
+    let mut old = None;
+    let vault = forgetful(|objects| {
+        fs::remove_file(&objects[2]).unwrap();
+        old = Some((objects[3].clone(), fs::read(&objects[3]).unwrap()));
+        fs::remove_file(&objects[3]).unwrap();
+    });
+    let (object, bytes) = old.unwrap();
     fs::write(object, bytes).unwrap();
+    assert_eq!(vault.objects().len(), 4);
     let (replayed, mut other) = vault.replayed(Gap::Refuse).unwrap();
     assert_eq!(replayed.number, 3);
     assert_eq!(other.setting("e").unwrap(), Some("set".into()));
     assert_eq!(other.setting("d").unwrap(), None);
-}
-
-fn group_of(object: &Path) -> u64 {
-    let bytes = fs::read(object).unwrap();
-    u64::from_le_bytes(bytes[32..40].try_into().unwrap())
 }
