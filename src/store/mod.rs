@@ -8,6 +8,7 @@
 mod abandoned;
 mod backend;
 mod bucket;
+mod bucket_rules;
 mod cache;
 mod check;
 mod chunker;
@@ -48,6 +49,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+pub use bucket_rules::harms;
 pub use chunker::Tail;
 pub use error::{Result, StoreError, Writer};
 pub use findings::{CheckDepth, Damage, Findings};
@@ -129,6 +131,8 @@ struct Shared {
     readers: readers::Readers,
     scratch: writer::ScratchPool,
     published: Mutex<journal::Published>,
+    /// What harms a backup there.
+    warnings: Mutex<Vec<String>>,
     /// Held by whoever rewrites packs.
     maintenance: Mutex<()>,
 }
@@ -199,6 +203,7 @@ impl Store {
             readers: readers::Readers::default(),
             scratch: writer::ScratchPool::default(),
             published: Mutex::default(),
+            warnings: Mutex::default(),
             maintenance: Mutex::default(),
         });
         let recovered_damage = recover::recover(&shared, &packs, answer)?;

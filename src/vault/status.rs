@@ -43,6 +43,9 @@ pub struct Status {
     pub last_success: Option<String>,
     /// Why versions wait longer than they should.
     pub blocked: Option<String>,
+    /// What the store does by itself that harms a backup, in a line each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Sum of the sizes of all versions.
     pub logical_bytes: u64,
     /// Bytes of all distinct chunks.
@@ -91,6 +94,7 @@ impl Vault {
             waiting_seconds: waiting,
             last_success: last_success.map(|time| time.to_string()),
             blocked: taken_over.or(blocked),
+            warnings: self.store.warnings(),
             logical_bytes: totals.logical_bytes,
             unique_bytes: totals.unique_bytes,
             stored_bytes: totals.pack_bytes,

@@ -51,6 +51,9 @@ impl Workers {
         let (housekeeping, housekeeper_stop) = (vault.clone(), stop.clone());
         let run = move || housekeeping.run_housekeeping(&housekeeper_stop);
         threads.push(spawn("keepfs-commit".into(), run)?);
+        let looking = vault.clone();
+        let run = move || looking.store.look_at_bucket();
+        threads.push(spawn("keepfs-bucket".into(), run)?);
         Ok(Self {
             vault,
             threads,
