@@ -11,6 +11,7 @@ mod client;
 mod execute;
 mod failure;
 mod listing;
+mod migrate;
 mod protocol;
 mod restore;
 mod retention;
@@ -23,6 +24,7 @@ pub use checked::{CheckRequest, OrphanRow, RepairedRow, SampleRow};
 pub use client::Client;
 pub use execute::{Door, execute};
 pub use failure::{ErrorCode, Failure, code_of_config, code_of_store};
+pub use migrate::MigrateSummary;
 pub use protocol::{
     DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, RestoreRequest, RestoreSource,
     RestoredRow, Switch, VersionRow,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checked::{CheckRequest, OrphanRow, RepairedRow, SampleRow};
 use super::failure::Failure;
+use super::migrate::MigrateSummary;
 use super::retention::{PinRow, PruneRequest, PruneRow, PruneSummary};
 use super::usage::{UsageRequest, UsageRow, UsageTotal};
 use super::wire_path::WirePath;
@@ -79,6 +80,11 @@ pub enum Request {
     },
     /// Drop what no rule keeps; versions are items.
     Prune(PruneRequest),
+    /// Move the store; damage that keeps it from moving is items.
+    Migrate {
+        /// Where to, as a URL.
+        to: String,
+    },
     /// Wait until everything sealed is stored.
     Drain,
 }
@@ -146,6 +152,13 @@ pub enum Progress {
     },
     /// Bytes checked.
     Checked {
+        /// So far.
+        bytes: u64,
+        /// In all.
+        bytes_total: u64,
+    },
+    /// Bytes of the store that are at its new place.
+    Migrated {
         /// So far.
         bytes: u64,
         /// In all.
@@ -308,6 +321,8 @@ pub enum Reply {
     },
     /// What a prune came to.
     Pruned(PruneSummary),
+    /// The store is at another place.
+    Migrated(MigrateSummary),
 }
 
 /// One line from the daemon.

@@ -20,6 +20,7 @@ mod in_flight;
 mod leniency;
 mod marks;
 mod membership;
+mod migrate;
 mod open_pack;
 mod orphans;
 mod pack;
@@ -36,17 +37,20 @@ mod sample;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod whole;
 mod writer;
 
 use std::collections::HashSet;
 use std::io::Read;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
+pub use bucket::command_that_removes;
 pub use chunker::Tail;
 pub use error::{Result, StoreError};
 pub use membership::allow;
+pub use migrate::{Copied, Migrated, Migration, Watch};
 pub use orphans::Orphan;
 pub use reader::ContentReader;
 pub use reclaim::Repacked;
@@ -106,7 +110,8 @@ struct Shared {
     config: StoreConfig,
     catalog: SharedCatalog,
     clock: Arc<dyn Clock>,
-    backend: backend::Backend,
+    /// Exchanged when the store moves.
+    backend: RwLock<Arc<backend::Backend>>,
     open_packs: open_pack::OpenPacks,
     waiting: finish::Waiting,
     in_flight: in_flight::InFlight,
@@ -118,11 +123,12 @@ struct Shared {
     scratch: writer::ScratchPool,
     /// Held by whoever rewrites packs.
     maintenance: Mutex<()>,
+    migrations: migrate::Migrations,
 }
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the store at {}", self.config.place)
+        write!(f, "the store at {}", self.backend().place)
     }
 }
 
@@ -133,6 +139,12 @@ impl Shared {
             let detail = "a thread failed in the middle of a change".into();
             StoreError::Catalog(CatalogError::Invariant(detail))
         })
+    }
+
+    /// Where packs are now.
+    fn backend(&self) -> Arc<backend::Backend> {
+        let backend = self.backend.read();
+        backend.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -205,8 +217,9 @@ impl Store {
             }
             StorePlace::Directory(_) => membership::Answer::Welcome,
         };
+        migrate::take_up(&catalog, &backend, answer)?;
         let shared = Arc::new(Shared {
-            backend,
+            backend: RwLock::new(Arc::new(backend)),
             open_packs: open_pack::OpenPacks::open(&config.spool_dir)?,
             cache: cache::ChunkCache::new(config.cache_bytes_max),
             config: config.clone(),
@@ -220,6 +233,7 @@ impl Store {
             readers: readers::Readers::default(),
             scratch: writer::ScratchPool::default(),
             maintenance: Mutex::default(),
+            migrations: migrate::Migrations::default(),
         });
         let recovered_damage = recover::recover(&shared, &packs, answer)?;
         let mut store = Self {

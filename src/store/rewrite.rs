@@ -266,7 +266,7 @@ fn replace(
             state: PackState::Stored,
             bytes: bytes.len() as u64,
         };
-        if let Err(error) = shared.backend.put(sign.id, bytes) {
+        if let Err(error) = shared.backend().put(sign.id, bytes) {
             discard(shared, sign.id);
             return Err(error);
         }
@@ -302,7 +302,7 @@ fn replace(
     }
     let bytes_before: u64 = group.iter().map(|pack| pack.bytes).sum();
     for pack in group {
-        shared.backend.delete(pack.id)?;
+        shared.backend().delete(pack.id)?;
         shared.sources.forget(pack.id);
         reach("store.reclaim.after-delete");
         shared.catalog()?.remove_pack(pack.id)?;
@@ -384,7 +384,7 @@ fn move_visibly(
 }
 
 fn discard(shared: &Shared, pack: PackId) {
-    let removed = shared.backend.delete(pack);
+    let removed = shared.backend().delete(pack);
     if let Err(error) = removed.and_then(|()| shared.open_packs.remove(pack)) {
         log::warn!("a pack that is not needed stays in the store: {error}");
     }
