@@ -37,8 +37,8 @@ pub(super) fn migrate(vault: &Vault, to: &str, door: &mut Door<'_>) -> Result<Re
         Moved::Damaged { packs, versions } => (packs, versions),
         Moved::To { from, to, copied } => {
             return Ok(Reply::Migrated(MigrateSummary {
-                from: from.to_string(),
-                to: to.to_string(),
+                from,
+                to,
                 packs: copied.packs,
                 bytes: copied.bytes,
                 copied_packs: copied.copied_packs,

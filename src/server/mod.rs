@@ -14,6 +14,7 @@ mod listing;
 mod migrate;
 mod protocol;
 mod restore;
+mod restored;
 mod retention;
 mod serve;
 mod socket;
@@ -26,9 +27,9 @@ pub use execute::{Door, execute};
 pub use failure::{ErrorCode, Failure, code_of_config, code_of_store};
 pub use migrate::MigrateSummary;
 pub use protocol::{
-    DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, RestoreRequest, RestoreSource,
-    RestoredRow, Switch, VersionRow,
+    DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, Switch, VersionRow,
 };
+pub use restored::{RestoreRequest, RestoreSource, RestoredRow};
 pub use retention::{PinRow, PruneRequest, PruneRow, PruneSummary};
 pub use serve::Server;
 pub use usage::{

@@ -55,6 +55,14 @@ pub enum Migrated {
 /// nobody wants it any more.
 pub type Watch<'a> = &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>;
 
+impl Shared {
+    /// Where packs are now. What is read through it stays readable after a move.
+    pub(super) fn backend(&self) -> Arc<Backend> {
+        let backend = self.backend.read();
+        backend.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 impl Store {
     /// Where packs are now.
     pub fn place(&self) -> StorePlace {
@@ -114,11 +122,10 @@ impl Store {
         let shared = &*self.shared;
         let mut copier = Copier::begin(shared, &new, running)?;
         for _ in 0..ROUNDS_MAX {
-            if copier.round(watch)? <= LAST_PACKS_MAX {
+            if copier.round(watch)? <= LAST_PACKS_MAX && copier.is_listed()? {
                 break;
             }
         }
-        copier.compare_listing()?;
         if copier.has_damage() {
             return Ok(Migrated::Damaged(copier.into_damages()));
         }

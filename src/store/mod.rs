@@ -140,12 +140,6 @@ impl Shared {
             StoreError::Catalog(CatalogError::Invariant(detail))
         })
     }
-
-    /// Where packs are now.
-    fn backend(&self) -> Arc<backend::Backend> {
-        let backend = self.backend.read();
-        backend.unwrap_or_else(PoisonError::into_inner).clone()
-    }
 }
 
 /// Packs on their way to the store.

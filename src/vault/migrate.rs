@@ -20,10 +20,10 @@ use super::{Result, Vault, VaultError};
 pub enum Moved {
     /// The store is at another place.
     To {
-        /// Where it was, and still lies.
-        from: StorePlace,
+        /// Where it was, and still lies, as a URL.
+        from: String,
         /// Where it is.
-        to: StorePlace,
+        to: String,
         /// How much.
         copied: Copied,
     },
@@ -73,8 +73,8 @@ impl Vault {
             Migrated::Damaged(damages) => damages,
             Migrated::Moved(copied) => {
                 return Ok(Moved::To {
-                    from,
-                    to: moved.store,
+                    from: from.to_string(),
+                    to: moved.store.to_string(),
                     copied,
                 });
             }

@@ -16,6 +16,7 @@ mod check;
 mod crash;
 mod deleted;
 mod history;
+mod migrate;
 mod model;
 mod mounting;
 mod policy;

@@ -202,20 +202,24 @@ impl<'a> Copier<'a> {
         self.sound.insert(pack.id);
     }
 
-    /// Compares what was copied with a new listing; what it lacks is copied again by the
-    /// next round.
-    pub(super) fn compare_listing(&mut self) -> Result<()> {
-        let now: HashMap<PackId, u64> = self.way.new.list()?.into_iter().collect();
-        let listed = &self.listed;
-        self.sound.retain(|pack| {
-            let is_there = now.get(pack) == listed.get(pack);
-            if !is_there {
-                log::warn!("pack {pack} is not listed as it was copied: it is looked at again");
+    /// Compares what was copied with a new listing. What is not there as it should be is
+    /// copied again by the next round, and false is returned.
+    pub(super) fn is_listed(&mut self) -> Result<bool> {
+        let listing: HashMap<PackId, u64> = self.way.new.list()?.into_iter().collect();
+        let mut odd = Vec::new();
+        for (&pack, &bytes) in &self.listed {
+            // A listing may be older than the last puts: the object itself is asked, too.
+            if listing.get(&pack) != Some(&bytes) && self.way.new.pack_bytes(pack)? != Some(bytes) {
+                log::warn!("pack {pack} is not there as it was copied: it is copied again");
+                odd.push(pack);
             }
-            is_there
-        });
-        self.listed = now;
-        Ok(())
+        }
+        for pack in &odd {
+            self.listed.remove(pack);
+            self.sound.remove(pack);
+        }
+        self.listed.extend(listing);
+        Ok(odd.is_empty())
     }
 
     /// Packs that were put before the last stop, and of which the store's object could not
