@@ -81,6 +81,20 @@ pub fn unexpected(reply: &Reply) -> Stop {
     )
 }
 
+fn moving(migration: &vault::MigrationStatus) -> String {
+    let to = &migration.to;
+    match (migration.percent, migration.bytes, migration.bytes_total) {
+        (Some(percent), Some(bytes), Some(bytes_total)) => {
+            format!(
+                "{to}, {percent}% ({} of {})",
+                size(bytes),
+                size(bytes_total)
+            )
+        }
+        _ => format!("{to}, unfinished: keepfs store migrate goes on with it"),
+    }
+}
+
 fn late(waiting_seconds: u64, most: Duration, why: Option<&str>) -> String {
     format!(
         "something waits for the store since {waiting_seconds} s, {} s are allowed: {}",
@@ -95,6 +109,9 @@ fn render(status: &vault::Status) -> String {
     row("vault", format!("{} ({})", status.name, status.vault));
     row("live tree", status.live.clone());
     row("store", status.store.clone());
+    if let Some(migration) = &status.migration {
+        row("moving to", moving(migration));
+    }
     row("backup", status.backup.clone());
     row(
         "assets",
@@ -185,6 +202,13 @@ mod tests {
             unique_bytes: 3 << 20,
             stored_bytes: 2 << 20,
             packs: 2,
+            migration: Some(vault::MigrationStatus {
+                to: "s3://b/p".into(),
+                running: true,
+                bytes: Some(1 << 20),
+                bytes_total: Some(2 << 20),
+                percent: Some(50),
+            }),
         };
         insta::assert_snapshot!(render(&status));
     }

@@ -101,6 +101,8 @@ pub fn run_mount(request: &MountRequest, announce: &mut dyn Announce) -> Result<
         NotifyState::Stopping,
         NotifyState::Status("storing what is sealed"),
     ]);
+    // The server waits for requests under way, and this one may take hours.
+    vault.stop_migrations();
     // Dropped last, with the process's own end: clients wait for it.
     let lingering = server.stop();
     let stopped = stop(&vault, workers, &recovery, end);

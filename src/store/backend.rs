@@ -24,7 +24,8 @@ use super::directory;
 use super::error::{Result, StoreError};
 use crate::model::{PackId, StorePlace};
 
-const PACKS: &str = "packs";
+/// The packs are below this.
+pub(super) const PACKS: &str = "packs";
 /// A pack up to this size is put in one request, a longer one in parts.
 const ONE_REQUEST_BYTES_MAX: usize = 32 << 20;
 const PART_BYTES: usize = 8 << 20;
@@ -52,6 +53,8 @@ pub(super) struct Seen {
 /// The packs of one store.
 #[derive(Debug)]
 pub(super) struct Backend {
+    /// As it was opened.
+    pub(super) place: StorePlace,
     objects: Arc<dyn ObjectStore>,
     /// Where the objects are files. `None`: they are in a bucket.
     pub(super) root: Option<PathBuf>,
@@ -71,6 +74,7 @@ impl Backend {
             StorePlace::Bucket(place) => (bucket::connect(place)?, None),
         };
         Ok(Self {
+            place: place.clone(),
             objects,
             root,
             runtime,
@@ -178,6 +182,14 @@ impl Backend {
         }
     }
 
+    /// All bytes of a pack of that size.
+    pub(super) fn whole_pack(&self, pack: PackId, pack_bytes: u64) -> Result<Vec<u8>> {
+        let source = self.source(pack)?;
+        let mut bytes = vec![0; pack_bytes as usize];
+        self.read(&source, pack, 0, &mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Every pack with its size. What is not named like a pack is passed over.
     pub(super) fn list(&self) -> Result<Vec<(PackId, u64)>> {
         let failed = |error| refused("listing the packs", error);
@@ -204,14 +216,40 @@ impl Backend {
 
     /// Removes a pack. One that is not there is no error.
     pub(super) fn delete(&self, pack: PackId) -> Result<()> {
-        let path = object_path(pack);
+        self.remove(&object_path(pack))
+            .map_err(|error| failed("removing", pack, error))
+    }
+
+    /// Removes an object. One that is not there is no error.
+    pub(super) fn delete_object(&self, key: &str) -> Result<()> {
+        self.remove(&ObjectPath::from(key))
+            .map_err(|error| refused(&format!("removing {key}"), error))
+    }
+
+    fn remove(&self, path: &ObjectPath) -> object_store::Result<()> {
         match self
             .runtime
-            .block_on(async { self.objects.delete(&path).await })
+            .block_on(async { self.objects.delete(path).await })
         {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(failed("removing", pack, error)),
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            other => other,
         }
+    }
+
+    /// What lies at the top of the store, objects and what is in directories alike.
+    pub(super) fn names(&self) -> Result<Vec<String>> {
+        if let Some(root) = &self.root {
+            return directory::names(root);
+        }
+        let listed = self
+            .runtime
+            .block_on(async { self.objects.list_with_delimiter(None).await });
+        let listed = listed.map_err(|error| refused("listing the store", error))?;
+        let objects = listed.objects.into_iter().map(|meta| meta.location);
+        let names = listed.common_prefixes.into_iter().chain(objects);
+        Ok(names
+            .filter_map(|path| path.filename().map(ToOwned::to_owned))
+            .collect())
     }
 
     /// A small object by its key below the store. `None`: it is not there.

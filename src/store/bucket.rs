@@ -266,6 +266,35 @@ pub(super) fn command_that_writes(place: &BucketPlace, key: &str) -> String {
     }
 }
 
+/// The command that removes a store with everything in it: the shell's, or that of the
+/// cloud's own tool.
+pub fn command_that_removes(place: &StorePlace) -> String {
+    let place = match place {
+        StorePlace::Directory(path) => {
+            let path = path.display().to_string().replace('\'', r"'\''");
+            return format!("rm -r '{path}'");
+        }
+        StorePlace::Bucket(place) => place,
+    };
+    let (bucket, prefix) = (&place.bucket, &place.prefix);
+    match place.cloud {
+        Cloud::S3 => {
+            let endpoint = place.endpoint.as_ref();
+            let server = endpoint.map_or_else(String::new, |url| format!(" --endpoint-url {url}"));
+            format!("aws s3 rm --recursive 's3://{bucket}/{prefix}/'{server}")
+        }
+        Cloud::Google => format!("gsutil -m rm -r 'gs://{bucket}/{prefix}'"),
+        Cloud::Azure => {
+            let account = place.account.as_ref();
+            let account =
+                account.map_or_else(String::new, |name| format!(" --account-name {name}"));
+            format!(
+                "az storage blob delete-batch --source {bucket} --pattern '{prefix}/*'{account}"
+            )
+        }
+    }
+}
+
 /// The same place as a store, for messages.
 pub(super) fn shown(place: &BucketPlace) -> String {
     StorePlace::Bucket(place.clone()).to_string()
@@ -306,6 +335,25 @@ mod tests {
             ),
         ] {
             assert_eq!(command_that_writes(&bucket(url), "k/x"), command);
+        }
+    }
+
+    #[test]
+    fn each_place_has_its_own_command_that_removes_it() {
+        for (url, command) in [
+            ("file:///srv/a%27b", r"rm -r '/srv/a'\''b'"),
+            (
+                "s3://b/p?endpoint=http://127.0.0.1:1",
+                "aws s3 rm --recursive 's3://b/p/' --endpoint-url http://127.0.0.1:1",
+            ),
+            ("gs://b/p", "gsutil -m rm -r 'gs://b/p'"),
+            (
+                "az://c/p?account=a",
+                "az storage blob delete-batch --source c --pattern 'p/*' --account-name a",
+            ),
+        ] {
+            let place = StorePlace::parse(url).unwrap();
+            assert_eq!(command_that_removes(&place), command);
         }
     }
 }

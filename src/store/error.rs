@@ -135,6 +135,35 @@ pub enum StoreError {
         /// `the store` or `the spool`.
         what: &'static str,
     },
+    /// The place that the store shall move to is in use for something else.
+    #[error(
+        "{place} is not empty (there is '{found}') and holds no unfinished copy of this store: name an empty place"
+    )]
+    NotEmpty {
+        /// The place.
+        place: String,
+        /// The first thing found in it.
+        found: String,
+    },
+    /// A second migration.
+    #[error("the store is being moved to {place} already: keepfs status says how far it is")]
+    MigrationRuns {
+        /// Where to.
+        place: String,
+    },
+    /// Somebody stopped a migration.
+    #[error("the move was stopped, the store is where it was: the same command goes on with it")]
+    MigrationStopped,
+    /// A migration failed before the switch.
+    #[error(
+        "moving the store to {place}: {error}; it is where it was, and the same command goes on with what is left to copy"
+    )]
+    NotCopied {
+        /// Where to.
+        place: String,
+        /// What reading or writing failed with.
+        error: Box<StoreError>,
+    },
     /// The content to be stored could not be read.
     #[error("reading the content: {0}")]
     Source(#[source] std::io::Error),

@@ -22,6 +22,8 @@ pub(super) const THREADS: usize = 2;
 const MARKS_MAX: usize = 64;
 const STORING: &str = "storing a pack";
 const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// Whoever holds puts back asks this often whether that is still wanted.
+const HOLD_BEAT: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Default)]
 struct State {
@@ -34,6 +36,8 @@ struct State {
     /// Somebody wants a failed attempt repeated now.
     is_poked: bool,
     is_stopping: bool,
+    /// Nothing is put for the moment.
+    is_held: bool,
     /// Stored packs whose spool file is empty but still there.
     marks: Vec<PackId>,
 }
@@ -146,10 +150,39 @@ impl Waiting {
         self.state().marks.push(pack);
     }
 
+    /// Holds all puts back until the guard goes, and waits for those under way. What
+    /// waits meanwhile waits a little longer. `None`: it was called off before.
+    pub(super) fn hold(&self, is_called_off: &dyn Fn() -> bool) -> Option<Hold<'_>> {
+        self.state().is_held = true;
+        let hold = Hold(self);
+        let mut state = self.state();
+        while state.in_hand > 0 {
+            if is_called_off() {
+                drop(state);
+                return None;
+            }
+            let timed = self.changed.wait_timeout(state, HOLD_BEAT);
+            state = timed.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(state);
+        Some(hold)
+    }
+
     /// Ends [`run`] after the pack it is at.
     pub(super) fn stop(&self) {
         self.state().is_stopping = true;
         self.changed.notify_all();
+    }
+}
+
+/// While it lives, nothing is put into the store by [`run`].
+#[derive(Debug)]
+pub(super) struct Hold<'a>(&'a Waiting);
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.0.state().is_held = false;
+        self.0.changed.notify_all();
     }
 }
 
@@ -158,7 +191,7 @@ pub(super) fn run(shared: &Shared) {
     let waiting = &shared.waiting;
     let mut state = waiting.state();
     while !state.is_stopping {
-        let must_wait = state.last_failure.is_some() && !state.is_poked;
+        let must_wait = state.is_held || (state.last_failure.is_some() && !state.is_poked);
         let next = if must_wait {
             None
         } else {
@@ -203,7 +236,7 @@ pub(super) fn run(shared: &Shared) {
 }
 
 fn store(shared: &Shared, full: &Growing) -> Result<()> {
-    shared.lease.permit_put(&shared.backend)?;
+    shared.lease.permit_put(&shared.backend())?;
     let id = full.pack.id;
     let records_end = full.pack.written_bytes();
     let table = pack::table_and_trailer(&full.chunks, records_end);
@@ -215,10 +248,10 @@ fn store(shared: &Shared, full: &Growing) -> Result<()> {
     reach("store.before-put");
     full.pack.end_with(&table).map_err(spool_error)?;
     reach("store.ended");
-    if !shared.backend.adopt(id, &shared.open_packs.path(id))? {
+    if !shared.backend().adopt(id, &shared.open_packs.path(id))? {
         let mut bytes = vec![0; record.bytes as usize];
         full.pack.read(0, &mut bytes).map_err(spool_error)?;
-        shared.backend.put(id, bytes)?;
+        shared.backend().put(id, bytes)?;
     }
     reach("store.after-put");
     shared.catalog()?.set_pack(&record)?;

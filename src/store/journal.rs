@@ -62,7 +62,7 @@ fn publish_alone(shared: &Shared, published: &mut Published) -> Result<()> {
     let Some(unpublished) = unpublished(shared)? else {
         return Ok(());
     };
-    let fence = shared.lease.require(&shared.backend)?;
+    let fence = shared.lease.require(&shared.backend())?;
     let Unpublished {
         changes,
         mut position,
@@ -113,7 +113,7 @@ fn unpublished(shared: &Shared) -> Result<Option<Unpublished>> {
 /// What the journal has beyond the position in the catalog is what a crash left, or the
 /// catalog is an old copy of itself: a new snapshot goes behind it all.
 fn find_end(shared: &Shared, fence: Fence, position: &mut JournalPosition) -> Result<()> {
-    let names = shared.backend.names_below(&below(fence))?;
+    let names = shared.backend().names_below(&below(fence))?;
     let numbers = names.iter().filter_map(|name| number_of(name));
     let Some(newest) = numbers.map(|(number, _)| number).max() else {
         return Ok(());
@@ -186,7 +186,7 @@ impl<'a> Group<'a> {
         self.bytes += object.len() as u64;
         reach("journal.before-put");
         let key = key(self.header.fence, self.header.number, self.header.kind);
-        self.shared.backend.put_object(&key, object)?;
+        self.shared.backend().put_object(&key, object)?;
         self.header.number += 1;
         self.header.index += 1;
         Ok(())
@@ -216,11 +216,11 @@ impl<'a> Group<'a> {
 /// after the next one.
 fn remove_older(shared: &Shared, fence: Fence, first: u64) {
     let below = below(fence);
-    let removed = shared.backend.names_below(&below).and_then(|names| {
+    let removed = shared.backend().names_below(&below).and_then(|names| {
         names
             .iter()
             .filter(|name| number_of(name).is_some_and(|(number, _)| number < first))
-            .try_for_each(|name| shared.backend.delete_object(&format!("{below}/{name}")))
+            .try_for_each(|name| shared.backend().delete_object(&format!("{below}/{name}")))
     });
     if let Err(error) = removed {
         log::warn!("old parts of the journal stay in the store: {error}");

@@ -54,7 +54,6 @@ enum Standing {
 
 /// The lease of one store, as one vault sees it.
 pub(super) struct Lease {
-    place: String,
     holder: String,
     catalog: SharedCatalog,
     clock: Arc<dyn Clock>,
@@ -82,7 +81,6 @@ impl Lease {
         answer: Answer,
     ) -> Result<(Self, Answer)> {
         let lease = Self {
-            place: config.place.to_string(),
             holder: holder(&config.vault_dir, catalog, &**clock)?,
             catalog: catalog.clone(),
             clock: clock.clone(),
@@ -115,19 +113,33 @@ impl Lease {
                 Ok(answer)
             }
             (Some((_, record)), WriteClaim::Keep) => {
-                Err(StoreError::LeaseHeld(self.writer(&record)))
+                Err(StoreError::LeaseHeld(writer(backend, &record)))
             }
             (Some((seen, record)), WriteClaim::TakeOver) => {
-                log::warn!("{}: it is taken over", self.writer(&record));
+                log::warn!("{}: it is taken over", writer(backend, &record));
                 self.take(backend, Some((&seen, record.fence)))?;
                 Ok(answer)
             }
             (Some((_, record)), WriteClaim::ReadOnly) => {
-                *self.standing() = Standing::Lost(self.writer(&record));
+                *self.standing() = Standing::Lost(writer(backend, &record));
                 Ok(Answer::None)
             }
             (None, WriteClaim::ReadOnly) => Ok(Answer::None),
             (None, _) => self.take(backend, None).map(|_| answer),
+        }
+    }
+
+    /// Takes the lease of the store that this one moves to.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when that store does not answer.
+    pub(super) fn settle(&self, new: &Backend) -> Result<()> {
+        match self.begin(new, WriteClaim::Keep, Answer::Welcome)? {
+            Answer::Welcome => Ok(()),
+            Answer::None => Err(StoreError::Unreachable {
+                doing: format!("taking the lease of {}", new.place),
+                detail: "try again when it does".into(),
+            }),
         }
     }
 
@@ -145,7 +157,7 @@ impl Lease {
                 self.note_held(record.fence)?;
                 Ok(record.fence)
             }
-            (Some((_, record)), _) => Err(self.lose(self.writer(&record))),
+            (Some((_, record)), _) => Err(self.lose(writer(backend, &record))),
             // Somebody removed it; that does not undo that it was taken from us.
             (None, Standing::Lost(writer)) => Err(self.lose(writer)),
             (None, Standing::Unknown | Standing::Held(_)) => self.take(backend, None),
@@ -186,7 +198,7 @@ impl Lease {
             Some((_, fence)) => fence,
             None => self.last_fence(backend)?,
         };
-        let fence = last.next().ok_or_else(|| self.bad(NOT_OURS.into()))?;
+        let fence = last.next().ok_or_else(|| bad(backend, NOT_OURS.into()))?;
         let record = Record {
             format: FORMAT,
             fence,
@@ -204,13 +216,17 @@ impl Lease {
         match self.read(backend)? {
             Some((_, record)) if record.holder == self.holder => {
                 self.note_held(record.fence)?;
-                log::info!("{}: this vault writes (fence {})", self.place, record.fence);
+                log::info!(
+                    "{}: this vault writes (fence {})",
+                    backend.place,
+                    record.fence
+                );
                 Ok(record.fence)
             }
-            Some((_, record)) => Err(self.lose(self.writer(&record))),
+            Some((_, record)) => Err(self.lose(writer(backend, &record))),
             None => Err(StoreError::Io(format!(
                 "{}: {LEASE_NAME} was written and is not there",
-                self.place
+                backend.place
             ))),
         }
     }
@@ -229,18 +245,21 @@ impl Lease {
             return Ok(None);
         };
         let text: serde_json::Value =
-            serde_json::from_slice(&seen.bytes).map_err(|_| self.bad(NOT_OURS.into()))?;
+            serde_json::from_slice(&seen.bytes).map_err(|_| bad(backend, NOT_OURS.into()))?;
         let format = text.get("format").and_then(serde_json::Value::as_u64);
         if format.is_some_and(|format| format > FORMAT.into()) {
-            return Err(self.bad(format!(
-                "{LEASE_NAME} was written by a newer keepfs (format {}; this one knows {FORMAT}): \
+            return Err(bad(
+                backend,
+                format!(
+                    "{LEASE_NAME} was written by a newer keepfs (format {}; this one knows {FORMAT}): \
                  update keepfs",
-                format.unwrap_or_default()
-            )));
+                    format.unwrap_or_default()
+                ),
+            ));
         }
         match serde_json::from_value(text) {
             Ok(record) => Ok(Some((seen, record))),
-            Err(_) => Err(self.bad(NOT_OURS.into())),
+            Err(_) => Err(bad(backend, NOT_OURS.into())),
         }
     }
 
@@ -265,22 +284,6 @@ impl Lease {
         error
     }
 
-    fn writer(&self, record: &Record) -> Writer {
-        Writer {
-            place: self.place.clone(),
-            host: shown(&record.host),
-            since: shown(&record.since),
-            fence: record.fence,
-        }
-    }
-
-    fn bad(&self, reason: String) -> StoreError {
-        StoreError::BadPlace {
-            place: self.place.clone(),
-            reason,
-        }
-    }
-
     fn standing(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -298,6 +301,22 @@ impl Store {
     /// as is known. `None`: it is this vault's, or nobody asked yet.
     pub fn taken_over(&self) -> Option<StoreError> {
         self.shared.lease.refusal()
+    }
+}
+
+fn writer(backend: &Backend, record: &Record) -> Writer {
+    Writer {
+        place: backend.place.to_string(),
+        host: shown(&record.host),
+        since: shown(&record.since),
+        fence: record.fence,
+    }
+}
+
+fn bad(backend: &Backend, reason: String) -> StoreError {
+    StoreError::BadPlace {
+        place: backend.place.to_string(),
+        reason,
     }
 }
 

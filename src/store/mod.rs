@@ -24,6 +24,7 @@ mod lease;
 mod leniency;
 mod marks;
 mod membership;
+mod migrate;
 mod objects;
 mod open_pack;
 mod orphans;
@@ -41,14 +42,16 @@ mod sample;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod whole;
 mod writer;
 
 use std::collections::HashSet;
 use std::io::Read;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
+pub use bucket::command_that_removes;
 pub use bucket_rules::harms;
 pub use chunker::Tail;
 pub use error::{Result, StoreError, Writer};
@@ -56,6 +59,7 @@ pub use findings::{CheckDepth, Damage, Findings};
 pub use journal::{Gap, Replayed, replay};
 pub use lease::LEASE_NAME;
 pub use membership::allow;
+pub use migrate::{Copied, Migrated, Migration, Watch};
 pub use orphans::Orphan;
 pub use reader::ContentReader;
 pub use reclaim::Repacked;
@@ -119,8 +123,9 @@ struct Shared {
     config: StoreConfig,
     catalog: SharedCatalog,
     clock: Arc<dyn Clock>,
-    backend: backend::Backend,
     lease: lease::Lease,
+    /// Exchanged when the store moves.
+    backend: RwLock<Arc<backend::Backend>>,
     open_packs: open_pack::OpenPacks,
     waiting: finish::Waiting,
     in_flight: in_flight::InFlight,
@@ -135,11 +140,12 @@ struct Shared {
     warnings: Mutex<Vec<String>>,
     /// Held by whoever rewrites packs.
     maintenance: Mutex<()>,
+    migrations: migrate::Migrations,
 }
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the store at {}", self.config.place)
+        write!(f, "the store at {}", self.backend().place)
     }
 }
 
@@ -187,9 +193,10 @@ impl Store {
             StorePlace::Directory(_) => membership::Answer::Welcome,
         };
         let (lease, answer) = lease::Lease::open(config, &backend, &catalog, &clock, answer)?;
+        migrate::take_up(&catalog, &backend, answer)?;
         let shared = Arc::new(Shared {
-            backend,
             lease,
+            backend: RwLock::new(Arc::new(backend)),
             open_packs: open_pack::OpenPacks::open(&config.spool_dir)?,
             cache: cache::ChunkCache::new(config.cache_bytes_max),
             config: config.clone(),
@@ -205,6 +212,7 @@ impl Store {
             published: Mutex::default(),
             warnings: Mutex::default(),
             maintenance: Mutex::default(),
+            migrations: migrate::Migrations::default(),
         });
         let recovered_damage = recover::recover(&shared, &packs, answer)?;
         let mut store = Self {

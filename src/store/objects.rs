@@ -66,13 +66,4 @@ impl Backend {
             .filter_map(|path| path.filename().map(Into::into))
             .collect())
     }
-
-    /// Removes an object. One that is not there is no error.
-    pub(super) fn delete_object(&self, key: &str) -> Result<()> {
-        let path = ObjectPath::from(key);
-        match self.wait_for(self.objects().delete(&path)) {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(refused(&format!("removing {key}"), error)),
-        }
-    }
 }

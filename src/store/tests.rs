@@ -1,12 +1,14 @@
 //! What a store promises, on real files: contents come back whole, once, and checked.
 //!
 //! Crashes are in `tests/crash.rs`, damage in `tests/damage.rs` and `tests/repair.rs`,
-//! removal in `tests/removal.rs`, the journal in `tests/journal.rs`, its failures in `tests/uncommitted.rs`.
+//! removal in `tests/removal.rs`, the catalog's failures in `tests/uncommitted.rs`, moving the
+//! store in `tests/migrate.rs`, its journal and its writer in files of these names.
 
 mod crash;
 mod damage;
 mod journal;
 mod lease;
+mod migrate;
 mod removal;
 mod repair;
 mod uncommitted;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{HISTORY_NAMES, Override, PublicId};
 
-use super::{Result, Vault, lock};
+use super::{MigrationStatus, Result, Vault, lock};
 
 /// The state of a vault at a glance. Sizes in bytes, times in RFC 3339.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
@@ -54,6 +54,9 @@ pub struct Status {
     pub stored_bytes: u64,
     /// Packs.
     pub packs: u64,
+    /// A move of the store that is not over. `None`: there is none.
+    #[serde(default)]
+    pub migration: Option<MigrationStatus>,
 }
 
 impl Vault {
@@ -80,7 +83,7 @@ impl Vault {
             name: self.config.name.clone(),
             vault: self.config.vault_dir.display().to_string(),
             live: self.config.live_dir.display().to_string(),
-            store: self.config.store.to_string(),
+            store: self.store.place().to_string(),
             backup: self.config.policy.backup.as_str().into(),
             assets_live: totals.assets_live,
             assets_deleted: totals.assets_deleted,
@@ -99,6 +102,7 @@ impl Vault {
             unique_bytes: totals.unique_bytes,
             stored_bytes: totals.pack_bytes,
             packs: totals.packs,
+            migration: self.migration_status()?,
         })
     }
 

@@ -18,6 +18,7 @@ mod crash;
 mod deleted;
 mod history;
 mod lease;
+mod migrate;
 mod model;
 mod mounting;
 mod policy;

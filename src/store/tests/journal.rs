@@ -1,6 +1,7 @@
 //! The journal: what is left of a vault when nothing but its store is.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -270,6 +271,32 @@ fn a_gap_is_refused_by_name_and_can_be_accepted() {
     assert_eq!((replayed.number, replayed.missing), (2, Some(3)));
     assert_eq!(other.setting("b").unwrap(), Some("set".into()));
     assert_eq!(other.setting("c").unwrap(), None);
+}
+
+#[test]
+fn a_store_that_was_moved_to_has_a_journal_of_its_own() {
+    let vault = Journaled::new();
+    vault.set("a");
+    vault.publish();
+    let new = StorePlace::Directory(vault.directory.path().join("new"));
+    let watch = &mut |_, _| ControlFlow::Continue(());
+    vault.store.migrate(&new, &|| Ok(()), watch).unwrap();
+    let vault = Journaled {
+        config: StoreConfig {
+            place: new,
+            ..vault.config
+        },
+        ..vault
+    };
+    vault.assert_replays();
+    vault.set("b");
+    vault.publish();
+    vault.assert_replays();
+    assert_eq!(
+        vault.objects().len(),
+        1,
+        "the old journal is left as it was"
+    );
 }
 
 #[test]

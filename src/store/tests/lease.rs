@@ -146,7 +146,7 @@ fn what_waited_goes_to_the_store_when_the_lease_is_taken_back() {
             .store()
             .shared
             .lease
-            .require(&bench.store().shared.backend)
+            .require(&bench.store().shared.backend())
     ));
     assert!(is_fenced(bench.store().flush()));
     bench.close();
@@ -191,7 +191,7 @@ fn a_lease_that_vanished_is_taken_with_a_number_that_nobody_had() {
     let mut bench = Bench::new();
     fs::remove_file(lease_file(&bench)).unwrap();
     let shared = &bench.store().shared;
-    assert_eq!(shared.lease.require(&shared.backend).unwrap().0, 2);
+    assert_eq!(shared.lease.require(&shared.backend()).unwrap().0, 2);
     // Of a number that this vault never heard of, its catalog is left.
     let root = lease_file(&bench).parent().unwrap().to_owned();
     fs::create_dir_all(root.join("catalog/0007")).unwrap();
