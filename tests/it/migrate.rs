@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::harness::{
@@ -84,6 +84,37 @@ fn status(m: &Mount) -> serde_json::Value {
     m.json(&["status"])["migration"].clone()
 }
 
+/// Sets the flag also when it goes while panicking.
+struct Flag<'a>(&'a AtomicBool);
+
+impl Drop for Flag<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Runs `work` while files `new{n}` are written and read back. Returns the number of the
+/// next one, too.
+fn while_writing<T>(m: &Mount, first: u64, work: impl FnOnce() -> T) -> (T, u64) {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let over = Flag(&is_over);
+        let writer = scope.spawn(|| {
+            let mut next = first;
+            while !is_over.load(Ordering::SeqCst) {
+                let content = noise(next + 50_000, 20_000);
+                m.write(format!("new{next}"), &content);
+                assert_eq!(m.contents(format!("new{next}")), [content]);
+                next += 1;
+            }
+            next
+        });
+        let done = work();
+        drop(over);
+        (done, writer.join().expect("the writer"))
+    })
+}
+
 #[test]
 fn a_store_moves_from_disk_to_bucket_and_back_while_files_are_written() {
     let server = BucketServer::start(Kind::S3);
@@ -92,41 +123,24 @@ fn a_store_moves_from_disk_to_bucket_and_back_while_files_are_written() {
     let local = m.vault.join("store");
     let home = beside(&m, "home");
     let before = snapshot(&local);
-    let written = AtomicUsize::new(0);
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_over.load(Ordering::SeqCst) {
-                let n = written.load(Ordering::SeqCst);
-                m.write(format!("new{n}"), noise(n as u64 + 50_000, 20_000));
-                written.store(n + 1, Ordering::SeqCst);
-            }
-        });
-        let done = migrate(&m, &server.url("p"));
-        assert!(
-            done["packs"].as_u64().unwrap() >= before.len() as u64,
-            "{done}"
-        );
-        assert_eq!(done["packs"], done["copied_packs"]);
-        let left = snapshot(&local);
-        for (file, bytes) in &before {
-            assert_eq!(left.get(file), Some(bytes), "{file:?}");
-        }
-        let moved_at = written.load(Ordering::SeqCst);
-        wait_for("more files", || {
-            (written.load(Ordering::SeqCst) > moved_at + 20).then_some(())
-        });
-        m.run("\"$KEEPFS\" wait .");
-        assert_eq!(
-            snapshot(&local),
-            left,
-            "the old store changed after the switch"
-        );
-        let back = migrate(&m, home.to_str().unwrap());
-        assert_eq!(back["from"], server.url("p"));
-        is_over.store(true, Ordering::SeqCst);
-    });
+    let (done, first) = while_writing(&m, 0, || migrate(&m, &server.url("p")));
+    assert!(
+        done["packs"].as_u64().unwrap() >= before.len() as u64,
+        "{done}"
+    );
+    assert_eq!(done["packs"], done["copied_packs"]);
+    let left = snapshot(&local);
+    for (file, bytes) in &before {
+        assert_eq!(left.get(file), Some(bytes), "{file:?}");
+    }
+    let (back, written) = while_writing(&m, first, || migrate(&m, home.to_str().unwrap()));
+    assert_eq!(back["from"], server.url("p"));
     m.run("\"$KEEPFS\" wait .");
+    assert_eq!(
+        snapshot(&local),
+        left,
+        "the old store changed after the switch"
+    );
     assert_eq!(status(&m), serde_json::Value::Null);
     assert_eq!(store_line(&m), format!("store = \"{}\"", home.display()));
     // Neither of the old ones is needed.
@@ -136,9 +150,12 @@ fn a_store_moves_from_disk_to_bucket_and_back_while_files_are_written() {
     m.unmount();
     m.remount();
     verify(&m, 20);
-    for n in 0..written.into_inner() {
-        let expected = noise(n as u64 + 50_000, 20_000);
-        assert_eq!(m.contents(format!("new{n}")), [expected], "new{n}");
+    assert!(
+        written > first && first > 0,
+        "{first} and {written} files were written"
+    );
+    for n in 0..written {
+        assert_eq!(m.contents(format!("new{n}")), [noise(n + 50_000, 20_000)]);
     }
     assert!(!home.join("migration.json").exists());
 }
@@ -168,7 +185,7 @@ fn a_store_moves_from_one_cloud_to_another() {
 
 #[test]
 fn a_bucket_whose_owner_did_not_allow_it_or_that_holds_something_gets_nothing() {
-    let server = BucketServer::start(Kind::S3);
+    let mut server = BucketServer::start(Kind::S3);
     let mut setup = Setup::new().init(&["--name", "photos"]);
     for (name, value) in server.environment() {
         setup = setup.env(name, value);
@@ -181,13 +198,15 @@ fn a_bucket_whose_owner_did_not_allow_it_or_that_holds_something_gets_nothing() 
         "{refused:?}"
     );
     assert!(snapshot(&server.bucket()).is_empty());
-    // Allowed, but the prefix is somebody's.
+    // Allowed, but the prefix is somebody's. The server keeps listings in memory.
+    server.stop();
     let marker = server.bucket().join(".wellknown/keepfs/photos");
     let other = server.bucket().join("p/other/thing");
     for file in [&marker, &other] {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, "").unwrap();
     }
+    server.run();
     let refused = m.keepfs(&["store", "migrate", &server.url("p")]);
     assert_eq!(refused.status.code(), Some(4), "{refused:?}");
     assert!(
