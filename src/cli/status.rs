@@ -141,11 +141,11 @@ fn render(status: &vault::Status) -> String {
         },
     );
     row(
-        "last stored",
+        "last success",
         status
             .last_success
             .clone()
-            .unwrap_or_else(|| "not since the mount".into()),
+            .unwrap_or_else(|| "nothing went into the store yet".into()),
     );
     if let Some(reason) = &status.blocked {
         row("blocked", reason.clone());

@@ -75,7 +75,9 @@ fn code_of_vault(error: &VaultError) -> ErrorCode {
         | VaultError::BadId(_)
         | VaultError::BadPath(_)
         | VaultError::BadVault { .. } => ErrorCode::BadInput,
-        VaultError::StoreBlocked { .. } => ErrorCode::Blocked,
+        VaultError::StoreBlocked { .. }
+        | VaultError::Unreadable { .. }
+        | VaultError::NotInTime { .. } => ErrorCode::Blocked,
         VaultError::Io { error, .. } => code_of_io(error),
         VaultError::Catalog(error) => code_of_catalog(error),
         VaultError::Store(error) => code_of_store(error),
@@ -123,7 +125,9 @@ pub fn code_of_store(error: &StoreError) -> ErrorCode {
     match error {
         StoreError::BadPlace { .. } => ErrorCode::BadInput,
         StoreError::NotAllowed { .. } | StoreError::OtherVault { .. } => ErrorCode::Refused,
-        StoreError::Denied { .. } | StoreError::Unreachable { .. } => ErrorCode::Blocked,
+        StoreError::Denied { .. }
+        | StoreError::Unreachable { .. }
+        | StoreError::OnTheWay { .. } => ErrorCode::Blocked,
         StoreError::PackMissing { .. }
         | StoreError::PackDamaged { .. }
         | StoreError::ChunkDamaged { .. } => ErrorCode::Damaged,

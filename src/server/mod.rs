@@ -24,8 +24,8 @@ pub use client::Client;
 pub use execute::{Door, execute};
 pub use failure::{ErrorCode, Failure, code_of_config, code_of_store};
 pub use protocol::{
-    DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, RestoreRequest, RestoreSource,
-    RestoredRow, Switch, VersionRow,
+    DeletedRow, DrainRequest, Event, Item, ProblemRow, Progress, Reply, Request, RestoreRequest,
+    RestoreSource, RestoredRow, Switch, VersionRow,
 };
 pub use retention::{PinRow, PruneRequest, PruneRow, PruneSummary};
 pub use serve::Server;

@@ -54,7 +54,9 @@ pub use repair::Repair;
 pub use sample::{Sampled, Share, ShareError};
 
 use crate::catalog::{CatalogError, CatalogGuard, SharedCatalog, take_turn};
-use crate::model::{ChunkHash, Clock, ContentId, PackId, StorePlace, Timestamp, VersionSeq};
+use crate::model::{
+    ChunkHash, Clock, ContentId, Deadline, PackId, StorePlace, Timestamp, VersionSeq,
+};
 
 /// Where and how a store keeps its packs.
 #[derive(Debug, Clone)]
@@ -258,6 +260,23 @@ impl Store {
         self.shared.open_packs.unstored()
     }
 
+    /// When a pack last went from the spool into the store, in whichever run. `None`:
+    /// none did yet.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn last_put(&self) -> Result<Option<Timestamp>> {
+        finish::last_put(&self.shared)
+    }
+
+    /// True when every byte of a content is in a pack that is in the store.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn is_uploaded(&self, content: ContentId) -> Result<bool> {
+        presence::is_uploaded(&self.shared, content)
+    }
+
     /// Reads a content to its end and makes it known to the catalog. When it
     /// returns, every chunk is in a pack file or an open pack: safe from kill -9,
     /// and from power loss after [`sync`](Self::sync) and a commit.
@@ -282,9 +301,18 @@ impl Store {
     /// # Errors
     /// When a pack could not be put; it stays readable in the spool.
     pub fn flush(&self) -> Result<()> {
+        self.flush_until(Deadline::NEVER)
+    }
+
+    /// The same, for who does not wait for ever. Who comes later waits for the same packs:
+    /// a put serves them all.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush), or [`StoreError::OnTheWay`] after the deadline.
+    pub fn flush_until(&self, deadline: Deadline) -> Result<()> {
         let waiting = &self.shared.waiting;
         self.shared.open_packs.end_growing(waiting)?;
-        waiting.wait_for_all()?;
+        waiting.wait_for_all(deadline)?;
         finish::remove_marks(&self.shared);
         Ok(())
     }

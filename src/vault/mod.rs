@@ -9,6 +9,7 @@ mod carry;
 mod check;
 mod checkpoint;
 mod commits;
+mod drain;
 mod error;
 mod hold;
 mod ingest;
@@ -43,8 +44,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use check::{CheckReport, Remedy};
+pub use drain::DrainScope;
 pub use error::{Result, VaultError};
-pub use lookup::Chosen;
+pub use lookup::{Chosen, UploadProgress};
 pub use prune::{ClockTrust, Judged, Prune, PruneMode, Pruned};
 pub use purge::Purged;
 pub use rename::{Party, Rename, RenameMode};

@@ -39,7 +39,7 @@ pub struct Status {
     pub oldest_pack_pending: Option<String>,
     /// Seconds since the oldest of what waits, versions and packs. `None`: nothing does.
     pub waiting_seconds: Option<u64>,
-    /// When a version last became durable in a pack, since the mount.
+    /// When a pack last went into the store, in whichever run. `None`: none did yet.
     pub last_success: Option<String>,
     /// Why versions wait longer than they should.
     pub blocked: Option<String>,
@@ -60,11 +60,13 @@ impl Vault {
     /// When the catalog fails.
     pub fn status(&self) -> Result<Status> {
         let totals = self.catalog().totals()?;
-        let (blocked, last_success) = {
+        let blocked = {
             let queue = lock(&self.ingest.queue);
+            let postponed = queue.postponed.first().map(|postponed| &postponed.reason);
             let reason = queue.blocked.as_ref().or(queue.unflushed.as_ref());
-            (reason.cloned(), queue.last_success)
+            reason.or(postponed).cloned()
         };
+        let last_success = self.store.last_put()?;
         let unstored = self.store.unstored();
         let oldest = totals
             .oldest_sealed_at
