@@ -13,6 +13,7 @@ mod check;
 mod chunker;
 mod codec;
 mod directory;
+mod disk_cache;
 mod error;
 mod fetch;
 mod finish;
@@ -25,6 +26,7 @@ mod orphans;
 mod pack;
 mod presence;
 mod profile;
+mod read_ahead;
 mod reader;
 mod readers;
 mod reclaim;
@@ -45,6 +47,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 pub use chunker::Tail;
+pub use disk_cache::DiskCacheUse;
 pub use error::{Result, StoreError};
 pub use membership::allow;
 pub use orphans::Orphan;
@@ -73,6 +76,10 @@ pub struct StoreConfig {
     pub vault_name: String,
     /// Bytes of plain chunks kept in memory for readers.
     pub cache_bytes_max: u64,
+    /// Directory of chunks that were fetched from a bucket.
+    pub cache_dir: PathBuf,
+    /// Bytes that they may take there. 0: none are kept.
+    pub disk_cache_bytes_max: u64,
     /// zstd level.
     pub zstd_level: i32,
     /// Threads that hash and compress.
@@ -114,8 +121,9 @@ struct Shared {
     in_flight: in_flight::InFlight,
     presence: presence::Presence,
     cache: cache::ChunkCache,
+    disk_cache: disk_cache::DiskCache,
     sources: fetch::Sources,
-    read_ahead: fetch::ReadAhead,
+    read_ahead: read_ahead::ReadAhead,
     readers: readers::Readers,
     scratch: writer::ScratchPool,
     /// Held by whoever rewrites packs.
@@ -135,6 +143,16 @@ impl Shared {
             let detail = "a thread failed in the middle of a change".into();
             StoreError::Catalog(CatalogError::Invariant(detail))
         })
+    }
+}
+
+impl Shared {
+    /// These chunks must not be kept anywhere any more.
+    fn forget_chunks(&self, chunks: &HashSet<ChunkHash>) -> Result<()> {
+        for chunk in chunks {
+            self.cache.forget(chunk);
+        }
+        self.disk_cache.forget(chunks)
     }
 }
 
@@ -207,7 +225,26 @@ impl Store {
             }
             StorePlace::Directory(_) => membership::Answer::Welcome,
         };
+        Self::start_over(config, catalog, clock, backend, answer)
+    }
+
+    fn start_over(
+        config: &StoreConfig,
+        catalog: SharedCatalog,
+        clock: Arc<dyn Clock>,
+        backend: backend::Backend,
+        answer: membership::Answer,
+    ) -> Result<Self> {
+        let packs = catalog
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .packs()?;
+        let disk_cache_bytes_max = match backend.is_remote() {
+            true => config.disk_cache_bytes_max,
+            false => 0,
+        };
         let shared = Arc::new(Shared {
+            disk_cache: disk_cache::DiskCache::open(&config.cache_dir, disk_cache_bytes_max)?,
             backend,
             open_packs: open_pack::OpenPacks::open(&config.spool_dir)?,
             cache: cache::ChunkCache::new(config.cache_bytes_max),
@@ -218,7 +255,7 @@ impl Store {
             in_flight: in_flight::InFlight::default(),
             presence: presence::Presence::default(),
             sources: fetch::Sources::default(),
-            read_ahead: fetch::ReadAhead::default(),
+            read_ahead: read_ahead::ReadAhead::default(),
             readers: readers::Readers::default(),
             scratch: writer::ScratchPool::default(),
             maintenance: Mutex::default(),
@@ -234,6 +271,9 @@ impl Store {
         }
         for _ in 0..config.threads.max(1) {
             store.start("keepfs-ahead", |shared| shared.read_ahead.run(shared))?;
+        }
+        if store.shared.disk_cache.is_on() {
+            store.start("keepfs-cache", |shared| shared.disk_cache.run(shared))?;
         }
         Ok(store)
     }
@@ -275,6 +315,16 @@ impl Store {
     /// When the catalog fails.
     pub fn is_uploaded(&self, content: ContentId) -> Result<bool> {
         presence::is_uploaded(&self.shared, content)
+    }
+
+    /// How the cache on disk is doing. `None`: there is none.
+    pub fn disk_cache_use(&self) -> Option<DiskCacheUse> {
+        self.shared.disk_cache.usage()
+    }
+
+    /// Requests in this run that read parts of packs over a network.
+    pub fn read_requests(&self) -> u64 {
+        self.shared.backend.reads()
     }
 
     /// Reads a content to its end and makes it known to the catalog. When it
@@ -399,6 +449,7 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.shared.waiting.stop();
         self.shared.read_ahead.stop();
+        self.shared.disk_cache.stop();
         for thread in self.threads.drain(..) {
             // A thread that panicked has said so already.
             let _ = thread.join();

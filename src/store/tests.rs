@@ -5,6 +5,7 @@
 
 mod crash;
 mod damage;
+mod disk_cache;
 mod removal;
 mod repair;
 mod uncommitted;

@@ -54,7 +54,7 @@ pub(crate) use rename_directory::all_children;
 pub use restore::{Clobber, Restore, Restored};
 pub use scan::{ScanReport, Survey};
 pub use seal::WriteIntent;
-pub use status::Status;
+pub use status::{DiskCacheStatus, Status};
 pub use usage::{Age, Usage};
 pub use workers::Workers;
 
@@ -138,6 +138,8 @@ impl Vault {
             spool_bytes_max: config.spool_bytes_max,
             vault_name: config.name.clone(),
             cache_bytes_max: config.cache_bytes_max,
+            cache_dir: config.cache_dir.clone(),
+            disk_cache_bytes_max: config.disk_cache_bytes_max,
             zstd_level: config.zstd_level,
             threads: config.ingest_threads,
         };

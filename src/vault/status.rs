@@ -41,6 +41,9 @@ pub struct Status {
     pub waiting_seconds: Option<u64>,
     /// When a pack last went into the store, in whichever run. `None`: none did yet.
     pub last_success: Option<String>,
+    /// The cache on disk. `None`: there is none.
+    #[serde(default)]
+    pub disk_cache: Option<DiskCacheStatus>,
     /// Why versions wait longer than they should.
     pub blocked: Option<String>,
     /// Sum of the sizes of all versions.
@@ -51,6 +54,21 @@ pub struct Status {
     pub stored_bytes: u64,
     /// Packs.
     pub packs: u64,
+}
+
+/// What is kept on disk of what was fetched from a bucket.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct DiskCacheStatus {
+    /// Bytes on the disk.
+    pub bytes: u64,
+    /// Bytes that it may take.
+    pub bytes_max: u64,
+    /// Chunks that readers found there, since the mount.
+    pub hits: u64,
+    /// Chunks that they did not find there.
+    pub misses: u64,
+    /// Requests that read from the bucket, since the mount.
+    pub read_requests: u64,
 }
 
 impl Vault {
@@ -91,6 +109,13 @@ impl Vault {
             oldest_pack_pending: unstored.oldest.map(|time| time.to_string()),
             waiting_seconds: waiting,
             last_success: last_success.map(|time| time.to_string()),
+            disk_cache: self.store.disk_cache_use().map(|cache| DiskCacheStatus {
+                bytes: cache.bytes,
+                bytes_max: cache.bytes_max,
+                hits: cache.hits,
+                misses: cache.misses,
+                read_requests: self.store.read_requests(),
+            }),
             blocked,
             logical_bytes: totals.logical_bytes,
             unique_bytes: totals.unique_bytes,
