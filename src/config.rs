@@ -61,6 +61,8 @@ pub struct Config {
     pub commit_interval: Duration,
     /// Plain chunks kept in memory for readers.
     pub cache_bytes_max: u64,
+    /// Bytes of chunks from a bucket that are kept on this machine's disk. 0: none.
+    pub disk_cache_bytes_max: u64,
     /// A pack is closed at this size.
     pub pack_bytes: u64,
     /// zstd level of chunks.
@@ -234,6 +236,7 @@ impl Config {
             checkpoint_interval: settings.checkpoint_interval.duration(),
             commit_interval: settings.commit_interval,
             cache_bytes_max: settings.cache_bytes_max,
+            disk_cache_bytes_max: settings.disk_cache_bytes_max,
             pack_bytes: settings.pack_bytes,
             zstd_level: settings.zstd_level,
             ingest_threads: settings.ingest_threads,

@@ -10,7 +10,12 @@ use crate::model::Fence;
 /// Settings with this at the front of their key concern this machine alone.
 pub const LOCAL_PREFIX: &str = "local.";
 /// The same, under keys from before there was a prefix.
-const LOCAL_KEYS: [&str; 2] = ["clean_stop", "store_joined"];
+const LOCAL_KEYS: [&str; 4] = [
+    "clean_stop",
+    "live_device",
+    "store_joined",
+    "store.migration",
+];
 
 /// How far a catalog's changes go: all up to here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

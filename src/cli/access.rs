@@ -135,6 +135,11 @@ fn directly(
                     changed: &|_| {},
                 };
                 let reply = execute(opened.vault(), request, &mut door);
+                if matches!(request, Request::Drain(_)) {
+                    // It has waited for what it wanted, and not longer than it wanted.
+                    drop(workers);
+                    return reply;
+                }
                 let stopped = workers.stop(&mut |versions| {
                     let _ = events(Event::Progress(Progress::Waiting { versions }));
                 });

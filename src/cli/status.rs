@@ -158,12 +158,25 @@ fn render(status: &vault::Status) -> String {
         },
     );
     row(
-        "last stored",
+        "last success",
         status
             .last_success
             .clone()
-            .unwrap_or_else(|| "not since the mount".into()),
+            .unwrap_or_else(|| "nothing went into the store yet".into()),
     );
+    if let Some(cache) = &status.disk_cache {
+        row(
+            "cache",
+            format!(
+                "{} of {}; {} chunks read from it, {} not, in {}",
+                size(cache.bytes),
+                size(cache.bytes_max),
+                cache.hits,
+                cache.misses,
+                count(cache.read_requests, "request", "requests")
+            ),
+        );
+    }
     if let Some(reason) = &status.blocked {
         row("blocked", reason.clone());
     }
@@ -196,6 +209,13 @@ mod tests {
             oldest_pack_pending: Some("2026-11-23T09:00:00Z".into()),
             waiting_seconds: Some(3600),
             last_success: None,
+            disk_cache: Some(vault::DiskCacheStatus {
+                bytes: 3 << 20,
+                bytes_max: 2 << 30,
+                hits: 4,
+                misses: 30,
+                read_requests: 5,
+            }),
             blocked: Some("no space left for the store".into()),
             warnings: Vec::new(),
             logical_bytes: 5 << 20,

@@ -12,7 +12,7 @@ use super::output::{Outcome, Stop, say, stop};
 use super::place::Home;
 use super::progress::Bar;
 use crate::daemon::{Standing, detach_stale, keepfs_mount_of, standing};
-use crate::server::{Client, ErrorCode, Event, Request};
+use crate::server::{Client, DrainRequest, ErrorCode, Event, Request};
 
 /// Unmount a vault
 ///
@@ -91,7 +91,7 @@ impl Umount {
 
 fn drain(mut client: Client) -> Client {
     let mut bar = Bar::new();
-    let drained = client.request(&Request::Drain, &mut |event| {
+    let drained = client.request(&Request::Drain(DrainRequest::default()), &mut |event| {
         if let Event::Progress(progress) = event {
             bar.update(&progress);
         }

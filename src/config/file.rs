@@ -20,7 +20,7 @@ use crate::policy::{Policy, PolicySettings, RetentionSettings};
 /// The one format there is.
 pub(super) const FORMAT: i64 = 1;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "format",
     "name",
     "backup",
@@ -31,6 +31,7 @@ const KEYS: [&str; 17] = [
     "checkpoint_interval",
     "commit_interval_ms",
     "cache_bytes_max",
+    "disk_cache_bytes_max",
     "pack_bytes",
     "zstd_level",
     "ingest_threads",
@@ -50,6 +51,7 @@ pub(super) struct Settings {
     pub checkpoint_interval: Interval,
     pub commit_interval: Duration,
     pub cache_bytes_max: u64,
+    pub disk_cache_bytes_max: u64,
     pub pack_bytes: u64,
     pub zstd_level: i32,
     pub ingest_threads: usize,
@@ -73,6 +75,7 @@ impl Default for Settings {
             checkpoint_interval: Interval::Off,
             commit_interval: Duration::from_millis(200),
             cache_bytes_max: 256 << 20,
+            disk_cache_bytes_max: 2 << 30,
             pack_bytes: 16 << 20,
             zstd_level: 3,
             ingest_threads: 2,
@@ -187,6 +190,9 @@ impl Settings {
                 self.commit_interval = commit_interval(Duration::from_millis(millis))?;
             }
             "cache_bytes_max" => self.cache_bytes_max = cache_bytes_max(bytes(value)?)?,
+            "disk_cache_bytes_max" => {
+                self.disk_cache_bytes_max = disk_cache_bytes_max(bytes(value)?)?;
+            }
             "pack_bytes" => self.pack_bytes = pack_bytes(bytes(value)?)?,
             "zstd_level" => self.zstd_level = zstd_level(integer(value)?)?,
             "ingest_threads" => self.ingest_threads = ingest_threads(integer(value)?)?,
@@ -219,6 +225,13 @@ pub(super) fn commit_interval(interval: Duration) -> Result<Duration, String> {
 
 pub(super) fn cache_bytes_max(bytes: u64) -> Result<u64, String> {
     within(bytes, 64 << 10..=1 << 50, "from 64KiB to 1024TiB")
+}
+
+fn disk_cache_bytes_max(bytes: u64) -> Result<u64, String> {
+    match bytes {
+        0 => Ok(0),
+        bytes => within(bytes, 1 << 20..=1 << 50, "0, or from 1MiB to 1024TiB"),
+    }
 }
 
 pub(super) fn pack_bytes(bytes: u64) -> Result<u64, String> {

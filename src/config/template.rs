@@ -99,6 +99,12 @@ pub(super) fn render(options: &InitOptions) -> Result<String, ConfigError> {
         ),
     );
     page.entry(
+        "Space on this machine's disk, in cache/, for what was read from a bucket: reading it\n\
+         again needs no request. \"0\" keeps nothing. A store in a directory has no such cache.",
+        "disk_cache_bytes_max",
+        Line::Default(size(&defaults.disk_cache_bytes_max)),
+    );
+    page.entry(
         "The size of one object in the store. \"64KiB\" to \"1GiB\".",
         "pack_bytes",
         chosen(options.pack_bytes.as_ref(), defaults.pack_bytes, size),

@@ -18,7 +18,7 @@ use crate::config::{Config, Overrides};
 use crate::model::{Override, WriteClaim, failpoint};
 use crate::mount::{Invalidator, MountOptions, mount};
 use crate::server::Server;
-use crate::vault::{Vault, Workers};
+use crate::vault::{Vault, VaultError, Workers};
 
 /// What to mount, where and how. Paths are absolute.
 #[derive(Debug, Clone)]
@@ -147,7 +147,14 @@ fn stop(vault: &Vault, workers: Workers, recovery: &Recovery, end: End) -> Resul
         mark_clean(vault)?;
     }
     failpoint::reach("daemon.stopped");
-    Ok(drained?)
+    match drained {
+        // The next start looks for it anew, with the rest.
+        Err(error @ VaultError::Unreadable { .. }) if !recovery.is_complete() => {
+            log::warn!("{error}");
+            Ok(())
+        }
+        drained => Ok(drained?),
+    }
 }
 
 /// The scan after an unclean stop. A stop does not wait for it: the next start

@@ -62,14 +62,16 @@ impl History<'_> {
                 let Some(version) = catalog.version(seq)? else {
                     return Ok(Vec::new());
                 };
-                let asset = catalog.asset(version.asset)?;
                 let mut xattrs = version_xattrs(&version);
-                if let Some(record) = asset {
+                if let Some(record) = catalog.asset(version.asset)? {
                     xattrs.push(entry("asset_id", &record.asset_id.to_string()));
                 }
                 if catalog.has_hold(seq)? {
                     xattrs.push(entry("pinned", "yes"));
                 }
+                drop(catalog);
+                let progress = self.vault.progress_of(&version)?;
+                xattrs.push(entry("state", progress.as_str()));
                 Ok(xattrs)
             }
         }
@@ -84,12 +86,8 @@ fn version_xattrs(version: &Version) -> Xattrs {
     if let Some(source) = version.restored_from {
         xattrs.push(entry("restored_from", &source.to_string()));
     }
-    match version.state {
-        VersionState::Sealed { .. } => xattrs.push(entry("state", "sealed")),
-        VersionState::Stored { blake3, .. } => {
-            xattrs.push(entry("state", "stored"));
-            xattrs.push(entry("blake3", &blake3.to_string()));
-        }
+    if let VersionState::Stored { blake3, .. } = version.state {
+        xattrs.push(entry("blake3", &blake3.to_string()));
     }
     xattrs
 }

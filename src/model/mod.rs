@@ -5,6 +5,7 @@
 
 mod attributes;
 mod clock;
+mod deadline;
 pub mod failpoint;
 mod fence;
 mod ids;
@@ -15,6 +16,7 @@ mod version;
 
 pub use attributes::{Attributes, FileFacts, InodeKey, Override, Xattrs};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use deadline::Deadline;
 pub use fence::{Fence, WriteClaim};
 pub use ids::{
     AssetId, ChunkHash, ContentId, IdError, NodeId, PackId, ROOT, VersionId, VersionIdPrefix,

@@ -111,6 +111,8 @@ fn of_vault(error: &VaultError) -> Errno {
         VaultError::InUse { .. } | VaultError::BeingWritten { .. } => Errno::BUSY,
         VaultError::ClockBehind { .. } | VaultError::ClockAhead { .. } => Errno::PERM,
         VaultError::StoreBlocked { .. } => Errno::NOSPC,
+        VaultError::Unreadable { .. } => Errno::IO,
+        VaultError::NotInTime { .. } => Errno::TIMEDOUT,
         VaultError::Io { error, .. } => of_io(error),
         VaultError::Catalog(error) => of_catalog(error),
         VaultError::Store(error) => of_store(error),
@@ -138,6 +140,7 @@ fn of_catalog(error: &CatalogError) -> Errno {
 fn of_store(error: &StoreError) -> Errno {
     match error {
         StoreError::Full { .. } => Errno::NOSPC,
+        StoreError::OnTheWay { .. } => Errno::TIMEDOUT,
         StoreError::Source(error) => of_io(error),
         StoreError::Catalog(error) => of_catalog(error),
         StoreError::BadPlace { .. }

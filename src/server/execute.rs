@@ -2,12 +2,13 @@
 //! vault itself do the very same.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use super::failure::{ErrorCode, Failure};
-use super::protocol::{Event, Item, Progress, Reply, Request};
+use super::protocol::{DrainRequest, Event, Item, Progress, Reply, Request};
 use super::{check, listing, migrate, restore, retention, usage};
-use crate::model::{Hold, PublicId, VersionIdPrefix};
-use crate::vault::{Purged, ScanReport, Survey, Vault};
+use crate::model::{Deadline, Hold, PublicId, VersionIdPrefix};
+use crate::vault::{DrainScope, Purged, ScanReport, Survey, Vault};
 
 /// Where a request's events go, and who hears of changes to live files.
 pub struct Door<'a> {
@@ -66,7 +67,7 @@ pub fn execute(vault: &Vault, request: &Request, door: &mut Door<'_>) -> Result<
         Request::Restore(request) => restore::restore(vault, request, door),
         Request::Backup { path } => {
             let report = walk(vault, &path.0, Survey::Backup, door)?;
-            drain(vault, door)?;
+            drain(vault, &DrainRequest::default(), door)?;
             Ok(scanned(report))
         }
         Request::Scan { path } => Ok(scanned(walk(vault, &path.0, Survey::Recover, door)?)),
@@ -91,7 +92,7 @@ pub fn execute(vault: &Vault, request: &Request, door: &mut Door<'_>) -> Result<
         }
         Request::Prune(request) => retention::prune(vault, request, door),
         Request::Migrate { to } => migrate::migrate(vault, to, door),
-        Request::Drain => drain(vault, door).map(|()| Reply::Done),
+        Request::Drain(request) => drain(vault, request, door).map(|()| Reply::Done),
     }
 }
 
@@ -116,8 +117,15 @@ fn walk(
     })?)
 }
 
-fn drain(vault: &Vault, door: &mut Door<'_>) -> Result<(), Failure> {
-    Ok(vault.drain(&mut |versions| door.progress(Progress::Waiting { versions }))?)
+fn drain(vault: &Vault, request: &DrainRequest, door: &mut Door<'_>) -> Result<(), Failure> {
+    let scope = match &request.path {
+        Some(path) => DrainScope::Below(path.0.clone()),
+        None => DrainScope::Everything,
+    };
+    let seconds = request.timeout_seconds.map(Duration::from_secs);
+    let deadline = seconds.map_or(Deadline::NEVER, Deadline::after);
+    let progress = &mut |versions| door.progress(Progress::Waiting { versions });
+    Ok(vault.drain(&scope, deadline, progress)?)
 }
 
 fn scanned(report: ScanReport) -> Reply {

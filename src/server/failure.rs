@@ -75,7 +75,9 @@ fn code_of_vault(error: &VaultError) -> ErrorCode {
         | VaultError::BadId(_)
         | VaultError::BadPath(_)
         | VaultError::BadVault { .. } => ErrorCode::BadInput,
-        VaultError::StoreBlocked { .. } => ErrorCode::Blocked,
+        VaultError::StoreBlocked { .. }
+        | VaultError::Unreadable { .. }
+        | VaultError::NotInTime { .. } => ErrorCode::Blocked,
         VaultError::Config(error) => code_of_config(error),
         VaultError::Io { error, .. } => code_of_io(error),
         VaultError::Catalog(error) => code_of_catalog(error),
@@ -129,9 +131,10 @@ pub fn code_of_store(error: &StoreError) -> ErrorCode {
         | StoreError::NotEmpty { .. }
         | StoreError::MigrationRuns { .. } => ErrorCode::Refused,
         StoreError::NotCopied { error, .. } => code_of_store(error),
-        StoreError::Fenced(_) | StoreError::Denied { .. } | StoreError::Unreachable { .. } => {
-            ErrorCode::Blocked
-        }
+        StoreError::Fenced(_)
+        | StoreError::Denied { .. }
+        | StoreError::Unreachable { .. }
+        | StoreError::OnTheWay { .. } => ErrorCode::Blocked,
         StoreError::NoJournal { .. } => ErrorCode::NotFound,
         StoreError::Foreign { .. }
         | StoreError::JournalGap { .. }

@@ -5,7 +5,7 @@ use super::failure::{ErrorCode, Failure};
 use super::protocol::{DeletedRow, Item, Reply, VersionRow};
 use super::wire_path::WirePath;
 use crate::model::{Hold, PublicId, Version, VersionState};
-use crate::vault::{Vault, VaultError};
+use crate::vault::{UploadProgress, Vault, VaultError};
 
 pub(super) fn versions(
     vault: &Vault,
@@ -19,7 +19,8 @@ pub(super) fn versions(
             true => Hold::On,
             false => Hold::Off,
         };
-        door.item(Item::Version(row(&version, hold)))?;
+        let progress = vault.progress_of(&version)?;
+        door.item(Item::Version(row(&version, hold, progress)))?;
     }
     Ok(Reply::Done)
 }
@@ -45,10 +46,10 @@ pub(super) fn deleted(vault: &Vault, id: &PublicId, door: &mut Door<'_>) -> Resu
     Ok(Reply::Done)
 }
 
-fn row(version: &Version, hold: Hold) -> VersionRow {
-    let (state, blake3) = match version.state {
-        VersionState::Sealed { .. } => ("sealed", None),
-        VersionState::Stored { blake3, .. } => ("stored", Some(blake3.to_string())),
+fn row(version: &Version, hold: Hold, progress: UploadProgress) -> VersionRow {
+    let blake3 = match version.state {
+        VersionState::Sealed { .. } => None,
+        VersionState::Stored { blake3, .. } => Some(blake3.to_string()),
     };
     VersionRow {
         version_id: version.id.to_string(),
@@ -56,7 +57,7 @@ fn row(version: &Version, hold: Hold) -> VersionRow {
         kept_at: version.kept_at.to_string(),
         modified_at: version.attributes.mtime.to_string(),
         origin: version.origin.as_str().into(),
-        state: state.into(),
+        state: progress.as_str().into(),
         mode: format!("{:04o}", version.attributes.mode),
         uid: version.attributes.uid,
         gid: version.attributes.gid,

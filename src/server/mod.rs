@@ -27,7 +27,7 @@ pub use execute::{Door, execute};
 pub use failure::{ErrorCode, Failure, code_of_config, code_of_store};
 pub use migrate::MigrateSummary;
 pub use protocol::{
-    DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, Switch, VersionRow,
+    DeletedRow, DrainRequest, Event, Item, ProblemRow, Progress, Reply, Request, Switch, VersionRow,
 };
 pub use restored::{RestoreRequest, RestoreSource, RestoredRow};
 pub use retention::{PinRow, PruneRequest, PruneRow, PruneSummary};

@@ -86,8 +86,19 @@ pub enum Request {
         /// Where to, as a URL.
         to: String,
     },
-    /// Wait until everything sealed is stored.
-    Drain,
+    /// Wait until what is sealed is in the store.
+    Drain(DrainRequest),
+}
+
+/// What to wait for, and how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct DrainRequest {
+    /// The asset, or the directory with all assets below. `None`: everything.
+    #[serde(default)]
+    pub path: Option<WirePath>,
+    /// `None`: as long as it takes.
+    #[serde(default)]
+    pub timeout_seconds: Option<u64>,
 }
 
 /// On or off.
@@ -180,7 +191,7 @@ pub struct VersionRow {
     pub modified_at: String,
     /// What made it.
     pub origin: String,
-    /// `sealed` or `stored`.
+    /// `sealed`, `stored` or `uploaded`.
     pub state: String,
     /// Permission bits, octal.
     pub mode: String,
@@ -335,7 +346,10 @@ mod tests {
                 path: path(b"d"),
                 list: UsageList::Top { count: 3 },
             }),
-            Request::Drain,
+            Request::Drain(DrainRequest {
+                path: Some(path(b"d")),
+                timeout_seconds: Some(3),
+            }),
         ];
         for request in requests {
             let line = serde_json::to_string(&request).unwrap();

@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 
 use super::Shared;
-use super::error::Result;
+use super::error::{Result, StoreError};
 use crate::catalog::{Catalog, atomically};
-use crate::model::PackId;
+use crate::model::{ChunkHash, PackId};
 
 /// Ids with a space between.
 const SETTING: &str = "store.abandoned";
@@ -43,13 +43,20 @@ pub(super) fn clear(catalog: &mut dyn Catalog, rewritten: &HashSet<PackId>) -> R
 /// take one of them back to life.
 pub(super) fn forget_dead(shared: &Shared, pack: PackId) -> Result<()> {
     let mut catalog = shared.catalog()?;
-    if shared.in_flight.pins_any(&catalog.pack_chunks(pack)?) {
+    let before = catalog.pack_chunks(pack)?;
+    if shared.in_flight.pins_any(&before) {
         return Ok(());
     }
+    let mut gone: HashSet<ChunkHash> = before.iter().map(|chunk| chunk.hash).collect();
     atomically(&mut **catalog, |catalog| {
         if catalog.remove_dead_chunks(pack)? > 0 {
             note(catalog, pack)?;
         }
-        Ok(())
-    })
+        for chunk in catalog.pack_chunks(pack)? {
+            gone.remove(&chunk.hash);
+        }
+        Ok::<_, StoreError>(())
+    })?;
+    drop(catalog);
+    shared.forget_chunks(&gone)
 }

@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
@@ -59,6 +60,8 @@ pub(super) struct Backend {
     /// Where the objects are files. `None`: they are in a bucket.
     pub(super) root: Option<PathBuf>,
     runtime: Runtime,
+    /// Requests that read parts of packs.
+    reads: AtomicU64,
 }
 
 impl Backend {
@@ -78,7 +81,25 @@ impl Backend {
             objects,
             root,
             runtime,
+            reads: AtomicU64::new(0),
         })
+    }
+
+    /// Packs in memory, reached as if they were in a bucket.
+    #[cfg(test)]
+    pub(super) fn over(objects: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            place: StorePlace::Directory("/in/memory".into()),
+            objects,
+            root: None,
+            runtime: runtime().unwrap(),
+            reads: AtomicU64::new(0),
+        }
+    }
+
+    /// How many requests for parts of packs there were in this run.
+    pub(super) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
     }
 
     /// True where a request goes over the network and may find nobody.
@@ -169,6 +190,7 @@ impl Backend {
                     .checked_add(buffer.len() as u64)
                     .ok_or_else(cut_short)?;
                 let path = object_path(pack);
+                self.reads.fetch_add(1, Ordering::Relaxed);
                 let bytes = self
                     .runtime
                     .block_on(async { self.objects.get_range(&path, offset..end).await })

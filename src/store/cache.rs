@@ -16,6 +16,8 @@ struct State {
     chunks: LruCache<ChunkHash, Arc<Vec<u8>>>,
     bytes: u64,
     on_their_way: HashSet<ChunkHash>,
+    /// How often chunks had to be forgotten.
+    forgets: u64,
 }
 
 /// The chunks in memory.
@@ -39,6 +41,7 @@ impl ChunkCache {
                 chunks: LruCache::unbounded(),
                 bytes: 0,
                 on_their_way: HashSet::new(),
+                forgets: 0,
             }),
             arrived: Condvar::new(),
             bytes_max,
@@ -50,7 +53,8 @@ impl ChunkCache {
     }
 
     /// True when nobody needs to fetch the chunk now.
-    pub(super) fn has_or_awaits(&self, chunk: &ChunkHash) -> bool {
+    #[cfg(test)]
+    fn has_or_awaits(&self, chunk: &ChunkHash) -> bool {
         let state = self.state();
         state.chunks.contains(chunk) || state.on_their_way.contains(chunk)
     }
@@ -80,15 +84,35 @@ impl ChunkCache {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        let announced = Announced {
+            cache: self,
+            chunks: Mutex::new(HashSet::from([chunk])),
+            forgets: state.forgets,
+        };
         drop(state);
-        let _announced = Announced { cache: self, chunk };
-        let plain = Arc::new(fetch()?);
-        self.put(chunk, plain.clone());
-        Ok(plain)
+        Ok(announced.arrived(chunk, fetch()?))
     }
 
-    fn put(&self, chunk: ChunkHash, plain: Arc<Vec<u8>>) {
+    /// Announces those of the chunks that are neither here nor on their way: until what
+    /// it returns is dropped, nobody else fetches them.
+    pub(super) fn announce(&self, chunks: impl Iterator<Item = ChunkHash>) -> Announced<'_> {
         let mut state = self.state();
+        let absent: HashSet<ChunkHash> = chunks
+            .filter(|chunk| !state.chunks.contains(chunk) && state.on_their_way.insert(*chunk))
+            .collect();
+        Announced {
+            cache: self,
+            chunks: Mutex::new(absent),
+            forgets: state.forgets,
+        }
+    }
+
+    fn put(&self, chunk: ChunkHash, plain: Arc<Vec<u8>>, forgets: u64) {
+        let mut state = self.state();
+        if state.forgets != forgets {
+            // It may be just what had to go while it was being fetched.
+            return;
+        }
         state.bytes += plain.len() as u64;
         if let Some(old) = state.chunks.put(chunk, plain) {
             state.bytes -= old.len() as u64;
@@ -103,21 +127,48 @@ impl ChunkCache {
     /// Drops a chunk whose content must not be kept anywhere.
     pub(super) fn forget(&self, chunk: &ChunkHash) {
         let mut state = self.state();
+        state.forgets += 1;
         if let Some(old) = state.chunks.pop(chunk) {
             state.bytes -= old.len() as u64;
         }
     }
 }
 
-/// Takes the announcement back, however the fetch ends.
-struct Announced<'a> {
+/// Chunks that somebody is fetching. Takes the announcement back, however that ends.
+pub(super) struct Announced<'a> {
     cache: &'a ChunkCache,
-    chunk: ChunkHash,
+    chunks: Mutex<HashSet<ChunkHash>>,
+    forgets: u64,
+}
+
+impl Announced<'_> {
+    fn chunks(&self) -> MutexGuard<'_, HashSet<ChunkHash>> {
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True when the chunk is one of them.
+    pub(super) fn has(&self, chunk: &ChunkHash) -> bool {
+        self.chunks().contains(chunk)
+    }
+
+    /// One of them is here, verified.
+    pub(super) fn arrived(&self, chunk: ChunkHash, plain: Vec<u8>) -> Arc<Vec<u8>> {
+        let plain = Arc::new(plain);
+        self.cache.put(chunk, plain.clone(), self.forgets);
+        self.chunks().remove(&chunk);
+        self.cache.state().on_their_way.remove(&chunk);
+        self.cache.arrived.notify_all();
+        plain
+    }
 }
 
 impl Drop for Announced<'_> {
     fn drop(&mut self) {
-        self.cache.state().on_their_way.remove(&self.chunk);
+        let mut state = self.cache.state();
+        for chunk in self.chunks().drain() {
+            state.on_their_way.remove(&chunk);
+        }
+        drop(state);
         self.cache.arrived.notify_all();
     }
 }
@@ -144,6 +195,18 @@ mod tests {
         assert_eq!(cache.state().bytes, 200);
         cache.forget(&name(1));
         assert_eq!(cache.state().bytes, 100);
+    }
+
+    #[test]
+    fn what_had_to_be_forgotten_while_it_was_fetched_is_not_kept() {
+        let cache = ChunkCache::new(1000);
+        let announced = cache.announce([name(1), name(2)].into_iter());
+        cache.forget(&name(1));
+        announced.arrived(name(1), vec![1; 10]);
+        assert!(cache.get(&name(1)).is_none());
+        assert!(cache.has_or_awaits(&name(2)));
+        drop(announced);
+        assert!(!cache.has_or_awaits(&name(2)));
     }
 
     #[test]

@@ -129,6 +129,12 @@ pub enum StoreError {
         /// The pack it was read from.
         pack: PackId,
     },
+    /// Somebody waited for packs as long as he wanted to; they are still being put.
+    #[error("not in the store yet: {packs} packs are on their way, none is lost")]
+    OnTheWay {
+        /// How many.
+        packs: usize,
+    },
     /// No space left in the store or the spool.
     #[error("no space left for {what}: free some space on its disk")]
     Full {

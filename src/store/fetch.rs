@@ -1,28 +1,31 @@
-//! Brings a chunk from wherever it is, verified, and reads ahead in the background.
+//! Brings a chunk from wherever it is, verified.
 //!
-//! Knows packs in the spool and in the store, and that packs move under a
-//! reader: whatever fails is tried once more where the catalog has the chunk
-//! now. The surprise: read-ahead is a wish. A reader that catches up with it
-//! fetches by itself instead of waiting in the queue.
+//! Knows packs in the spool and in the store, the cache on disk, and that packs move
+//! under a reader: whatever fails is tried once more where the catalog has the chunk
+//! now. Chunks that are wanted soon come several at once, in one request where their
+//! pack is in a bucket: see [`bring`].
 
-use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
 
 use super::Shared;
 use super::backend::PackSource;
 use super::codec::decode;
+use super::disk_cache::Epoch;
 use super::error::{Result, StoreError};
+use super::open_pack::end_of;
 use super::pack::{self, RECORD_HEADER_BYTES};
 use crate::catalog::ChunkRecord;
 use crate::model::PackId;
 
 /// Packs that are held open for readers. The compiler sees that it is not zero.
 const SOURCES_MAX: NonZeroUsize = NonZeroUsize::new(64).unwrap();
-/// Wishes that are kept; older ones are forgotten.
-const WISHES_MAX: usize = 64;
+/// One request brings at most so much of a pack.
+const RUN_BYTES_MAX: u64 = 8 << 20;
+/// Bytes between two chunks that are fetched along with them: cheaper than a request.
+const GAP_BYTES_MAX: u64 = 256 << 10;
 
 /// The packs that are held open.
 pub(super) struct Sources(Mutex<LruCache<PackId, Arc<PackSource>>>);
@@ -116,7 +119,10 @@ pub(super) fn verified(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> 
 
 /// The plain bytes of a chunk, verified.
 fn fetch(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
-    let first = match verified(shared, chunk) {
+    if let Some(plain) = from_disk_cache(shared, chunk) {
+        return Ok(plain);
+    }
+    let first = match fetch_once(shared, chunk) {
         Ok(plain) => return Ok(plain),
         Err(error) => error,
     };
@@ -124,7 +130,7 @@ fn fetch(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
     // was replaced meanwhile; and chunks move when packs are rewritten.
     shared.sources.forget(chunk.pack);
     let now = shared.catalog()?.chunk(&chunk.hash)?.unwrap_or(*chunk);
-    if let Ok(plain) = verified(shared, &now) {
+    if let Ok(plain) = fetch_once(shared, &now) {
         return Ok(plain);
     }
     match &first {
@@ -135,6 +141,44 @@ fn fetch(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
     Err(first)
 }
 
+fn fetch_once(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
+    let epoch = shared.disk_cache.epoch();
+    let stored = stored_bytes(shared, chunk)?;
+    open(shared, chunk, stored, epoch)
+}
+
+/// The plain bytes of what was fetched from a pack; the disk cache gets to know them.
+fn open(shared: &Shared, chunk: &ChunkRecord, stored: Vec<u8>, epoch: Epoch) -> Result<Vec<u8>> {
+    let is_kept = shared.disk_cache.is_on() && shared.open_packs.readable(chunk.pack).is_none();
+    let copy = is_kept.then(|| stored.clone());
+    let plain = decode(chunk, stored).ok_or(StoreError::ChunkDamaged {
+        chunk: chunk.hash,
+        pack: chunk.pack,
+    })?;
+    if let Some(copy) = copy {
+        shared.disk_cache.put(chunk.hash, copy, epoch);
+    }
+    Ok(plain)
+}
+
+/// The plain bytes of a chunk, verified, where the disk cache has it and its pack is not
+/// on this disk anyway.
+pub(super) fn from_disk_cache(shared: &Shared, chunk: &ChunkRecord) -> Option<Vec<u8>> {
+    if !pack::is_sane(chunk) || shared.open_packs.readable(chunk.pack).is_some() {
+        return None;
+    }
+    let stored = shared.disk_cache.get(chunk)?;
+    let plain = decode(chunk, stored);
+    if plain.is_none() {
+        log::warn!(
+            "chunk {} was damaged in the cache on disk, and goes",
+            chunk.hash
+        );
+        shared.disk_cache.remove_entry(&chunk.hash);
+    }
+    plain
+}
+
 /// A chunk from memory or from its pack.
 pub(super) fn chunk(shared: &Shared, chunk: &ChunkRecord) -> Result<Arc<Vec<u8>>> {
     shared
@@ -142,55 +186,69 @@ pub(super) fn chunk(shared: &Shared, chunk: &ChunkRecord) -> Result<Arc<Vec<u8>>
         .get_or_fetch(chunk.hash, || fetch(shared, chunk))
 }
 
-#[derive(Debug, Default)]
-struct Wishes {
-    queue: VecDeque<ChunkRecord>,
-    is_stopping: bool,
+/// Groups chunks by what one request can bring: near each other in one pack. Where the
+/// packs are on this machine, each is a group of its own, so that threads share the work.
+pub(super) fn runs(shared: &Shared, chunks: &[ChunkRecord]) -> Vec<Vec<ChunkRecord>> {
+    if !shared.backend().is_remote() {
+        return chunks.iter().map(|chunk| vec![*chunk]).collect();
+    }
+    let mut sorted = chunks.to_vec();
+    sorted.retain(pack::is_sane);
+    sorted.sort_unstable_by_key(|chunk| (chunk.pack, chunk.offset));
+    sorted.dedup_by_key(|chunk| chunk.hash);
+    let mut runs: Vec<Vec<ChunkRecord>> = Vec::new();
+    for chunk in sorted {
+        let goes_on = runs
+            .last()
+            .and_then(|run| Some((run.first()?, run.last()?)));
+        let goes_on = goes_on.is_some_and(|(first, last)| {
+            first.pack == chunk.pack
+                && chunk.offset.saturating_sub(end_of(last)) <= GAP_BYTES_MAX
+                && end_of(&chunk) - first.offset <= RUN_BYTES_MAX
+        });
+        match runs.last_mut().filter(|_| goes_on) {
+            Some(run) => run.push(chunk),
+            None => runs.push(vec![chunk]),
+        }
+    }
+    runs
 }
 
-/// The chunks that readers will probably want next.
-#[derive(Debug, Default)]
-pub(super) struct ReadAhead {
-    wishes: Mutex<Wishes>,
-    changed: Condvar,
-}
-
-impl ReadAhead {
-    fn wishes(&self) -> MutexGuard<'_, Wishes> {
-        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+/// Brings a group of chunks into memory, as far as they are not there. Failures are
+/// nobody's: who really needs a chunk meets the same error, and reports it.
+pub(super) fn bring(shared: &Shared, group: &[ChunkRecord]) {
+    let announced = shared.cache.announce(group.iter().map(|chunk| chunk.hash));
+    let mut wanted = group.to_vec();
+    wanted.retain(|chunk| announced.has(&chunk.hash));
+    if let [chunk] = wanted[..] {
+        if let Ok(plain) = fetch(shared, &chunk) {
+            announced.arrived(chunk.hash, plain);
+        }
+        return;
     }
-
-    /// Wishes for chunks, in the order of their use.
-    pub(super) fn wish(&self, chunks: &[ChunkRecord]) {
-        let mut wishes = self.wishes();
-        wishes.queue.extend(chunks);
-        let excess = wishes.queue.len().saturating_sub(WISHES_MAX);
-        wishes.queue.drain(..excess);
-        drop(wishes);
-        self.changed.notify_all();
-    }
-
-    /// Ends every [`run`].
-    pub(super) fn stop(&self) {
-        self.wishes().is_stopping = true;
-        self.changed.notify_all();
-    }
-
-    /// Brings chunks until [`stop`](Self::stop).
-    pub(super) fn run(&self, shared: &Shared) {
-        let mut wishes = self.wishes();
-        while !wishes.is_stopping {
-            let Some(wish) = wishes.queue.pop_front() else {
-                let woken = self.changed.wait(wishes);
-                wishes = woken.unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            drop(wishes);
-            if !shared.cache.has_or_awaits(&wish.hash) {
-                // Who really needs it meets the same error, and reports it.
-                let _ = chunk(shared, &wish);
+    wanted.retain(|chunk| match from_disk_cache(shared, chunk) {
+        Some(plain) => {
+            announced.arrived(chunk.hash, plain);
+            false
+        }
+        None => true,
+    });
+    for run in runs(shared, &wanted) {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else {
+            continue;
+        };
+        let epoch = shared.disk_cache.epoch();
+        let mut bytes = vec![0; (end_of(last) - first.offset) as usize];
+        if read(shared, first.pack, first.offset, &mut bytes).is_err() {
+            continue;
+        }
+        for chunk in &run {
+            let start = (chunk.offset - first.offset) as usize;
+            let stored = bytes.get(start..start + chunk.stored_bytes as usize);
+            let Some(stored) = stored else { continue };
+            if let Ok(plain) = open(shared, chunk, stored.to_vec(), epoch) {
+                announced.arrived(chunk.hash, plain);
             }
-            wishes = self.wishes();
         }
     }
 }

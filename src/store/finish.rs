@@ -5,7 +5,7 @@
 //! catalog has the row on disk; until then its name tells an open after a crash
 //! that the object may be one that the catalog never heard of.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use super::error::{Result, StoreError, Writer};
 use super::open_pack::{Growing, spool_error};
 use super::{Shared, journal, pack};
 use crate::catalog::{Durability, PackRecord, PackState};
-use crate::model::PackId;
 use crate::model::failpoint::reach;
+use crate::model::{Deadline, PackId, Timestamp};
 
 /// While one waits for the disk to flush, another one reads and writes.
 pub(super) const THREADS: usize = 2;
@@ -25,11 +25,21 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Whoever holds puts back asks this often whether that is still wanted.
 const HOLD_BEAT: Duration = Duration::from_millis(200);
 
+/// When a pack was last put, in nanoseconds.
+const LAST_PUT_SETTING: &str = "local.last_put";
+
+/// When a pack last went from the spool into the store, in this run or an earlier one.
+pub(super) fn last_put(shared: &Shared) -> Result<Option<Timestamp>> {
+    let text = shared.catalog()?.setting(LAST_PUT_SETTING)?;
+    let nanos = text.and_then(|text| text.parse().ok());
+    Ok(nanos.map(Timestamp::from_nanos))
+}
+
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Growing>,
     /// Packs that a thread is at.
-    in_hand: usize,
+    in_hand: HashSet<PackId>,
     /// How often an attempt failed, and why the last one did.
     failures: u64,
     last_failure: Option<Failure>,
@@ -52,8 +62,9 @@ enum Failure {
 }
 
 impl State {
-    fn left(&self) -> usize {
-        self.waiting.len() + self.in_hand
+    fn packs(&self) -> impl Iterator<Item = PackId> {
+        let waiting = self.waiting.iter().map(|full| full.pack.id);
+        waiting.chain(self.in_hand.iter().copied())
     }
 
     fn has_room(&self, bytes_max: u64) -> bool {
@@ -102,12 +113,6 @@ impl Waiting {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed
-            .wait(state)
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes a full pack.
     pub(super) fn push(&self, full: Growing) {
         let mut state = self.state();
@@ -116,12 +121,15 @@ impl Waiting {
         self.changed.notify_all();
     }
 
-    /// Returns when no pack waits, or with the error that keeps them.
-    pub(super) fn wait_for_all(&self) -> Result<()> {
-        self.wait_until(|state| state.left() == 0)
+    /// Returns when the packs that wait now are stored, or with the error that keeps them.
+    pub(super) fn wait_for_all(&self, deadline: Deadline) -> Result<()> {
+        let packs: HashSet<PackId> = self.state().packs().collect();
+        self.wait_until(deadline, |state| {
+            !state.packs().any(|pack| packs.contains(&pack))
+        })
     }
 
-    fn wait_until(&self, is_done: impl Fn(&State) -> bool) -> Result<()> {
+    fn wait_until(&self, deadline: Deadline, is_done: impl Fn(&State) -> bool) -> Result<()> {
         let mut state = self.state();
         let failures = state.failures;
         if !is_done(&state) {
@@ -134,7 +142,14 @@ impl Waiting {
             {
                 return Err(failure.error());
             }
-            state = self.wait(state);
+            if deadline.has_passed() {
+                let packs = state.packs().count();
+                return Err(StoreError::OnTheWay { packs });
+            }
+            let timed = self
+                .changed
+                .wait_timeout(state, deadline.left_at_most(RETRY_AFTER));
+            state = timed.unwrap_or_else(PoisonError::into_inner).0;
         }
         Ok(())
     }
@@ -142,7 +157,7 @@ impl Waiting {
     /// Returns when what waits is within the spool's bound, or with the error that
     /// keeps it there.
     pub(super) fn wait_for_room(&self, bytes_max: u64) -> Result<()> {
-        self.wait_until(|state| state.has_room(bytes_max))
+        self.wait_until(Deadline::NEVER, |state| state.has_room(bytes_max))
     }
 
     /// Keeps the spool file of a stored pack until the catalog is flushed for it.
@@ -156,7 +171,7 @@ impl Waiting {
         self.state().is_held = true;
         let hold = Hold(self);
         let mut state = self.state();
-        while state.in_hand > 0 {
+        while !state.in_hand.is_empty() {
             if is_called_off() {
                 drop(state);
                 return None;
@@ -204,12 +219,13 @@ pub(super) fn run(shared: &Shared) {
             state.is_poked |= timeout.timed_out();
             continue;
         };
-        state.in_hand += 1;
+        let id = full.pack.id;
+        state.in_hand.insert(id);
         state.is_poked &= !state.waiting.is_empty();
         drop(state);
         let outcome = store(shared, &full);
         state = waiting.state();
-        state.in_hand -= 1;
+        state.in_hand.remove(&id);
         match outcome {
             Ok(()) => {
                 state.last_failure = None;
@@ -254,7 +270,12 @@ fn store(shared: &Shared, full: &Growing) -> Result<()> {
         shared.backend().put(id, bytes)?;
     }
     reach("store.after-put");
-    shared.catalog()?.set_pack(&record)?;
+    {
+        let mut catalog = shared.catalog()?;
+        catalog.set_pack(&record)?;
+        let now = shared.clock.now().nanos().to_string();
+        catalog.set_setting(LAST_PUT_SETTING, Some(&now))?;
+    }
     reach("store.after-stored-row");
     shared.open_packs.make_unreadable(id);
     // The space is a matter of convenience; the object is complete.

@@ -13,7 +13,9 @@ mod cache;
 mod check;
 mod chunker;
 mod codec;
+mod config;
 mod directory;
+mod disk_cache;
 mod error;
 mod fetch;
 mod findings;
@@ -27,10 +29,12 @@ mod membership;
 mod migrate;
 mod objects;
 mod open_pack;
+mod opening;
 mod orphans;
 mod pack;
 mod presence;
 mod profile;
+mod read_ahead;
 mod reader;
 mod readers;
 mod reclaim;
@@ -42,18 +46,20 @@ mod sample;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod whole;
 mod writer;
 
 use std::collections::HashSet;
 use std::io::Read;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread::JoinHandle;
 
 pub use bucket::command_that_removes;
 pub use bucket_rules::harms;
 pub use chunker::Tail;
+pub use config::StoreConfig;
+pub use disk_cache::DiskCacheUse;
 pub use error::{Result, StoreError, Writer};
 pub use findings::{CheckDepth, Damage, Findings};
 pub use journal::{Gap, Replayed, replay};
@@ -67,32 +73,7 @@ pub use repair::Repair;
 pub use sample::{Sampled, Share, ShareError};
 
 use crate::catalog::{CatalogError, CatalogGuard, SharedCatalog, take_turn};
-use crate::model::{ChunkHash, Clock, ContentId, PackId, StorePlace, Timestamp, WriteClaim};
-
-/// Where and how a store keeps its packs.
-#[derive(Debug, Clone)]
-pub struct StoreConfig {
-    /// Where packs go. A directory is absolute, a bucket has a prefix.
-    pub place: StorePlace,
-    /// The vault directory: a copy of it is another writer.
-    pub vault_dir: PathBuf,
-    /// What is done where another one writes to the store.
-    pub write_claim: WriteClaim,
-    /// Directory of the open packs.
-    pub spool_dir: PathBuf,
-    /// A pack is closed and put into the store at this size.
-    pub pack_bytes: u64,
-    /// Bytes of full packs that may wait in the spool; then writers wait.
-    pub spool_bytes_max: u64,
-    /// What the vault is called in a bucket.
-    pub vault_name: String,
-    /// Bytes of plain chunks kept in memory for readers.
-    pub cache_bytes_max: u64,
-    /// zstd level.
-    pub zstd_level: i32,
-    /// Threads that hash and compress.
-    pub threads: usize,
-}
+use crate::model::{ChunkHash, Clock, ContentId, Deadline, Timestamp};
 
 /// What [`Store::write`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,8 +112,9 @@ struct Shared {
     in_flight: in_flight::InFlight,
     presence: presence::Presence,
     cache: cache::ChunkCache,
+    disk_cache: disk_cache::DiskCache,
     sources: fetch::Sources,
-    read_ahead: fetch::ReadAhead,
+    read_ahead: read_ahead::ReadAhead,
     readers: readers::Readers,
     scratch: writer::ScratchPool,
     published: Mutex<journal::Published>,
@@ -157,6 +139,14 @@ impl Shared {
             StoreError::Catalog(CatalogError::Invariant(detail))
         })
     }
+
+    /// These chunks must not be kept anywhere any more.
+    fn forget_chunks(&self, chunks: &HashSet<ChunkHash>) -> Result<()> {
+        for chunk in chunks {
+            self.cache.forget(chunk);
+        }
+        self.disk_cache.forget(chunks)
+    }
 }
 
 /// Packs on their way to the store.
@@ -171,74 +161,6 @@ pub struct Unstored {
 }
 
 impl Store {
-    /// Opens the store and takes up the open packs that an earlier run left.
-    ///
-    /// # Errors
-    /// [`StoreError::LeaseHeld`] when another one writes to it. When the URL is none that can be opened, or spool or catalog fail. Lost
-    /// bytes are no error: see [`recovered_damage`](Self::recovered_damage).
-    pub fn open(
-        config: &StoreConfig,
-        catalog: SharedCatalog,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self> {
-        let packs = catalog
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .packs()?;
-        let backend = backend::Backend::open(&config.place, packs.is_empty())?;
-        let answer = match &config.place {
-            StorePlace::Bucket(place) => {
-                membership::join(place, &config.vault_name, &backend, &catalog, &*clock)?
-            }
-            StorePlace::Directory(_) => membership::Answer::Welcome,
-        };
-        let (lease, answer) = lease::Lease::open(config, &backend, &catalog, &clock, answer)?;
-        migrate::take_up(&catalog, &backend, answer)?;
-        let shared = Arc::new(Shared {
-            lease,
-            backend: RwLock::new(Arc::new(backend)),
-            open_packs: open_pack::OpenPacks::open(&config.spool_dir)?,
-            cache: cache::ChunkCache::new(config.cache_bytes_max),
-            config: config.clone(),
-            catalog,
-            clock,
-            waiting: finish::Waiting::default(),
-            in_flight: in_flight::InFlight::default(),
-            presence: presence::Presence::default(),
-            sources: fetch::Sources::default(),
-            read_ahead: fetch::ReadAhead::default(),
-            readers: readers::Readers::default(),
-            scratch: writer::ScratchPool::default(),
-            published: Mutex::default(),
-            warnings: Mutex::default(),
-            maintenance: Mutex::default(),
-            migrations: migrate::Migrations::default(),
-        });
-        let recovered_damage = recover::recover(&shared, &packs, answer)?;
-        let mut store = Self {
-            shared,
-            threads: Vec::new(),
-            recovered_damage,
-        };
-        for _ in 0..finish::THREADS {
-            store.start("keepfs-packs", finish::run)?;
-        }
-        for _ in 0..config.threads.max(1) {
-            store.start("keepfs-ahead", |shared| shared.read_ahead.run(shared))?;
-        }
-        Ok(store)
-    }
-
-    fn start(&mut self, name: &str, run: fn(&Shared)) -> Result<()> {
-        let shared = self.shared.clone();
-        let thread = thread::Builder::new()
-            .name(name.into())
-            .spawn(move || run(&shared))
-            .map_err(|error| StoreError::Io(format!("starting a thread: {error}")))?;
-        self.threads.push(thread);
-        Ok(())
-    }
-
     /// The bytes that were acknowledged by the catalog but did not reach the disk
     /// before the power failed, as [`open`](Self::open) found them. Writing the same
     /// content again, or a [`repair`](Self::repair), makes their versions whole.
@@ -249,6 +171,33 @@ impl Store {
     /// What is in the spool and not in the store yet.
     pub fn unstored(&self) -> Unstored {
         self.shared.open_packs.unstored()
+    }
+
+    /// When a pack last went from the spool into the store, in whichever run. `None`:
+    /// none did yet.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn last_put(&self) -> Result<Option<Timestamp>> {
+        finish::last_put(&self.shared)
+    }
+
+    /// True when every byte of a content is in a pack that is in the store.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn is_uploaded(&self, content: ContentId) -> Result<bool> {
+        presence::is_uploaded(&self.shared, content)
+    }
+
+    /// How the cache on disk is doing. `None`: there is none.
+    pub fn disk_cache_use(&self) -> Option<DiskCacheUse> {
+        self.shared.disk_cache.usage()
+    }
+
+    /// Requests in this run that read parts of packs over a network.
+    pub fn read_requests(&self) -> u64 {
+        self.shared.backend().reads()
     }
 
     /// Reads a content to its end and makes it known to the catalog. When it
@@ -275,9 +224,18 @@ impl Store {
     /// # Errors
     /// When a pack could not be put; it stays readable in the spool.
     pub fn flush(&self) -> Result<()> {
+        self.flush_until(Deadline::NEVER)
+    }
+
+    /// The same, for who does not wait for ever. Who comes later waits for the same packs:
+    /// a put serves them all.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush), or [`StoreError::OnTheWay`] after the deadline.
+    pub fn flush_until(&self, deadline: Deadline) -> Result<()> {
         let waiting = &self.shared.waiting;
         self.shared.open_packs.end_growing(waiting)?;
-        waiting.wait_for_all()?;
+        waiting.wait_for_all(deadline)?;
         finish::remove_marks(&self.shared);
         Ok(())
     }
@@ -297,86 +255,5 @@ impl Store {
     /// When the catalog fails.
     pub fn reader(&self, content: ContentId) -> Result<ContentReader> {
         ContentReader::new(self.shared.clone(), content)
-    }
-
-    /// Compares the store with the catalog. `progress` gets (bytes done, bytes in all).
-    ///
-    /// # Errors
-    /// When store or catalog cannot be read at all; damage is no error.
-    pub fn check(&self, depth: CheckDepth, progress: &mut dyn FnMut(u64, u64)) -> Result<Findings> {
-        check::check(&self.shared, depth, progress)
-    }
-
-    /// Begins to repair packs that a check found damaged: what can still be read of
-    /// them is stored anew at once.
-    ///
-    /// # Errors
-    /// When there is no space for it, or the catalog fails.
-    pub fn repair(&self, packs: &HashSet<PackId>) -> Result<Repair<'_>> {
-        Repair::begin(self, packs)
-    }
-
-    /// Rewrites every pack that holds chunks which nothing references, so that
-    /// their bytes are gone when it returns. Returns the bytes that were freed.
-    /// Waits for running writes that rely on one of these packs.
-    ///
-    /// # Errors
-    /// When a pack could not be rewritten; the others were.
-    pub fn reclaim(&self) -> Result<u64> {
-        let _alone = self.alone();
-        self.flush()?;
-        recover::adopt_marked(&self.shared)?;
-        reclaim::reclaim(&self.shared)
-    }
-
-    /// After a power failure: forgets what was lost and nothing needs, and rewrites packs
-    /// with bytes that were stored anew elsewhere.
-    ///
-    /// # Errors
-    /// When a pack could not be rewritten; the others were.
-    pub fn tidy(&self) -> Result<()> {
-        let _alone = self.alone();
-        reclaim::tidy(&self.shared)
-    }
-
-    /// Rewrites every pack of which less than this share of the stored bytes is
-    /// referenced, one group of about a full pack after the other. A pack with dead
-    /// chunks that a reader has open is left to a later call.
-    ///
-    /// # Errors
-    /// When a pack could not be rewritten; the others were.
-    pub fn repack(&self, live_percent_min: u8) -> Result<Repacked> {
-        let _alone = self.alone();
-        if let Err(error) = self.flush() {
-            // Full, perhaps: what is in the store already can still be rewritten.
-            log::warn!("packs stay in the spool while others are rewritten: {error}");
-        }
-        reclaim::repack(&self.shared, live_percent_min)
-    }
-
-    /// Merges small packs. Returns how many are gone.
-    ///
-    /// # Errors
-    /// When a pack could not be rewritten; the others were.
-    pub fn merge_small_packs(&self) -> Result<u64> {
-        let _alone = self.alone();
-        reclaim::merge_small_packs(&self.shared)
-    }
-
-    fn alone(&self) -> MutexGuard<'_, ()> {
-        let maintenance = self.shared.maintenance.lock();
-        maintenance.unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        self.shared.waiting.stop();
-        self.shared.read_ahead.stop();
-        for thread in self.threads.drain(..) {
-            // A thread that panicked has said so already.
-            let _ = thread.join();
-        }
-        finish::remove_marks(&self.shared);
     }
 }

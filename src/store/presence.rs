@@ -8,8 +8,10 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::Shared;
+use super::error::Result;
 use crate::catalog::ChunkRecord;
-use crate::model::{ChunkHash, PackId};
+use crate::model::{ChunkHash, ContentId, PackId};
 
 #[derive(Debug, Default)]
 struct State {
@@ -27,6 +29,15 @@ pub(super) enum Verdict {
     Gone,
     /// Nobody looked at its pack yet.
     Unknown,
+}
+
+/// True when no chunk of a content is in a pack of the spool, or in one that is gone.
+pub(super) fn is_uploaded(shared: &Shared, content: ContentId) -> Result<bool> {
+    let chunks = shared.catalog()?.content_chunks(content)?;
+    let is_in_store = |chunk: &ChunkRecord| {
+        shared.open_packs.readable(chunk.pack).is_none() && !shared.presence.is_missing(chunk.pack)
+    };
+    Ok(chunks.iter().all(is_in_store))
 }
 
 /// What was seen of packs and chunks in this run.

@@ -17,6 +17,9 @@ use crate::model::ContentId;
 const NEAR_BYTES: u64 = 4 << 20;
 const WINDOW_MIN: usize = 2;
 const WINDOW_MAX: usize = 8;
+/// Behind a network the chunks of a window come in few requests.
+const REMOTE_WINDOW_MIN: usize = 8;
+const REMOTE_WINDOW_MAX: usize = 32;
 
 /// Reads one content by range.
 #[derive(Debug)]
@@ -141,9 +144,12 @@ impl ContentReader {
         let end = offset + bytes;
         let next = self.chunk_at(end - 1) + 1;
         let mut progress = self.progress();
-        let goes_on = progress
-            .last_end
-            .is_some_and(|last| last.abs_diff(offset) <= NEAR_BYTES);
+        let is_remote = self.shared.backend().is_remote();
+        let goes_on = match progress.last_end {
+            Some(last) => last.abs_diff(offset) <= NEAR_BYTES,
+            // Who begins at the front mostly goes on, and requests are slow to answer.
+            None => is_remote && offset == 0,
+        };
         progress.last_end = Some(end);
         if !goes_on {
             progress.window = 0;
@@ -155,7 +161,11 @@ impl ContentReader {
         if progress.wished > next + progress.window / 2 {
             return;
         }
-        progress.window = (progress.window * 2).clamp(WINDOW_MIN, WINDOW_MAX);
+        let (least, most) = match is_remote {
+            true => (REMOTE_WINDOW_MIN, REMOTE_WINDOW_MAX),
+            false => (WINDOW_MIN, WINDOW_MAX),
+        };
+        progress.window = (progress.window * 2).clamp(least, most);
         let from = progress.wished.max(next).min(self.chunks.len());
         let to = (next + progress.window).min(self.chunks.len());
         // More than the cache can hold would drive out what was just fetched.
@@ -172,7 +182,7 @@ impl ContentReader {
         drop(progress);
         if fitting > 0 {
             let wishes = &self.chunks[from..from + fitting];
-            self.shared.read_ahead.wish(wishes);
+            self.shared.read_ahead.wish(&self.shared, wishes);
         }
     }
 }

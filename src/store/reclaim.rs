@@ -129,6 +129,7 @@ pub(super) fn rewrite_packs(shared: &Shared, packs: &HashSet<PackId>) -> Result<
 
 /// Forgets the dead among the chunks whose bytes were lost, and packs that never were.
 fn remove_lost(shared: &Shared) -> Result<()> {
+    let mut gone = HashSet::new();
     let mut catalog = shared.catalog()?;
     for pack in catalog.packs()? {
         let is_lost = pack.state == PackState::Open
@@ -137,13 +138,19 @@ fn remove_lost(shared: &Shared) -> Result<()> {
         if !is_lost || shared.in_flight.pins_any(&catalog.pack_chunks(pack.id)?) {
             continue;
         }
-        atomically(&mut **catalog, |catalog| {
+        gone.extend(catalog.pack_chunks(pack.id)?.iter().map(|chunk| chunk.hash));
+        let left = atomically(&mut **catalog, |catalog| {
             catalog.remove_dead_chunks(pack.id)?;
-            if catalog.pack_chunks(pack.id)?.is_empty() {
+            let left = catalog.pack_chunks(pack.id)?;
+            if left.is_empty() {
                 catalog.remove_pack(pack.id)?;
             }
-            Ok::<_, StoreError>(())
+            Ok::<_, StoreError>(left)
         })?;
+        for chunk in left {
+            gone.remove(&chunk.hash);
+        }
     }
-    Ok(())
+    drop(catalog);
+    shared.forget_chunks(&gone)
 }

@@ -1,13 +1,14 @@
 //! Makes damaged packs whole again from whatever still has their bytes.
 //!
 //! A chunk is its hash, so any bytes with that hash will do: the pack itself where it
-//! is only cut short, the cache of the readers, contents that the caller brings. What
+//! is only cut short, the readers' caches in memory and on disk, contents that the caller brings. What
 //! is found is stored anew, and a pack that nothing is missing from any more is
 //! rewritten. The surprise: a pack that still lacks a chunk is left where it is. Put
 //! back from a copy of the store, it brings that chunk back.
 
 use std::collections::HashSet;
 use std::io::Read;
+use std::sync::Arc;
 
 use super::chunker::{Chunker, Tail};
 use super::codec::{Encoder, hash};
@@ -32,7 +33,7 @@ impl std::fmt::Debug for Repair<'_> {
 }
 
 impl<'a> Repair<'a> {
-    /// Stores anew what of these packs can be read from themselves or is in the cache.
+    /// Stores anew what of these packs can be read from themselves or is in a cache.
     pub(super) fn begin(store: &'a Store, packs: &HashSet<PackId>) -> Result<Self> {
         let mut repair = Self {
             encoder: Encoder::new(store.shared.config.zstd_level)?,
@@ -61,10 +62,14 @@ impl<'a> Repair<'a> {
                 Ok(_) if is_sound => {}
                 // Out of a pack that no listing will call whole.
                 Ok(plain) => writer::store_anew(shared, &plain, &mut self.encoder)?,
-                Err(_) => match shared.cache.get(&chunk.hash) {
-                    Some(plain) => writer::store_anew(shared, &plain, &mut self.encoder)?,
-                    None => drop(self.missing.insert(chunk.hash)),
-                },
+                Err(_) => {
+                    let in_memory = shared.cache.get(&chunk.hash);
+                    let on_disk = || fetch::from_disk_cache(shared, &chunk).map(Arc::new);
+                    match in_memory.or_else(on_disk) {
+                        Some(plain) => writer::store_anew(shared, &plain, &mut self.encoder)?,
+                        None => drop(self.missing.insert(chunk.hash)),
+                    }
+                }
             }
         }
         Ok(())

@@ -100,10 +100,7 @@ fn rewrite_group(
             continue;
         }
         if let Some(dead) = replace(shared, &group, &live, copy, open_dead, done)? {
-            for chunk in &dead {
-                shared.cache.forget(chunk);
-            }
-            return Ok(());
+            return shared.forget_chunks(&dead);
         }
     }
     first_error.get_or_insert(StoreError::Io(

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use facts::{Facts, Failing};
+use object_store::memory::InMemory;
 
+use super::backend::Backend;
+use super::membership::Answer;
 use super::{CheckDepth, Damage, Store, StoreConfig, Tail};
 use crate::model::{ContentId, ManualClock, StorePlace, WriteClaim};
 
@@ -43,6 +46,8 @@ pub(crate) struct Bench {
     pub(crate) facts: Facts,
     pub(crate) config: StoreConfig,
     clock: Arc<ManualClock>,
+    /// Where the packs are if not in the directory.
+    pub(crate) objects: Option<Arc<InMemory>>,
     store: Option<Store>,
 }
 
@@ -52,6 +57,15 @@ impl Bench {
     }
 
     pub(crate) fn with_pack_bytes(pack_bytes: u64) -> Self {
+        Self::over(pack_bytes, None)
+    }
+
+    /// Its packs are in memory, and every read of them is a request.
+    pub(crate) fn in_a_bucket() -> Self {
+        Self::over(16 << 20, Some(Arc::default()))
+    }
+
+    fn over(pack_bytes: u64, objects: Option<Arc<InMemory>>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig {
             place: StorePlace::Directory(directory.path().join("store")),
@@ -62,6 +76,8 @@ impl Bench {
             spool_bytes_max: 64 << 20,
             vault_name: "test".into(),
             cache_bytes_max: 64 << 20,
+            cache_dir: directory.path().join("cache"),
+            disk_cache_bytes_max: 64 << 20,
             zstd_level: 1,
             threads: 2,
         };
@@ -70,6 +86,7 @@ impl Bench {
             facts: Facts::default(),
             config,
             clock: Arc::new(ManualClock::at_seconds(1_700_000_000)),
+            objects,
             store: None,
         };
         bench.reopen();
@@ -88,7 +105,14 @@ impl Bench {
     /// Ends the store if it runs, and opens it anew.
     pub(crate) fn reopen(&mut self) -> &Store {
         self.store = None;
-        let store = Store::open(&self.config, self.facts.shared(), self.clock.clone());
+        let (catalog, clock) = (self.facts.shared(), self.clock.clone());
+        let store = match self.objects.clone() {
+            None => Store::open(&self.config, catalog, clock),
+            Some(objects) => {
+                let backend = Backend::over(objects);
+                Store::start_over(&self.config, catalog, clock, backend, Answer::Welcome)
+            }
+        };
         self.store.insert(store.unwrap())
     }
 
@@ -146,9 +170,14 @@ impl Bench {
         files
     }
 
-    /// True when any file of store or spool holds these bytes.
+    /// True when any file of store, spool or cache holds these bytes.
     pub(crate) fn holds(&self, needle: &[u8]) -> bool {
-        let files = [self.files("store"), self.files("spool")].concat();
+        let files = [
+            self.files("store"),
+            self.files("spool"),
+            self.files("cache"),
+        ]
+        .concat();
         files.iter().any(|file| {
             let bytes = std::fs::read(file).unwrap();
             bytes.windows(needle.len()).any(|window| window == needle)

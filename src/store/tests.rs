@@ -6,6 +6,7 @@
 
 mod crash;
 mod damage;
+mod disk_cache;
 mod journal;
 mod lease;
 mod migrate;

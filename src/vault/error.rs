@@ -127,6 +127,20 @@ pub enum VaultError {
         /// What the store said.
         reason: String,
     },
+    /// Sealed versions whose bytes cannot be read for the moment.
+    #[error("{versions} sealed versions cannot be read at the moment, and wait: {reason}")]
+    Unreadable {
+        /// How many.
+        versions: usize,
+        /// Why, for the first of them.
+        reason: String,
+    },
+    /// Somebody waited for the store as long as he wanted to.
+    #[error("not in the store yet: {versions} sealed versions wait, none is lost")]
+    NotInTime {
+        /// How many.
+        versions: usize,
+    },
     /// The filesystem below answered with an error.
     #[error("{context}: {error}")]
     Io {

@@ -12,7 +12,7 @@ use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, Standing, atomically};
-use crate::model::{InodeKey, PublicId, Timestamp, Version, VersionSeq, VersionState, failpoint};
+use crate::model::{InodeKey, PublicId, Version, VersionSeq, VersionState, failpoint};
 use crate::store::{Tail, Written};
 
 use super::live::Found;
@@ -43,6 +43,8 @@ pub(super) struct Ingest {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub(super) waiting: VecDeque<VersionSeq>,
+    /// Taken by a worker that has not begun with it, or has not told its end.
+    pub(super) taken: HashSet<VersionSeq>,
     pub(super) active: HashSet<VersionSeq>,
     pub(super) written: Vec<(VersionSeq, Written)>,
     pub(super) written_bytes: u64,
@@ -50,8 +52,8 @@ pub(super) struct Queue {
     pub(super) written_since: Option<Instant>,
     /// Somebody waits for everything to be durable.
     pub(super) draining: u32,
-    /// Versions whose own bytes could not be read, with the time of the next try.
-    pub(super) postponed: Vec<(Instant, VersionSeq)>,
+    /// Versions that could not be read for the moment.
+    pub(super) postponed: Vec<Postponed>,
     /// Threads that take from `waiting`.
     pub(super) workers: usize,
     pub(super) stopping: bool,
@@ -59,8 +61,25 @@ pub(super) struct Queue {
     pub(super) blocked: Option<String>,
     /// Why packs stay in the spool.
     pub(super) unflushed: Option<String>,
-    /// When a version last became durable in the store.
-    pub(super) last_success: Option<Timestamp>,
+}
+
+/// A version that is tried again later.
+#[derive(Debug)]
+pub(super) struct Postponed {
+    pub(super) seq: VersionSeq,
+    pub(super) retry_at: Instant,
+    /// What was wrong at the last try.
+    pub(super) reason: String,
+}
+
+impl Postponed {
+    pub(super) fn of(seq: VersionSeq, error: &VaultError) -> Self {
+        Self {
+            seq,
+            retry_at: Instant::now() + RETRY_WAIT,
+            reason: error.to_string(),
+        }
+    }
 }
 
 /// A version to be read.
@@ -98,7 +117,10 @@ impl Ingest {
 
 impl Queue {
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.active.is_empty() && self.written.is_empty()
+        self.waiting.is_empty()
+            && self.taken.is_empty()
+            && self.active.is_empty()
+            && self.written.is_empty()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Finding assets and versions as people name them: by path and id prefix.
 
 use crate::catalog::{Catalog, Child, Standing};
-use crate::model::{NodeId, PublicId, Version, VersionIdPrefix};
+use crate::model::{NodeId, PublicId, Version, VersionIdPrefix, VersionState};
 
 use super::rename_directory::all_children;
 use super::{Result, Vault, VaultError};
@@ -17,7 +17,43 @@ pub struct Chosen {
     pub version: Version,
 }
 
+/// How far the bytes of a version have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UploadProgress {
+    /// They are in the live file or a spool file of their own.
+    Sealed,
+    /// They are in packs, of which one at least is still in the spool.
+    Stored,
+    /// They are in packs that are in the store.
+    Uploaded,
+}
+
+impl UploadProgress {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            UploadProgress::Sealed => "sealed",
+            UploadProgress::Stored => "stored",
+            UploadProgress::Uploaded => "uploaded",
+        }
+    }
+}
+
 impl Vault {
+    /// How far the bytes of a version have come.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn progress_of(&self, version: &Version) -> Result<UploadProgress> {
+        let VersionState::Stored { content, .. } = version.state else {
+            return Ok(UploadProgress::Sealed);
+        };
+        Ok(match self.store.is_uploaded(content)? {
+            true => UploadProgress::Uploaded,
+            false => UploadProgress::Stored,
+        })
+    }
+
     /// The version of an asset whose id starts with `prefix`; the latest without one.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod carry;
 mod check;
 mod checkpoint;
 mod commits;
+mod drain;
 mod error;
 mod hold;
 mod ingest;
@@ -44,8 +45,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use check::{CheckReport, Remedy};
+pub use drain::DrainScope;
 pub use error::{Result, VaultError};
-pub use lookup::Chosen;
+pub use lookup::{Chosen, UploadProgress};
 pub use migrate::{MigrationStatus, Moved};
 pub use prune::{ClockTrust, Judged, Prune, PruneMode, Pruned};
 pub use purge::Purged;
@@ -54,7 +56,7 @@ pub(crate) use rename_directory::all_children;
 pub use restore::{Clobber, Restore, Restored};
 pub use scan::{ScanReport, Survey};
 pub use seal::WriteIntent;
-pub use status::Status;
+pub use status::{DiskCacheStatus, Status};
 pub use usage::{Age, Usage};
 pub use workers::Workers;
 
@@ -140,6 +142,8 @@ impl Vault {
             spool_bytes_max: config.spool_bytes_max,
             vault_name: config.name.clone(),
             cache_bytes_max: config.cache_bytes_max,
+            cache_dir: config.cache_dir.clone(),
+            disk_cache_bytes_max: config.disk_cache_bytes_max,
             zstd_level: config.zstd_level,
             threads: config.ingest_threads,
         };

@@ -10,7 +10,7 @@ use crate::catalog::{Catalog, Durability, atomically};
 use crate::model::{Origin, Version, VersionSeq, VersionState, failpoint};
 use crate::store::Written;
 
-use super::ingest::RETRY_WAIT;
+use super::ingest::{Postponed, RETRY_WAIT};
 use super::{Result, Vault, lock};
 
 /// What became of one entry of a batch.
@@ -43,9 +43,8 @@ impl Vault {
         for (seq, _) in &batch {
             queue.active.remove(seq);
         }
-        match &result {
-            Ok(()) => queue.last_success = Some(self.clock.now()),
-            Err(_) => queue.waiting.extend(batch.iter().map(|(seq, _)| *seq)),
+        if result.is_err() {
+            queue.waiting.extend(batch.iter().map(|(seq, _)| *seq));
         }
         if queue.is_idle() {
             self.ingest.settled.notify_all();
@@ -68,10 +67,14 @@ impl Vault {
                 match self.record_one(catalog, *seq, written) {
                     Ok(Recorded::Done(version)) => done.push(version),
                     Ok(Recorded::NoVersion) => ownerless.push(written.content),
-                    Ok(Recorded::NoContent) => again.push(*seq),
+                    Ok(Recorded::NoContent) => again.push(Postponed {
+                        seq: *seq,
+                        retry_at: Instant::now() + RETRY_WAIT,
+                        reason: "equal content was deleted for good meanwhile".into(),
+                    }),
                     Err(error) => {
                         log::error!("version row {}: {error}", seq.0);
-                        again.push(*seq);
+                        again.push(Postponed::of(*seq, &error));
                     }
                 }
             }
@@ -82,12 +85,7 @@ impl Vault {
             self.commit_locked(catalog, Durability::Power)
         };
         failpoint::reach("ingest.recorded");
-        let retry_at = Instant::now() + RETRY_WAIT;
-        let mut queue = lock(&self.ingest.queue);
-        queue
-            .postponed
-            .extend(again.into_iter().map(|seq| (retry_at, seq)));
-        drop(queue);
+        lock(&self.ingest.queue).postponed.extend(again);
         committed?;
         for version in &done {
             self.end_pin(version);

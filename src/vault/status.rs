@@ -39,8 +39,11 @@ pub struct Status {
     pub oldest_pack_pending: Option<String>,
     /// Seconds since the oldest of what waits, versions and packs. `None`: nothing does.
     pub waiting_seconds: Option<u64>,
-    /// When a version last became durable in a pack, since the mount.
+    /// When a pack last went into the store, in whichever run. `None`: none did yet.
     pub last_success: Option<String>,
+    /// The cache on disk. `None`: there is none.
+    #[serde(default)]
+    pub disk_cache: Option<DiskCacheStatus>,
     /// Why versions wait longer than they should.
     pub blocked: Option<String>,
     /// What the store does by itself that harms a backup, in a line each.
@@ -59,6 +62,21 @@ pub struct Status {
     pub migration: Option<MigrationStatus>,
 }
 
+/// What is kept on disk of what was fetched from a bucket.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct DiskCacheStatus {
+    /// Bytes on the disk.
+    pub bytes: u64,
+    /// Bytes that it may take.
+    pub bytes_max: u64,
+    /// Chunks that readers found there, since the mount.
+    pub hits: u64,
+    /// Chunks that they did not find there.
+    pub misses: u64,
+    /// Requests that read from the bucket, since the mount.
+    pub read_requests: u64,
+}
+
 impl Vault {
     /// The state now.
     ///
@@ -66,12 +84,14 @@ impl Vault {
     /// When the catalog fails.
     pub fn status(&self) -> Result<Status> {
         let totals = self.catalog().totals()?;
-        let (blocked, last_success) = {
+        let blocked = {
             let queue = lock(&self.ingest.queue);
+            let postponed = queue.postponed.first().map(|postponed| &postponed.reason);
             let reason = queue.blocked.as_ref().or(queue.unflushed.as_ref());
-            (reason.cloned(), queue.last_success)
+            reason.or(postponed).cloned()
         };
         let taken_over = self.store.taken_over().map(|error| error.to_string());
+        let last_success = self.store.last_put()?;
         let unstored = self.store.unstored();
         let oldest = totals
             .oldest_sealed_at
@@ -96,6 +116,13 @@ impl Vault {
             oldest_pack_pending: unstored.oldest.map(|time| time.to_string()),
             waiting_seconds: waiting,
             last_success: last_success.map(|time| time.to_string()),
+            disk_cache: self.store.disk_cache_use().map(|cache| DiskCacheStatus {
+                bytes: cache.bytes,
+                bytes_max: cache.bytes_max,
+                hits: cache.hits,
+                misses: cache.misses,
+                read_requests: self.store.read_requests(),
+            }),
             blocked: taken_over.or(blocked),
             warnings: self.store.warnings(),
             logical_bytes: totals.logical_bytes,

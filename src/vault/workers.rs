@@ -7,8 +7,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::catalog::Durability;
+use crate::model::Deadline;
 
-use super::ingest::RETRY_WAIT;
+use super::drain::DrainScope;
+use super::ingest::{Postponed, Queue, RETRY_WAIT};
 use super::{Result, Vault, VaultError, lock};
 use crate::store::StoreError;
 
@@ -91,7 +93,8 @@ impl Workers {
     /// # Errors
     /// When the store takes nothing: the versions stay sealed, and wait for the next mount.
     pub fn stop(mut self, progress: &mut dyn FnMut(u64)) -> Result<()> {
-        let drained = self.vault.drain(progress);
+        let everything = DrainScope::Everything;
+        let drained = self.vault.drain(&everything, Deadline::NEVER, progress);
         self.end();
         drained
     }
@@ -117,36 +120,6 @@ impl Drop for Workers {
 }
 
 impl Vault {
-    /// Returns when everything sealed so far is stored and durable, and the store's
-    /// journal knows of it.
-    ///
-    /// # Errors
-    /// When the store takes nothing at the moment.
-    pub fn drain(&self, progress: &mut dyn FnMut(u64)) -> Result<()> {
-        let mut queue = lock(&self.ingest.queue);
-        queue.draining += 1;
-        self.ingest.changed.notify_all();
-        while !queue.is_idle() && queue.blocked.is_none() {
-            progress((queue.waiting.len() + queue.active.len() + queue.written.len()) as u64);
-            queue = self
-                .ingest
-                .settled
-                .wait_timeout(queue, Duration::from_millis(100))
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .0;
-        }
-        queue.draining -= 1;
-        let blocked = queue.blocked.clone();
-        drop(queue);
-        if let Some(reason) = blocked {
-            self.commit(Durability::Power)?;
-            return Err(VaultError::StoreBlocked { reason });
-        }
-        self.store.flush()?;
-        self.commit(Durability::Power)?;
-        Ok(self.store.publish()?)
-    }
-
     fn run_ingest(&self) {
         lock(&self.ingest.queue).workers += 1;
         self.ingest_until_stopped();
@@ -157,6 +130,7 @@ impl Vault {
         while let Some(seq) = self.next_to_ingest() {
             let outcome = self.ingest_one(seq);
             let mut queue = lock(&self.ingest.queue);
+            queue.taken.remove(&seq);
             match outcome {
                 Ok(()) => {
                     queue.blocked = None;
@@ -167,7 +141,7 @@ impl Vault {
                 }
                 Err(error) if concerns_one_file(&error) => {
                     log::warn!("a sealed version waits: {error}");
-                    queue.postponed.push((Instant::now() + RETRY_WAIT, seq));
+                    queue.postponed.push(Postponed::of(seq, &error));
                 }
                 Err(error) => {
                     queue.waiting.push_front(seq);
@@ -197,11 +171,14 @@ impl Vault {
                 queue = lock(&self.ingest.queue);
                 continue;
             }
-            if let Some(seq) = queue.waiting.pop_front() {
+            let due = |queue: &mut Queue| {
+                let due = queue.postponed.iter().position(|one| one.retry_at <= now)?;
+                Some(queue.postponed.swap_remove(due).seq)
+            };
+            if let Some(seq) = queue.waiting.pop_front().or_else(|| due(&mut queue)) {
+                // Seen by who waits, until whoever took it has it among the active ones.
+                queue.taken.insert(seq);
                 return Some(seq);
-            }
-            if let Some(due) = queue.postponed.iter().position(|(at, _)| *at <= now) {
-                return Some(queue.postponed.swap_remove(due).1);
             }
             queue = self
                 .ingest

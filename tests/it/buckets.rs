@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use crate::harness::{Mount, Setup, keepfs_binary, noise, output, text, wait_for};
+use crate::harness::{Mount, Setup, keepfs_binary, noise, output, text, wait_for, xattr};
 use crate::servers::{BucketServer, KEY, Kind, SECRET, objects};
 
 /// The owner's marker for a vault.
@@ -165,4 +166,36 @@ fn a_bucket_that_is_away_delays_nobody_and_gets_everything_when_it_is_back() {
     m.run("\"$KEEPFS\" check --read-data .");
     assert_eq!(m.texts("during"), ["kept while it was away"]);
     fs::metadata(m.vault.join("spool")).unwrap();
+}
+
+#[test]
+fn a_wait_with_a_timeout_ends_in_time_while_the_bucket_is_silent() {
+    let server = BucketServer::start(Kind::S3);
+    allow(&server, "photos");
+    let m = setup(&server).start();
+    m.mkdir("d");
+    m.write("d/early", "kept early");
+    m.run("\"$KEEPFS\" wait d");
+    let state = |path: &str| {
+        let id = m.versions(path).remove(0);
+        xattr(&m.version_path(path, &id), "user.keepfs.state")
+    };
+    assert_eq!(state("d/early").as_deref(), Some("uploaded"));
+    assert!(m.json(&["status"])["last_success"].is_string());
+    server.freeze();
+    m.write("late", "kept late");
+    let since = Instant::now();
+    let done = m.keepfs(&["wait", "--timeout", "2s", "."]);
+    assert_eq!(done.status.code(), Some(6), "{done:?}");
+    assert!(
+        text(&done.stderr).contains("not in the store yet"),
+        "{done:?}"
+    );
+    assert!(since.elapsed() < Duration::from_secs(15), "{since:?}");
+    assert_eq!(state("late").as_deref(), Some("stored"));
+    let typo = m.keepfs(&["wait", "--timeout", "2s", "d/earl"]);
+    assert_eq!(typo.status.code(), Some(3), "{typo:?}");
+    server.thaw();
+    m.run("\"$KEEPFS\" wait .");
+    assert_eq!(state("late").as_deref(), Some("uploaded"));
 }

@@ -129,6 +129,22 @@ impl BucketServer {
         }
     }
 
+    /// It answers nobody any more, and refuses nobody, until [`thaw`](Self::thaw).
+    pub fn freeze(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    /// It goes on where it was.
+    pub fn thaw(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let child = self.child.as_ref().expect("running");
+        let pid = rustix::process::Pid::from_child(child);
+        rustix::process::kill_process(pid, signal).expect("a signal");
+    }
+
     /// The URL of a prefix.
     pub fn url(&self, prefix: &str) -> String {
         let server = format!("http://127.0.0.1:{}", self.port);

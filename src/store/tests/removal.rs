@@ -6,7 +6,7 @@ use crate::store::CheckDepth;
 use crate::store::Tail;
 use crate::store::testing::{Bench, noise};
 
-fn remove(bench: &Bench, content: ContentId) {
+pub(super) fn remove(bench: &Bench, content: ContentId) {
     let mut catalog = bench.facts.clone();
     catalog.remove_version(VersionSeq(content.0)).unwrap();
 }

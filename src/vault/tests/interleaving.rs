@@ -10,7 +10,7 @@ use crate::catalog::Durability;
 use crate::model::{Origin, Override, PublicId, VersionSeq};
 
 use super::super::testing::{TestVault, id};
-use super::super::{Clobber, RenameMode, Restore, Survey, VaultError, WriteIntent, live, lock};
+use super::super::{Clobber, RenameMode, Restore, Survey, VaultError, WriteIntent, live};
 
 fn creating() -> OpenOptions {
     let mut options = OpenOptions::new();
@@ -285,24 +285,6 @@ fn an_fsync_after_the_close_is_remembered_for_the_bytes_that_wait() {
     vault.vault.synced(Some(inode)).unwrap();
     let preserving = vault.vault.pins.begin(inode).unwrap();
     assert_eq!(preserving.held[0].promised, super::super::Promised::Durable);
-}
-
-#[test]
-fn a_file_that_cannot_be_read_does_not_stop_the_ingest_of_others() {
-    let vault = TestVault::new();
-    vault.write("gone", b"one");
-    vault.write("other", b"two!");
-    vault.vault.begin_recovery().unwrap();
-    fs::remove_file(vault.path("gone")).unwrap();
-    let directory = vault.directory;
-    let vault = std::sync::Arc::new(vault.vault);
-    let workers = super::super::Workers::start(vault.clone()).unwrap();
-    let report = vault.drain(&mut |_| {});
-    assert!(report.is_ok(), "{report:?}");
-    assert_eq!(lock(&vault.ingest.queue).postponed.len(), 1);
-    assert_eq!(vault.catalog().totals().unwrap().versions_sealed, 1);
-    drop(workers);
-    drop(directory);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod checking;
 mod deleting;
+mod draining;
 mod interleaving;
 mod pruning;
 mod renaming;
