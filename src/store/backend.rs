@@ -13,8 +13,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use object_store::path::Path as ObjectPath;
-use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt, PutMode, WriteMultipart};
+use object_store::{
+    GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt, PutMode,
+    WriteMultipart,
+};
 use tokio::runtime::Runtime;
 
 use super::bucket::{self, refused};
@@ -29,6 +33,8 @@ const PART_BYTES: usize = 8 << 20;
 const PARTS_AT_ONCE: usize = 4;
 /// What is not a pack is small.
 const SMALL_BYTES_MAX: u64 = 64 << 10;
+/// No store has more: a listing without an end is not kept in memory.
+const PACKS_MAX: u64 = 16 << 20;
 const SUFFIX: &str = ".pack";
 
 /// An opened pack.
@@ -147,15 +153,19 @@ impl Backend {
                     .checked_add(buffer.len() as u64)
                     .ok_or_else(cut_short)?;
                 let path = object_path(pack);
-                let bytes = self
-                    .runtime
-                    .block_on(async { self.objects.get_range(&path, offset..end).await })
-                    .map_err(|error| failed("reading", pack, error))?;
-                if bytes.len() != buffer.len() {
-                    return Err(cut_short());
+                let range = GetOptions::default().with_range(Some(GetRange::Bounded(offset..end)));
+                let filled = self.runtime.block_on(async {
+                    fill(self.objects.get_opts(&path, range).await?, buffer).await
+                });
+                match filled {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(cut_short()),
+                    // Who asks for bytes behind the end of an object is told so in many ways.
+                    Err(_) if self.pack_bytes(pack)?.is_some_and(|bytes| bytes < end) => {
+                        Err(cut_short())
+                    }
+                    Err(error) => Err(failed("reading", pack, error)),
                 }
-                buffer.copy_from_slice(&bytes);
-                Ok(())
             }
         }
     }
@@ -170,14 +180,17 @@ impl Backend {
         }
         self.runtime.block_on(async {
             let top = ObjectPath::from(PACKS);
-            let fans = self.objects.list_with_delimiter(Some(&top)).await;
+            let mut listing = self.objects.list(Some(&top));
             let mut packs = Vec::new();
-            for fan in fans.map_err(failed)?.common_prefixes {
-                let found = self.objects.list_with_delimiter(Some(&fan)).await;
-                for meta in found.map_err(failed)?.objects {
-                    let name = meta.location.filename().unwrap_or_default();
-                    let id = name.strip_suffix(SUFFIX).and_then(|id| id.parse().ok());
-                    packs.extend(id.map(|id| (id, meta.size)));
+            let mut listed = 0;
+            while let Some(meta) = listing.try_next().await.map_err(failed)? {
+                listed += 1;
+                let name = meta.location.filename().unwrap_or_default();
+                let id = name.strip_suffix(SUFFIX).and_then(|id| id.parse().ok());
+                packs.extend(id.map(|id| (id, meta.size)));
+                if listed > PACKS_MAX {
+                    let detail = "more are listed than there can be";
+                    return Err(StoreError::Io(format!("listing the packs: {detail}")));
                 }
             }
             Ok(packs)
@@ -202,10 +215,13 @@ impl Backend {
         let got = self.runtime.block_on(async {
             let got = self.objects.get(&path).await?;
             // A longer one is not ours, and is not read into memory.
-            match got.meta.size <= SMALL_BYTES_MAX {
-                true => got.bytes().await,
-                false => Ok(Bytes::new()),
-            }
+            let bytes = usize::try_from(got.meta.size.min(SMALL_BYTES_MAX + 1)).unwrap_or(0);
+            let mut buffer = vec![0; bytes];
+            let is_whole = bytes as u64 <= SMALL_BYTES_MAX && fill(got, &mut buffer).await?;
+            Ok(match is_whole {
+                true => Bytes::from(buffer),
+                false => Bytes::new(),
+            })
         });
         match got {
             Ok(bytes) => Ok(Some(bytes)),
@@ -228,6 +244,21 @@ impl Backend {
             Err(error) => Err(refused(&format!("writing {key}"), error)),
         }
     }
+}
+
+/// Fills a buffer with an answer, of which no more is taken. False: it is shorter or
+/// longer, whatever it claimed.
+async fn fill(answer: GetResult, buffer: &mut [u8]) -> object_store::Result<bool> {
+    let mut stream = answer.into_stream();
+    let mut rest = buffer;
+    while let Some(bytes) = stream.try_next().await? {
+        let Some((now, later)) = rest.split_at_mut_checked(bytes.len()) else {
+            return Ok(false);
+        };
+        now.copy_from_slice(&bytes);
+        rest = later;
+    }
+    Ok(rest.is_empty())
 }
 
 /// What requests run on.

@@ -19,15 +19,13 @@ use object_store::{
 
 use super::backend::is_full;
 use super::error::{Result, StoreError};
-use super::leniency::LenientConnector;
 use super::profile::AwsProfile;
+use super::wire::Wire;
 use crate::model::{BucketPlace, Cloud, StorePlace};
 
 /// Requests under way at once, of all kinds.
 const REQUESTS_AT_ONCE: usize = 16;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
-/// For a whole pack over a slow line.
-const REQUEST_PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long an operation is tried again before its caller hears of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +69,7 @@ fn s3(
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(&place.bucket)
         .with_retry(retries(patience))
-        .with_http_connector(LenientConnector::default())
+        .with_http_connector(Wire::new())
         .with_client_options(client_options());
     let profile = AwsProfile::of_environment()?;
     let has_keys = builder
@@ -112,6 +110,7 @@ fn google(
 ) -> object_store::Result<object_store::gcp::GoogleCloudStorage> {
     let mut builder = GoogleCloudStorageBuilder::from_env()
         .with_bucket_name(&place.bucket)
+        .with_http_connector(Wire::new())
         .with_retry(retries(patience));
     let mut options = client_options();
     if let Some(endpoint) = &place.endpoint {
@@ -133,6 +132,7 @@ fn azure(
 ) -> object_store::Result<object_store::azure::MicrosoftAzure> {
     let mut builder = MicrosoftAzureBuilder::from_env()
         .with_container_name(&place.bucket)
+        .with_http_connector(Wire::new())
         .with_retry(retries(patience))
         .with_client_options(client_options());
     if let Some(account) = &place.account {
@@ -165,7 +165,8 @@ fn retries(patience: Patience) -> RetryConfig {
 fn client_options() -> ClientOptions {
     ClientOptions::new()
         .with_connect_timeout(CONNECT_PATIENCE)
-        .with_timeout(REQUEST_PATIENCE)
+        // `wire` has its own, by the length of what is sent.
+        .with_timeout_disabled()
 }
 
 /// What a store's answer means to us.

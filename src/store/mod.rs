@@ -36,6 +36,7 @@ mod sample;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod wire;
 mod writer;
 
 use std::collections::HashSet;

@@ -61,6 +61,7 @@ impl<'a> Repair<'a> {
                 Ok(_) if is_sound => {}
                 // Out of a pack that no listing will call whole.
                 Ok(plain) => writer::store_anew(shared, &plain, &mut self.encoder)?,
+                Err(error) if error.is_no_answer() => return Err(error),
                 Err(_) => match shared.cache.get(&chunk.hash) {
                     Some(plain) => writer::store_anew(shared, &plain, &mut self.encoder)?,
                     None => drop(self.missing.insert(chunk.hash)),

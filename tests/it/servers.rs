@@ -87,6 +87,11 @@ impl BucketServer {
         server
     }
 
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where the bucket's objects are files, with S3.
     pub fn bucket(&self) -> PathBuf {
         self.directory.path().join("bucket")
@@ -131,7 +136,12 @@ impl BucketServer {
 
     /// The URL of a prefix.
     pub fn url(&self, prefix: &str) -> String {
-        let server = format!("http://127.0.0.1:{}", self.port);
+        self.url_through(self.port, prefix)
+    }
+
+    /// The same by another port, where something stands before the server.
+    pub fn url_through(&self, port: u16, prefix: &str) -> String {
+        let server = format!("http://127.0.0.1:{port}");
         match self.kind {
             Kind::S3 => format!("s3://bucket/{prefix}?endpoint={server}&region=us-east-1"),
             Kind::Azure => format!(
