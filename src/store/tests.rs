@@ -1,10 +1,12 @@
 //! What a store promises, on real files: contents come back whole, once, and checked.
 //!
 //! Crashes are in `tests/crash.rs`, damage in `tests/damage.rs` and `tests/repair.rs`,
-//! removal in `tests/removal.rs`, its failures in `tests/uncommitted.rs`.
+//! removal in `tests/removal.rs`, its failures in `tests/uncommitted.rs`, what a store
+//! might do on purpose in `tests/hostile.rs`.
 
 mod crash;
 mod damage;
+mod hostile;
 mod removal;
 mod repair;
 mod uncommitted;

@@ -269,13 +269,15 @@ fn a_check_with_a_stale_listing_names_nothing_as_lost() {
 #[test]
 fn a_check_whose_bucket_fails_says_so_and_names_no_damage() {
     let line = Line::new(Kind::S3);
-    let files = files(1);
-    write(&line.m, &files);
+    let files = &files(1)[..1];
+    write(&line.m, files);
     line.m.run("\"$KEEPFS\" wait .");
     for repair in [&[][..], &["--repair"][..]] {
-        let forbidden = Fault::Answer(403, "<Error><Code>AccessDenied</Code></Error>");
-        line.proxy
-            .fault_after(12, "GET", "/packs/", usize::MAX, forbidden);
+        // Behind trailer, table, header and trailer comes the chunk; it is looked at twice.
+        for _ in 0..2 {
+            let forbidden = Fault::Answer(403, "<Error><Code>AccessDenied</Code></Error>");
+            line.proxy.fault_after(4, "GET", "/packs/", 1, forbidden);
+        }
         let args = [&["check", "--read-data"][..], repair, &["."][..]].concat();
         let done = line.m.keepfs(&args);
         assert_eq!(done.status.code(), Some(6), "{done:?}");
@@ -285,7 +287,7 @@ fn a_check_whose_bucket_fails_says_so_and_names_no_damage() {
         assert!(!said.contains("damaged"), "{said}");
         line.proxy.heal();
     }
-    line.assert_whole(&files);
+    line.assert_whole(files);
 }
 
 /// Versions go for good, and packs are rewritten, while requests meet faults.
