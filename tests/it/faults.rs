@@ -18,10 +18,10 @@ const SLOW_DOWN: &str = "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Mes
 const INTERNAL: &str = "<?xml version=\"1.0\"?><Error><Code>InternalError</Code></Error>";
 
 /// A server, the faulty line to it, and a vault whose store is there.
-struct Line {
-    m: Mount,
-    proxy: Proxy,
-    server: BucketServer,
+pub struct Line {
+    pub m: Mount,
+    pub proxy: Proxy,
+    pub server: BucketServer,
 }
 
 impl Line {
@@ -29,7 +29,7 @@ impl Line {
         Self::with(kind, |setup| setup)
     }
 
-    fn with(kind: Kind, more: impl FnOnce(Setup) -> Setup) -> Self {
+    pub fn with(kind: Kind, more: impl FnOnce(Setup) -> Setup) -> Self {
         let server = BucketServer::start(kind);
         let proxy = Proxy::before(server.port());
         let mut allow = Command::new(keepfs_binary());
@@ -54,7 +54,7 @@ impl Line {
 
     /// Everything is in the bucket, byte for byte, and nothing waits.
     #[track_caller]
-    fn assert_whole(&self, files: &[(&str, Vec<u8>)]) {
+    pub fn assert_whole(&self, files: &[(&str, Vec<u8>)]) {
         self.m.run("\"$KEEPFS\" wait --timeout 100s .");
         wait_for("nothing to be on the way", || {
             let status = self.m.json(&["status"]);
@@ -74,7 +74,7 @@ fn files(seed: u64) -> Vec<(&'static str, Vec<u8>)> {
     names.into_iter().zip(contents).collect()
 }
 
-fn write(m: &Mount, files: &[(&str, Vec<u8>)]) {
+pub fn write(m: &Mount, files: &[(&str, Vec<u8>)]) {
     for (name, content) in files {
         m.write(name, content);
     }

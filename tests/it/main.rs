@@ -17,6 +17,7 @@ mod crash;
 mod deleted;
 mod faults;
 mod history;
+mod hostile;
 mod model;
 mod mounting;
 mod policy;
