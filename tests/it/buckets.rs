@@ -6,15 +6,15 @@ use std::process::Command;
 use crate::harness::{Mount, Setup, keepfs_binary, noise, output, text, wait_for};
 use crate::servers::{BucketServer, KEY, Kind, SECRET, objects};
 
-fn allow(server: &BucketServer, vault: &str) {
+pub fn allow(server: &BucketServer, vault: &str) {
     let mut command = Command::new(keepfs_binary());
     command.args(["store", "allow", &server.url("p"), "--name", vault]);
     let done = output(command.envs(server.environment()));
     assert!(done.status.success(), "{done:?}");
 }
 
-fn setup(server: &BucketServer) -> Setup {
-    let mut setup = Setup::new().init(&["--store", &server.url("p"), "--name", "photos"]);
+pub fn setup(server: &BucketServer, prefix: &str) -> Setup {
+    let mut setup = Setup::new().init(&["--store", &server.url(prefix), "--name", "photos"]);
     for (name, value) in server.environment() {
         setup = setup.env(name, value);
     }
@@ -25,7 +25,7 @@ fn setup(server: &BucketServer) -> Setup {
 fn history_survives_in(kind: Kind) {
     let server = BucketServer::start(kind);
     allow(&server, "photos");
-    let mut m = setup(&server).config("pack_bytes", "\"1MiB\"").start();
+    let mut m = setup(&server, "p").config("pack_bytes", "\"1MiB\"").start();
     let large = noise(1, 3_000_000);
     m.write("large", &large);
     for n in 0..20 {
@@ -87,7 +87,7 @@ fn without_the_owners_marker_nothing_is_written_and_the_way_out_is_named() {
 fn a_prefix_belongs_to_one_vault() {
     let server = BucketServer::start(Kind::S3);
     allow(&server, "photos");
-    let mut first = setup(&server).start();
+    let mut first = setup(&server, "p").start();
     first.write("a", "one");
     first.unmount();
     let vault = tempfile::tempdir().unwrap();
@@ -134,7 +134,9 @@ fn pending(m: &Mount) -> u64 {
 fn a_bucket_that_is_away_delays_nobody_and_gets_everything_when_it_is_back() {
     let mut server = BucketServer::start(Kind::S3);
     allow(&server, "photos");
-    let mut m = setup(&server).config("pack_bytes", "\"64KiB\"").start();
+    let mut m = setup(&server, "p")
+        .config("pack_bytes", "\"64KiB\"")
+        .start();
     m.write("before", "kept before");
     m.run("\"$KEEPFS\" wait .");
     server.stop();

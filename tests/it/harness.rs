@@ -363,6 +363,11 @@ impl Mount {
         self.setup.env.clear();
     }
 
+    /// The same for one name.
+    pub fn forget_env(&mut self, name: &str) {
+        self.setup.env.retain(|(known, _)| known != name);
+    }
+
     /// The daemon's process id.
     pub fn pid(&self) -> u32 {
         self.daemon.as_ref().expect("mounted").pid

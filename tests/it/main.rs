@@ -11,6 +11,7 @@ mod harness;
 
 mod backup;
 mod bad_input;
+mod bucket_crash;
 mod buckets;
 mod check;
 mod crash;
