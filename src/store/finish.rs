@@ -222,13 +222,12 @@ fn store(shared: &Shared, full: &Growing, attempt: Attempt) -> Result<()> {
         bytes: records_end + table.len() as u64,
     };
     reach("store.before-put");
-    full.pack.end_with(&table).map_err(spool_error)?;
-    reach("store.ended");
     if attempt == Attempt::Again && has_arrived(shared, &record, &table)? {
         log::info!("pack {id} had arrived: only the answer was lost");
-    } else if !shared.backend.adopt(id, &shared.open_packs.path(id))? {
-        let mut bytes = vec![0; record.bytes as usize];
+    } else if !adopt(shared, full, &table)? {
+        let mut bytes = vec![0; records_end as usize];
         full.pack.read(0, &mut bytes).map_err(spool_error)?;
+        bytes.extend_from_slice(&table);
         shared.backend.put(id, bytes)?;
     }
     reach("store.after-put");
@@ -238,6 +237,22 @@ fn store(shared: &Shared, full: &Growing, attempt: Attempt) -> Result<()> {
     // The space is a matter of convenience; the object is complete.
     let _ = shared.open_packs.leave_mark(id);
     Ok(())
+}
+
+/// Ends the file in the spool and makes it the pack. False: it has to be put, which needs
+/// no room in the spool, so that a full one can empty itself.
+fn adopt(shared: &Shared, full: &Growing, table: &[u8]) -> Result<bool> {
+    if shared.backend.is_remote() {
+        return Ok(false);
+    }
+    let id = full.pack.id;
+    match full.pack.end_with(table).map_err(spool_error) {
+        Ok(()) => {}
+        Err(StoreError::Full { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    reach("store.ended");
+    shared.backend.adopt(id, &shared.open_packs.path(id))
 }
 
 /// True when the last attempt put the pack although it was told otherwise. Its end,

@@ -106,7 +106,13 @@ fn check(place: &BucketPlace, vault: &str, id: &str, backend: &Backend) -> Resul
     let text = serde_json::to_vec(&own).unwrap_or_default();
     loop {
         if let Some(found) = backend.small_object(IDENTITY)? {
-            return is_ours(place, &found, id);
+            return is_ours(place, &found, id).or_else(|refusal| {
+                match backend.small_object(IDENTITY)? {
+                    // The first answer may have been cut on its way.
+                    Some(again) if again != found => is_ours(place, &again, id),
+                    _ => Err(refusal),
+                }
+            });
         }
         if backend.create_object(IDENTITY, text.clone())? {
             return Ok(());

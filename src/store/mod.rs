@@ -29,6 +29,7 @@ mod reader;
 mod readers;
 mod reclaim;
 mod recover;
+mod refusal;
 mod repair;
 mod rewrite;
 mod sample;

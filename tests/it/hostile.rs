@@ -108,6 +108,7 @@ fn any_bytes_in_any_object_cost_availability_and_nothing_else() {
             }
         }
         eprintln!("round {round}");
+        line.server.restart();
         assert_right_or_gone(&line.m, &versions);
         let done = line.m.keepfs(&["check", "--read-data", "."]);
         assert!(
@@ -133,6 +134,7 @@ fn any_bytes_in_any_object_cost_availability_and_nothing_else() {
         for (path, bytes) in &whole {
             fs::write(path, bytes).unwrap();
         }
+        line.server.restart();
         line.m.remount();
         for (path, content) in &versions {
             assert!(

@@ -12,6 +12,7 @@ mod harness;
 mod backup;
 mod bad_input;
 mod bucket_crash;
+mod bucket_input;
 mod buckets;
 mod check;
 mod crash;

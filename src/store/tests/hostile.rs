@@ -45,7 +45,7 @@ fn harm() -> impl Strategy<Value = Harm> {
 
 /// `bytes`: what the pack was; `other`: another one. Both may be too long to read by now.
 fn do_harm(harm: &Harm, pack: &Path, bytes: &[u8], other: &[u8]) {
-    let place = |part: u16| bytes.len() as u64 * u64::from(part) >> 16;
+    let place = |part: u16| (bytes.len() as u64 * u64::from(part)) >> 16;
     fs::set_permissions(pack, fs::Permissions::from_mode(0o600)).unwrap();
     let file = File::options().write(true).open(pack).unwrap();
     match harm {
