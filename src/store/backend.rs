@@ -96,7 +96,8 @@ impl Backend {
                 }
                 upload.finish().await.map(|_| ())
             })
-            .map_err(|error| failed("putting", pack, error))?;
+            // What is not found then is the bucket.
+            .map_err(|error| refused(&format!("putting pack {pack}"), error))?;
         self.protect(pack)
     }
 

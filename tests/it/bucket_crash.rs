@@ -26,6 +26,8 @@ fn a_kill_loses_nothing_in(kind: Kind, times: &[usize]) {
     }
     let mut points = crash_points();
     points.retain(|point| THEMES.iter().any(|theme| point.starts_with(theme)));
+    // Where the pack is a file that is linked into a directory.
+    points.retain(|point| point != "store.ended");
     let server = BucketServer::start(kind);
     allow(&server, "photos");
     // Each vault has a prefix of its own in the one bucket.

@@ -293,6 +293,8 @@ fn serve(client: TcpStream, upstream: u16, state: &Mutex<State>) -> io::Result<(
 /// The fault that a request meets, and the place of its rule.
 fn choose(state: &Mutex<State>, method: &str, target: &str) -> Option<(usize, Fault)> {
     let mut state = locked(state);
+    // Google's clients encode the slashes of a key, too.
+    let target = target.replace("%2F", "/");
     state.seen.push(format!("{method} {target}"));
     let index = state.rules.iter().position(|rule| {
         let fits = rule.method == "*" || rule.method == method;

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::harness::{Random, count, files_below, not_run, spawn, wait_for};
 
 pub const KEY: &str = "test-key";
@@ -183,12 +185,18 @@ impl BucketServer {
         });
     }
 
-    /// Ends it as a power cut would; what it has stays.
+    /// Ends it as a power cut would; what it has stays. Azurite has to be asked: it writes
+    /// down what it has every few seconds only.
     pub fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        let pid = Pid::from_child(&child);
+        let _ = match self.kind {
+            Kind::Azure => kill_process(pid, Signal::TERM).map_err(Into::into),
+            Kind::S3 | Kind::Garage | Kind::Google => child.kill(),
+        };
+        let _ = child.wait();
     }
 
     /// The URL of a prefix.
@@ -262,7 +270,10 @@ urllib.request.urlopen(request)",
 
 impl Drop for BucketServer {
     fn drop(&mut self) {
-        self.stop();
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
