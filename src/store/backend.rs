@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use object_store::path::Path as ObjectPath;
 use object_store::{
-    GetResultPayload, ObjectStore, ObjectStoreExt, PutMode, UpdateVersion, WriteMultipart,
+    GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt, WriteMultipart,
 };
 use tokio::runtime::Runtime;
 
@@ -31,8 +32,8 @@ pub(super) const PACKS: &str = "packs";
 const ONE_REQUEST_BYTES_MAX: usize = 32 << 20;
 const PART_BYTES: usize = 8 << 20;
 const PARTS_AT_ONCE: usize = 4;
-/// What is not a pack is small.
-const SMALL_BYTES_MAX: u64 = 64 << 10;
+/// No store has more: a listing without an end is not kept in memory.
+const PACKS_MAX: u64 = 16 << 20;
 const SUFFIX: &str = ".pack";
 
 /// An opened pack.
@@ -42,13 +43,6 @@ pub(super) enum PackSource {
     File(File),
     /// Behind the network: every read is a request.
     Object,
-}
-
-/// A small object as it was read.
-#[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) bytes: Bytes,
-    version: UpdateVersion,
 }
 
 /// The packs of one store.
@@ -133,7 +127,8 @@ impl Backend {
                 }
                 upload.finish().await.map(|_| ())
             })
-            .map_err(|error| failed("putting", pack, error))?;
+            // What is not found then is the bucket.
+            .map_err(|error| refused(&format!("putting pack {pack}"), error))?;
         self.protect(pack)
     }
 
@@ -191,15 +186,19 @@ impl Backend {
                     .ok_or_else(cut_short)?;
                 let path = object_path(pack);
                 self.reads.fetch_add(1, Ordering::Relaxed);
-                let bytes = self
-                    .runtime
-                    .block_on(async { self.objects.get_range(&path, offset..end).await })
-                    .map_err(|error| failed("reading", pack, error))?;
-                if bytes.len() != buffer.len() {
-                    return Err(cut_short());
+                let range = GetOptions::default().with_range(Some(GetRange::Bounded(offset..end)));
+                let filled = self.runtime.block_on(async {
+                    fill(self.objects.get_opts(&path, range).await?, buffer).await
+                });
+                match filled {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(cut_short()),
+                    // Who asks for bytes behind the end of an object is told so in many ways.
+                    Err(_) if self.pack_bytes(pack)?.is_some_and(|bytes| bytes < end) => {
+                        Err(cut_short())
+                    }
+                    Err(error) => Err(failed("reading", pack, error)),
                 }
-                buffer.copy_from_slice(&bytes);
-                Ok(())
             }
         }
     }
@@ -222,14 +221,17 @@ impl Backend {
         }
         self.runtime.block_on(async {
             let top = ObjectPath::from(PACKS);
-            let fans = self.objects.list_with_delimiter(Some(&top)).await;
+            let mut listing = self.objects.list(Some(&top));
             let mut packs = Vec::new();
-            for fan in fans.map_err(failed)?.common_prefixes {
-                let found = self.objects.list_with_delimiter(Some(&fan)).await;
-                for meta in found.map_err(failed)?.objects {
-                    let name = meta.location.filename().unwrap_or_default();
-                    let id = name.strip_suffix(SUFFIX).and_then(|id| id.parse().ok());
-                    packs.extend(id.map(|id| (id, meta.size)));
+            let mut listed = 0;
+            while let Some(meta) = listing.try_next().await.map_err(failed)? {
+                listed += 1;
+                let name = meta.location.filename().unwrap_or_default();
+                let id = name.strip_suffix(SUFFIX).and_then(|id| id.parse().ok());
+                packs.extend(id.map(|id| (id, meta.size)));
+                if listed > PACKS_MAX {
+                    let detail = "more are listed than there can be";
+                    return Err(StoreError::Io(format!("listing the packs: {detail}")));
                 }
             }
             Ok(packs)
@@ -242,13 +244,7 @@ impl Backend {
             .map_err(|error| failed("removing", pack, error))
     }
 
-    /// Removes an object. One that is not there is no error.
-    pub(super) fn delete_object(&self, key: &str) -> Result<()> {
-        self.remove(&ObjectPath::from(key))
-            .map_err(|error| refused(&format!("removing {key}"), error))
-    }
-
-    fn remove(&self, path: &ObjectPath) -> object_store::Result<()> {
+    pub(super) fn remove(&self, path: &ObjectPath) -> object_store::Result<()> {
         match self
             .runtime
             .block_on(async { self.objects.delete(path).await })
@@ -257,93 +253,21 @@ impl Backend {
             other => other,
         }
     }
+}
 
-    /// What lies at the top of the store, objects and what is in directories alike.
-    pub(super) fn names(&self) -> Result<Vec<String>> {
-        if let Some(root) = &self.root {
-            return directory::names(root);
-        }
-        let listed = self
-            .runtime
-            .block_on(async { self.objects.list_with_delimiter(None).await });
-        let listed = listed.map_err(|error| refused("listing the store", error))?;
-        let objects = listed.objects.into_iter().map(|meta| meta.location);
-        let names = listed.common_prefixes.into_iter().chain(objects);
-        Ok(names
-            .filter_map(|path| path.filename().map(ToOwned::to_owned))
-            .collect())
+/// Fills a buffer with an answer, of which no more is taken. False: it is shorter or
+/// longer, whatever it claimed.
+pub(super) async fn fill(answer: GetResult, buffer: &mut [u8]) -> object_store::Result<bool> {
+    let mut stream = answer.into_stream();
+    let mut rest = buffer;
+    while let Some(bytes) = stream.try_next().await? {
+        let Some((now, later)) = rest.split_at_mut_checked(bytes.len()) else {
+            return Ok(false);
+        };
+        now.copy_from_slice(&bytes);
+        rest = later;
     }
-
-    /// A small object by its key below the store. `None`: it is not there.
-    pub(super) fn small_object(&self, key: &str) -> Result<Option<Bytes>> {
-        Ok(self.seen_object(key)?.map(|seen| seen.bytes))
-    }
-
-    /// The same, to be [replaced](Self::replace_object).
-    pub(super) fn seen_object(&self, key: &str) -> Result<Option<Seen>> {
-        let path = ObjectPath::from(key);
-        let got = self.runtime.block_on(async {
-            let got = self.objects.get(&path).await?;
-            let version = UpdateVersion {
-                e_tag: got.meta.e_tag.clone(),
-                version: got.meta.version.clone(),
-            };
-            // A longer one is not ours, and is not read into memory.
-            let bytes = match got.meta.size <= SMALL_BYTES_MAX {
-                true => got.bytes().await?,
-                false => Bytes::new(),
-            };
-            Ok(Seen { bytes, version })
-        });
-        match got {
-            Ok(seen) => Ok(Some(seen)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(refused(&format!("reading {key}"), error)),
-        }
-    }
-
-    /// Writes a small object in place of one that was seen, unless it has changed since.
-    /// A server that knows no such condition is not asked for it: read back what is there.
-    pub(super) fn replace_object(&self, key: &str, bytes: Vec<u8>, seen: &Seen) -> Result<()> {
-        let path = ObjectPath::from(key);
-        let bytes = Bytes::from(bytes);
-        let put = self.runtime.block_on(async {
-            let mode = match &seen.version.e_tag {
-                Some(_) => PutMode::Update(seen.version.clone()),
-                None => PutMode::Overwrite,
-            };
-            let put = |mode: PutMode| {
-                self.objects
-                    .put_opts(&path, bytes.clone().into(), mode.into())
-            };
-            match put(mode).await {
-                Err(
-                    object_store::Error::NotImplemented { .. }
-                    | object_store::Error::NotSupported { .. },
-                ) => put(PutMode::Overwrite).await,
-                other => other,
-            }
-        });
-        match put {
-            Ok(_) | Err(object_store::Error::Precondition { .. }) => Ok(()),
-            Err(error) => Err(refused(&format!("writing {key}"), error)),
-        }
-    }
-
-    /// Writes a small object that is not there yet. False: it is, and was left alone.
-    pub(super) fn create_object(&self, key: &str, bytes: Vec<u8>) -> Result<bool> {
-        let path = ObjectPath::from(key);
-        let put = self.runtime.block_on(async {
-            self.objects
-                .put_opts(&path, bytes.into(), PutMode::Create.into())
-                .await
-        });
-        match put {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(refused(&format!("writing {key}"), error)),
-        }
-    }
+    Ok(rest.is_empty())
 }
 
 /// What requests run on.

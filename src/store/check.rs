@@ -11,8 +11,8 @@ use super::codec::decode;
 use super::error::{Result, StoreError};
 use super::open_pack::end_of;
 use super::pack::{
-    HEADER_BYTES, RECORD_HEADER_BYTES, TRAILER_BYTES, TableSpan, has_clean_reserve, has_header,
-    record_header,
+    HEADER_BYTES, PACK_BYTES_MAX, RECORD_HEADER_BYTES, TRAILER_BYTES, TableSpan, has_clean_reserve,
+    has_header, record_header,
 };
 use super::{CheckDepth, Damage, Findings, Shared, fetch, orphans, recover, sample};
 use crate::catalog::{ChunkRecord, PackRecord, PackState};
@@ -26,6 +26,9 @@ pub(super) fn read_table(
     pack_bytes: u64,
 ) -> Result<Vec<ChunkRecord>> {
     let damaged = |detail: String| StoreError::PackDamaged { pack: id, detail };
+    if pack_bytes > PACK_BYTES_MAX {
+        return Err(damaged(format!("no pack is as long as {pack_bytes} bytes")));
+    }
     let mut trailer = [0; TRAILER_BYTES as usize];
     let trailer_at = pack_bytes
         .checked_sub(TRAILER_BYTES)
@@ -166,9 +169,9 @@ fn check_pack(
         return Ok(flaw);
     }
     let mut details: Vec<String> = flaw.into_iter().map(|flaw| flaw.detail).collect();
-    details.extend(flaw_of_frame(shared, pack).map(String::from));
+    details.extend(flaw_of_frame(shared, pack)?.map(String::from));
     let mut hurt = Hurt::Chunks(Vec::new());
-    if let Some(flaw) = flaw_of_chunks(shared, &chunks) {
+    if let Some(flaw) = flaw_of_chunks(shared, &chunks)? {
         details.push(flaw.detail);
         hurt = flaw.hurt;
     }
@@ -230,21 +233,31 @@ pub(super) fn flaw_of_table(entries: &[ChunkRecord], chunks: &[ChunkRecord]) -> 
 }
 
 /// Damage in bytes that no reader needs while there is a catalog.
-fn flaw_of_frame(shared: &Shared, pack: &PackRecord) -> Option<&'static str> {
+fn flaw_of_frame(shared: &Shared, pack: &PackRecord) -> Result<Option<&'static str>> {
     let mut header = [0; HEADER_BYTES as usize];
     let read = fetch::read(shared, pack.id, 0, &mut header);
-    if read.is_err() || !has_header(&header, pack.id) {
-        return Some("its header is damaged");
+    if !is_answered(read)? || !has_header(&header, pack.id) {
+        return Ok(Some("its header is damaged"));
     }
     // A trailer that cannot be read was noticed with its table.
     let mut trailer = [0; TRAILER_BYTES as usize];
-    let trailer_at = pack.bytes.checked_sub(TRAILER_BYTES)?;
-    let read = fetch::read(shared, pack.id, trailer_at, &mut trailer);
-    (pack.state == PackState::Stored && read.is_ok() && !has_clean_reserve(&trailer))
-        .then_some("its trailer is damaged")
+    let Some(trailer_at) = pack.bytes.checked_sub(TRAILER_BYTES) else {
+        return Ok(None);
+    };
+    let read = is_answered(fetch::read(shared, pack.id, trailer_at, &mut trailer))?;
+    let is_flawed = pack.state == PackState::Stored && read && !has_clean_reserve(&trailer);
+    Ok(is_flawed.then_some("its trailer is damaged"))
 }
 
-fn flaw_of_chunks(shared: &Shared, chunks: &[ChunkRecord]) -> Option<Flaw> {
+/// Whether a read went well. That nobody answered is no damage.
+fn is_answered(read: Result<()>) -> Result<bool> {
+    match read {
+        Err(error) if error.is_no_answer() => Err(error),
+        read => Ok(read.is_ok()),
+    }
+}
+
+fn flaw_of_chunks(shared: &Shared, chunks: &[ChunkRecord]) -> Result<Option<Flaw>> {
     let mut damaged = Vec::new();
     let mut wrong_headers = 0;
     let mut unreadable = None;
@@ -259,8 +272,9 @@ fn flaw_of_chunks(shared: &Shared, chunks: &[ChunkRecord]) -> Option<Flaw> {
                 }
             }
             Err(error @ StoreError::PackMissing { .. }) => {
-                return Some(lost(format!("cannot be read: {error}")));
+                return Ok(Some(lost(format!("cannot be read: {error}"))));
             }
+            Err(error) if error.is_no_answer() => return Err(error),
             // As a rule a bad place on the disk; the rest may be readable.
             Err(error) => unreadable = unreadable.or(Some(error)),
         }
@@ -283,8 +297,8 @@ fn flaw_of_chunks(shared: &Shared, chunks: &[ChunkRecord]) -> Option<Flaw> {
             Some(error) => format!("{bad} of {all} chunks are damaged or cannot be read: {error}"),
         });
     }
-    (!details.is_empty()).then(|| Flaw {
+    Ok((!details.is_empty()).then(|| Flaw {
         detail: details.join("; "),
         hurt: Hurt::Chunks(damaged),
-    })
+    }))
 }

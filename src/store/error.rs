@@ -180,3 +180,10 @@ pub enum StoreError {
     #[error(transparent)]
     Catalog(#[from] CatalogError),
 }
+
+impl StoreError {
+    /// True when the bucket could not be asked: that says nothing of what is in it.
+    pub(super) fn is_no_answer(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Denied { .. })
+    }
+}

@@ -9,6 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::backend::PackSource;
 use super::error::{Result, StoreError, Writer};
 use super::open_pack::{Growing, spool_error};
 use super::{Shared, journal, pack};
@@ -43,6 +44,8 @@ struct State {
     /// How often an attempt failed, and why the last one did.
     failures: u64,
     last_failure: Option<Failure>,
+    /// Packs whose last attempt failed.
+    tried: HashSet<PackId>,
     /// Somebody wants a failed attempt repeated now.
     is_poked: bool,
     is_stopping: bool,
@@ -222,13 +225,18 @@ pub(super) fn run(shared: &Shared) {
         let id = full.pack.id;
         state.in_hand.insert(id);
         state.is_poked &= !state.waiting.is_empty();
+        let attempt = match state.tried.contains(&full.pack.id) {
+            true => Attempt::Again,
+            false => Attempt::First,
+        };
         drop(state);
-        let outcome = store(shared, &full);
+        let outcome = store(shared, &full, attempt);
         state = waiting.state();
         state.in_hand.remove(&id);
         match outcome {
             Ok(()) => {
                 state.last_failure = None;
+                state.tried.remove(&full.pack.id);
                 state.marks.push(full.pack.id);
                 drop(state);
                 journal::keep_up(shared);
@@ -239,6 +247,7 @@ pub(super) fn run(shared: &Shared) {
                 state.failures += 1;
                 state.last_failure = Some(Failure::of(&error));
                 state.is_poked = false;
+                state.tried.insert(full.pack.id);
                 state.waiting.push_front(full);
             }
         }
@@ -251,7 +260,14 @@ pub(super) fn run(shared: &Shared) {
     }
 }
 
-fn store(shared: &Shared, full: &Growing) -> Result<()> {
+/// Whether a pack is put for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    First,
+    Again,
+}
+
+fn store(shared: &Shared, full: &Growing, attempt: Attempt) -> Result<()> {
     shared.lease.permit_put(&shared.backend())?;
     let id = full.pack.id;
     let records_end = full.pack.written_bytes();
@@ -262,11 +278,12 @@ fn store(shared: &Shared, full: &Growing) -> Result<()> {
         bytes: records_end + table.len() as u64,
     };
     reach("store.before-put");
-    full.pack.end_with(&table).map_err(spool_error)?;
-    reach("store.ended");
-    if !shared.backend().adopt(id, &shared.open_packs.path(id))? {
-        let mut bytes = vec![0; record.bytes as usize];
+    if attempt == Attempt::Again && has_arrived(shared, &record, &table)? {
+        log::info!("pack {id} had arrived: only the answer was lost");
+    } else if !adopt(shared, full, &table)? {
+        let mut bytes = vec![0; records_end as usize];
         full.pack.read(0, &mut bytes).map_err(spool_error)?;
+        bytes.extend_from_slice(&table);
         shared.backend().put(id, bytes)?;
     }
     reach("store.after-put");
@@ -281,6 +298,35 @@ fn store(shared: &Shared, full: &Growing) -> Result<()> {
     // The space is a matter of convenience; the object is complete.
     let _ = shared.open_packs.leave_mark(id);
     Ok(())
+}
+
+/// Ends the file in the spool and makes it the pack. False: it has to be put, which needs
+/// no room in the spool, so that a full one can empty itself.
+fn adopt(shared: &Shared, full: &Growing, table: &[u8]) -> Result<bool> {
+    if shared.backend().is_remote() {
+        return Ok(false);
+    }
+    let id = full.pack.id;
+    match full.pack.end_with(table).map_err(spool_error) {
+        Ok(()) => {}
+        Err(StoreError::Full { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    reach("store.ended");
+    shared.backend().adopt(id, &shared.open_packs.path(id))
+}
+
+/// True when the last attempt put the pack although it was told otherwise. Its end,
+/// with the hash of every chunk, tells it from anything else under its name.
+fn has_arrived(shared: &Shared, pack: &PackRecord, table: &[u8]) -> Result<bool> {
+    let backend = &shared.backend();
+    if !backend.is_remote() || backend.pack_bytes(pack.id)? != Some(pack.bytes) {
+        return Ok(false);
+    }
+    let mut end = vec![0; table.len()];
+    let table_at = pack.bytes - table.len() as u64;
+    backend.read(&PackSource::Object, pack.id, table_at, &mut end)?;
+    Ok(end == table)
 }
 
 /// Flushes the catalog and removes the spool files of packs that are stored.

@@ -13,9 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::backend::{Backend, Seen};
+use super::backend::Backend;
 use super::error::{Result, StoreError, Writer};
 use super::membership::Answer;
+use super::objects::Seen;
 use super::{Store, StoreConfig};
 use crate::catalog::{CatalogGuard, Durability, SharedCatalog, take_turn};
 use crate::model::{Clock, Fence, WriteClaim};
@@ -39,6 +40,22 @@ struct Record {
     holder: String,
     host: String,
     since: String,
+}
+
+impl Record {
+    /// # Errors
+    /// What is wrong with it, and the way out.
+    fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
+        let text: serde_json::Value =
+            serde_json::from_slice(bytes).map_err(|_| String::from(NOT_OURS))?;
+        match text.get("format").and_then(serde_json::Value::as_u64) {
+            Some(format) if format > FORMAT.into() => Err(format!(
+                "{LEASE_NAME} was written by a newer keepfs (format {format}; this one knows \
+                 {FORMAT}): update keepfs"
+            )),
+            _ => serde_json::from_value(text).map_err(|_| NOT_OURS.into()),
+        }
+    }
 }
 
 /// What this vault knows of the lease.
@@ -244,22 +261,15 @@ impl Lease {
         let Some(seen) = backend.seen_object(LEASE_NAME)? else {
             return Ok(None);
         };
-        let text: serde_json::Value =
-            serde_json::from_slice(&seen.bytes).map_err(|_| bad(backend, NOT_OURS.into()))?;
-        let format = text.get("format").and_then(serde_json::Value::as_u64);
-        if format.is_some_and(|format| format > FORMAT.into()) {
-            return Err(bad(
-                backend,
-                format!(
-                    "{LEASE_NAME} was written by a newer keepfs (format {}; this one knows {FORMAT}): \
-                 update keepfs",
-                    format.unwrap_or_default()
-                ),
-            ));
-        }
-        match serde_json::from_value(text) {
+        match Record::parse(&seen.bytes) {
             Ok(record) => Ok(Some((seen, record))),
-            Err(_) => Err(bad(backend, NOT_OURS.into())),
+            Err(problem) => match backend.seen_object(LEASE_NAME)? {
+                // The first answer may have been cut on its way.
+                Some(again) if again.bytes != seen.bytes => Record::parse(&again.bytes)
+                    .map(|record| Some((again, record)))
+                    .map_err(|problem| bad(backend, problem)),
+                _ => Err(bad(backend, problem)),
+            },
         }
     }
 

@@ -39,6 +39,7 @@ mod reader;
 mod readers;
 mod reclaim;
 mod recover;
+mod refusal;
 mod repair;
 mod rewrite;
 mod sample;
@@ -48,6 +49,7 @@ mod testing;
 mod tests;
 mod upkeep;
 mod whole;
+mod wire;
 mod writer;
 
 use std::collections::HashSet;

@@ -7,12 +7,23 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use bytes::Bytes;
-use object_store::ObjectStoreExt;
 use object_store::path::Path as ObjectPath;
+use object_store::{ObjectStoreExt, PutMode, UpdateVersion};
 
-use super::backend::Backend;
+use super::backend::{Backend, fill};
 use super::bucket::refused;
+use super::directory;
 use super::error::{Result, StoreError};
+
+/// What is not a pack is small.
+const SMALL_BYTES_MAX: u64 = 64 << 10;
+
+/// A small object as it was read.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) bytes: Bytes,
+    version: UpdateVersion,
+}
 
 impl Backend {
     /// Writes an object, over one that is there; durable and write-protected when it
@@ -33,16 +44,17 @@ impl Backend {
         let path = ObjectPath::from(key);
         let got = self.wait_for(async {
             let got = self.objects().get(&path).await?;
-            match got.meta.size <= bytes_max {
-                true => got.bytes().await.map(Some),
-                false => Ok(None),
+            if got.meta.size > bytes_max {
+                return Ok(None);
             }
+            let mut bytes = vec![0; got.meta.size as usize];
+            Ok(fill(got, &mut bytes).await?.then_some(bytes))
         });
         match got {
-            Ok(Some(bytes)) if bytes.len() as u64 <= bytes_max => Ok(Some(bytes)),
-            Ok(_) => Err(StoreError::Foreign {
+            Ok(Some(bytes)) => Ok(Some(bytes.into())),
+            Ok(None) => Err(StoreError::Foreign {
                 key: key.into(),
-                problem: format!("it has more than {bytes_max} bytes"),
+                problem: format!("it is longer than {bytes_max} bytes, or was cut on its way"),
             }),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(refused(&format!("reading {key}"), error)),
@@ -65,5 +77,99 @@ impl Backend {
             .chain(&found.common_prefixes)
             .filter_map(|path| path.filename().map(Into::into))
             .collect())
+    }
+
+    /// What lies at the top of the store, objects and what is in directories alike.
+    pub(super) fn names(&self) -> Result<Vec<String>> {
+        if let Some(root) = &self.root {
+            return directory::names(root);
+        }
+        let listed = self.wait_for(async { self.objects().list_with_delimiter(None).await });
+        let listed = listed.map_err(|error| refused("listing the store", error))?;
+        let objects = listed.objects.into_iter().map(|meta| meta.location);
+        let names = listed.common_prefixes.into_iter().chain(objects);
+        Ok(names
+            .filter_map(|path| path.filename().map(ToOwned::to_owned))
+            .collect())
+    }
+
+    /// A small object by its key below the store. `None`: it is not there.
+    pub(super) fn small_object(&self, key: &str) -> Result<Option<Bytes>> {
+        Ok(self.seen_object(key)?.map(|seen| seen.bytes))
+    }
+
+    /// The same, to be [replaced](Self::replace_object).
+    pub(super) fn seen_object(&self, key: &str) -> Result<Option<Seen>> {
+        let path = ObjectPath::from(key);
+        let got = self.wait_for(async {
+            let got = self.objects().get(&path).await?;
+            let version = UpdateVersion {
+                e_tag: got.meta.e_tag.clone(),
+                version: got.meta.version.clone(),
+            };
+            // A longer one is not ours, and is not read into memory.
+            let bytes = usize::try_from(got.meta.size.min(SMALL_BYTES_MAX + 1)).unwrap_or(0);
+            let mut buffer = vec![0; bytes];
+            let is_whole = bytes as u64 <= SMALL_BYTES_MAX && fill(got, &mut buffer).await?;
+            let bytes = match is_whole {
+                true => Bytes::from(buffer),
+                false => Bytes::new(),
+            };
+            Ok(Seen { bytes, version })
+        });
+        match got {
+            Ok(seen) => Ok(Some(seen)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(refused(&format!("reading {key}"), error)),
+        }
+    }
+
+    /// Writes a small object in place of one that was seen, unless it has changed since.
+    /// A server that knows no such condition is not asked for it: read back what is there.
+    pub(super) fn replace_object(&self, key: &str, bytes: Vec<u8>, seen: &Seen) -> Result<()> {
+        let path = ObjectPath::from(key);
+        let bytes = Bytes::from(bytes);
+        let put = self.wait_for(async {
+            let mode = match &seen.version.e_tag {
+                Some(_) => PutMode::Update(seen.version.clone()),
+                None => PutMode::Overwrite,
+            };
+            let put = |mode: PutMode| {
+                self.objects()
+                    .put_opts(&path, bytes.clone().into(), mode.into())
+            };
+            match put(mode).await {
+                Err(
+                    object_store::Error::NotImplemented { .. }
+                    | object_store::Error::NotSupported { .. },
+                ) => put(PutMode::Overwrite).await,
+                other => other,
+            }
+        });
+        match put {
+            Ok(_) | Err(object_store::Error::Precondition { .. }) => Ok(()),
+            Err(error) => Err(refused(&format!("writing {key}"), error)),
+        }
+    }
+
+    /// Writes a small object that is not there yet. False: it is, and was left alone.
+    pub(super) fn create_object(&self, key: &str, bytes: Vec<u8>) -> Result<bool> {
+        let path = ObjectPath::from(key);
+        let put = self.wait_for(async {
+            self.objects()
+                .put_opts(&path, bytes.into(), PutMode::Create.into())
+                .await
+        });
+        match put {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(refused(&format!("writing {key}"), error)),
+        }
+    }
+
+    /// Removes an object. One that is not there is no error.
+    pub(super) fn delete_object(&self, key: &str) -> Result<()> {
+        self.remove(&ObjectPath::from(key))
+            .map_err(|error| refused(&format!("removing {key}"), error))
     }
 }

@@ -26,6 +26,9 @@ pub(super) const TRAILER_BYTES: u64 = 64;
 pub(super) const CHUNK_BYTES_MAX: u32 = 16 << 20;
 /// No table is longer, for the same reason: a million chunks in one pack.
 const TABLE_BYTES_MAX: u64 = 64 << 20;
+/// No pack is longer, whatever size a store claims for it: four times the largest
+/// `pack_bytes`. So sums of sizes stay numbers.
+pub(super) const PACK_BYTES_MAX: u64 = 4 << 30;
 
 /// What is wrong with the bytes of a pack, in a few words.
 pub(super) type Flaw = String;

@@ -13,7 +13,7 @@ use super::error::{Result, StoreError};
 use super::membership::Answer;
 use super::open_pack::{Growing, end_of};
 use super::pack::{self, HEADER_BYTES, RECORD_HEADER_BYTES};
-use super::{Damage, Shared, check};
+use super::{Damage, Shared, check, fetch};
 use crate::catalog::{ChunkRecord, Codec, PackRecord, PackState, atomically};
 use crate::model::{ChunkHash, PackId, VersionSeq};
 
@@ -120,12 +120,11 @@ fn adopt_object(shared: &Shared, id: PackId, chunks: &[ChunkRecord]) -> Result<b
     if !chunks.iter().all(|c| in_table.contains(&place_in_pack(c))) {
         return Ok(false);
     }
+    let strangers = bytes_without_rows(shared, entries)?;
     backend.protect(id)?;
     let mut catalog = shared.catalog()?;
     atomically(&mut **catalog, |catalog| {
-        // Rows that the power failure took: their bytes are here, and only a row
-        // makes it possible to use them again or to remove them.
-        for entry in &entries {
+        for entry in &strangers {
             if catalog.chunk(&entry.hash)?.is_none() {
                 catalog.put_chunks(std::slice::from_ref(entry))?;
             }
@@ -139,6 +138,25 @@ fn adopt_object(shared: &Shared, id: PackId, chunks: &[ChunkRecord]) -> Result<b
     drop(catalog);
     shared.open_packs.remove(id)?;
     Ok(true)
+}
+
+/// Chunks of which a power failure took the rows: their bytes are in the object, and only
+/// a row makes it possible to use them again or to remove them. Nobody else vouches for
+/// them, so each is read: a bucket must not name chunks that it does not have, which new
+/// content would rely on.
+fn bytes_without_rows(shared: &Shared, entries: Vec<ChunkRecord>) -> Result<Vec<ChunkRecord>> {
+    let mut found = Vec::new();
+    for entry in entries {
+        if shared.catalog()?.chunk(&entry.hash)?.is_some() {
+            continue;
+        }
+        match fetch::verified(shared, &entry) {
+            Ok(_) => found.push(entry),
+            Err(error) if error.is_no_answer() => return Err(error),
+            Err(error) => log::warn!("a chunk without a row is left alone: {error}"),
+        }
+    }
+    Ok(found)
 }
 
 /// What must agree before one description of a chunk stands for another.

@@ -62,6 +62,7 @@ impl<'a> Repair<'a> {
                 Ok(_) if is_sound => {}
                 // Out of a pack that no listing will call whole.
                 Ok(plain) => writer::store_anew(shared, &plain, &mut self.encoder)?,
+                Err(error) if error.is_no_answer() => return Err(error),
                 Err(_) => {
                     let in_memory = shared.cache.get(&chunk.hash);
                     let on_disk = || fetch::from_disk_cache(shared, &chunk).map(Arc::new);

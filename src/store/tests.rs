@@ -2,11 +2,13 @@
 //!
 //! Crashes are in `tests/crash.rs`, damage in `tests/damage.rs` and `tests/repair.rs`,
 //! removal in `tests/removal.rs`, the catalog's failures in `tests/uncommitted.rs`, moving the
-//! store in `tests/migrate.rs`, its journal and its writer in files of these names.
+//! store in `tests/migrate.rs`, its journal, its writer and its cache in files of these
+//! names, what a store might do on purpose in `tests/hostile.rs`.
 
 mod crash;
 mod damage;
 mod disk_cache;
+mod hostile;
 mod journal;
 mod lease;
 mod migrate;

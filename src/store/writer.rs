@@ -327,7 +327,14 @@ fn store_chunk<T>(
                 then(catalog, hash)
             })
         },
-    )?;
+    );
+    if let Err(StoreError::Full { .. }) = &value
+        && shared.backend().is_remote()
+    {
+        // The growing pack may be what fills the disk: put, it makes room.
+        shared.open_packs.end_growing(&shared.waiting)?;
+    }
+    let value = value?;
     if known.is_some() {
         shared.presence.chunk_is_whole(hash);
     }

@@ -207,7 +207,7 @@ impl Journal {
 
 /// Mounts again and waits until the recovery scan is through.
 fn recover(m: &mut Mount) {
-    m.clear_env();
+    m.forget_env("KEEPFS_CRASH_AT");
     m.remount();
     let done = m.keepfs(&["scan"]);
     assert!(
@@ -219,7 +219,7 @@ fn recover(m: &mut Mount) {
 }
 
 /// The names of all crash points, from the sources.
-fn crash_points() -> Vec<String> {
+pub fn crash_points() -> Vec<String> {
     if let Ok(names) = std::env::var("KEEPFS_CRASH_POINTS") {
         return names.split_whitespace().map(str::to_string).collect();
     }
@@ -344,13 +344,24 @@ fn a_kill_at_each_named_point_loses_nothing_that_was_promised() {
     }
     let points = crash_points();
     assert!(!points.is_empty(), "the sources name no crash point");
+    kill_at_each(&points, &[1, 4], |_| {}, Setup::new);
+}
+
+/// Kills the daemon at each point, in a vault as `setup` says, and looks what is left;
+/// `settled` sees the vault after that.
+pub fn kill_at_each(
+    points: &[String],
+    times: &[usize],
+    settled: impl Fn(&Mount),
+    mut setup: impl FnMut() -> Setup,
+) {
     let seed = seed();
     let mut missed = Vec::new();
-    for point in &points {
+    for point in points {
         let mut reached = 0;
-        for nth in [1, 4] {
+        for nth in times {
             eprintln!("crash point {point}, time {nth}");
-            let mut m = Setup::new()
+            let mut m = setup()
                 .env("KEEPFS_CRASH_AT", &format!("{point}:{nth}"))
                 .unmounted();
             m.set_retention(PRUNED);
@@ -379,6 +390,7 @@ fn a_kill_at_each_named_point_loses_nothing_that_was_promised() {
                 reached += 1;
                 recover(&mut m);
             }
+            settled(&m);
         }
         if reached == 0 {
             missed.push(point);

@@ -213,12 +213,8 @@ impl Setup {
                 .envs(self.env.iter().map(|(name, value)| (name, value))),
         );
         assert!(done.status.success(), "keepfs init: {done:?}");
-        for (key, value) in &self.config {
-            let path = vault.join("keepfs.toml");
-            let text = fs::read_to_string(&path).expect("keepfs.toml");
-            fs::write(&path, with_key(&text, key, value)).expect("keepfs.toml");
-        }
-        Mount {
+        let config = self.config.clone();
+        let mount = Mount {
             log: dir.path().join("log"),
             vault,
             root,
@@ -226,7 +222,11 @@ impl Setup {
             setup: self,
             expect_damage: false,
             dir: Some(dir),
+        };
+        for (key, value) in &config {
+            mount.set_config(key, value);
         }
+        mount
     }
 }
 
@@ -278,6 +278,14 @@ impl Mount {
     #[track_caller]
     pub fn new() -> Self {
         Setup::new().start()
+    }
+
+    /// Sets a key of `keepfs.toml`, to a value in TOML, for the next mount.
+    #[track_caller]
+    pub fn set_config(&self, key: &str, value: &str) {
+        let path = self.vault.join("keepfs.toml");
+        let text = fs::read_to_string(&path).expect("keepfs.toml");
+        fs::write(&path, with_key(&text, key, value)).expect("keepfs.toml");
     }
 
     /// Sets the rules of retention; their table is the last one of the settings.
@@ -361,6 +369,16 @@ impl Mount {
     /// The next daemon runs without the environment that [`Setup::env`] gave.
     pub fn clear_env(&mut self) {
         self.setup.env.clear();
+    }
+
+    /// The next daemon runs with it.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.setup.env.push((name.into(), value.into()));
+    }
+
+    /// The next daemon runs without it.
+    pub fn forget_env(&mut self, name: &str) {
+        self.setup.env.retain(|(known, _)| known != name);
     }
 
     /// The daemon's process id.

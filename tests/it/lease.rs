@@ -58,7 +58,7 @@ fn lease(server: &BucketServer) -> serde_json::Value {
 fn a_second_machine_is_refused_until_it_takes_over_and_then_the_first_writes_nothing_more() {
     let server = BucketServer::start(Kind::S3);
     allow(&server, "photos");
-    let mut m = setup(&server).start();
+    let mut m = setup(&server, "p").start();
     m.write("a", "one");
     m.write("secret", "to be purged");
     m.unmount();
@@ -121,7 +121,7 @@ fn a_second_machine_is_refused_until_it_takes_over_and_then_the_first_writes_not
 fn a_bucket_that_is_away_at_the_start_is_asked_for_the_lease_before_the_first_write() {
     let mut server = BucketServer::start(Kind::S3);
     allow(&server, "photos");
-    let mut m = setup(&server).start();
+    let mut m = setup(&server, "p").start();
     m.write("a", "one");
     m.unmount();
     server.stop();

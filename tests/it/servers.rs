@@ -1,7 +1,8 @@
 //! Real servers of buckets, on loopback: started by a test, gone when it ends.
 //!
 //! `scripts/setup` installs them. Each listens on a port of its own and keeps what it
-//! has in a directory of the test's.
+//! has in a directory of the test's. The surprise: no server here speaks Google's XML API,
+//! so `gcs.py` translates it for fake-gcs-server and says what of that is real.
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -9,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::harness::{Random, files_below, spawn, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{Random, count, files_below, not_run, spawn, wait_for};
 
 pub const KEY: &str = "test-key";
 pub const SECRET: &str = "test-secret-that-no-log-may-show";
@@ -18,13 +21,23 @@ const AZURE_ACCOUNT: &str = "devstoreaccount1";
 const AZURE_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
+/// Garage wants keys that look like its own.
+const GARAGE_KEY: &str = "GK31c2f218a2e44f485b94239e";
+const GARAGE_SECRET: &str = "b892c0665f0ada8a4755dae98baa3b133590e11dae3bcc1f9d769d67f16c3835";
+const GARAGE: &str = "garage/bin/garage";
+const GCS: &str = include_str!("gcs.py");
+
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `rclone serve s3`.
     S3,
+    /// `garage`, one node. `scripts/setup --full` builds it.
+    Garage,
     /// `azurite-blob`.
     Azure,
+    /// `fake-gcs-server` behind `gcs.py`.
+    Google,
 }
 
 /// A running server with an empty bucket `bucket`.
@@ -35,13 +48,16 @@ pub struct BucketServer {
     directory: tempfile::TempDir,
 }
 
+fn servers() -> PathBuf {
+    std::env::var_os("KEEPFS_TEST_SERVERS")
+        .map_or_else(|| "/var/tmp/keepfs-test-servers".into(), PathBuf::from)
+}
+
 fn installed(relative: &str) -> PathBuf {
-    let top = std::env::var_os("KEEPFS_TEST_SERVERS")
-        .map_or_else(|| "/var/tmp/keepfs-test-servers".into(), PathBuf::from);
-    let program = top.join(relative);
+    let program = servers().join(relative);
     assert!(
         program.exists(),
-        "{} is not there: run scripts/setup",
+        "{} is not there: run scripts/setup (--full for garage)",
         program.display()
     );
     program
@@ -65,6 +81,19 @@ fn next() -> u64 {
     STARTED.fetch_add(1, Ordering::SeqCst) << 32
 }
 
+/// These kinds, and in the full run all others. A garage takes minutes to build, so only
+/// the full run has one.
+pub fn kinds(usual: &[Kind]) -> Vec<Kind> {
+    let mut kinds = usual.to_vec();
+    if count(0, 1) == 1 {
+        let all = [Kind::S3, Kind::Garage, Kind::Azure, Kind::Google];
+        kinds.extend(all.iter().filter(|kind| !usual.contains(kind)));
+    } else {
+        not_run("buckets on garage", "only with --full");
+    }
+    kinds
+}
+
 impl BucketServer {
     /// Starts one, with the bucket.
     pub fn start(kind: Kind) -> Self {
@@ -78,13 +107,19 @@ impl BucketServer {
         };
         match kind {
             Kind::S3 => std::fs::create_dir(server.bucket()).expect("bucket"),
-            Kind::Azure => {}
+            Kind::Garage => server.configure_garage(),
+            Kind::Azure | Kind::Google => {}
         }
         server.run();
         if kind == Kind::Azure {
             server.create_azure_container();
         }
         server
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where the bucket's objects are files, with S3.
@@ -94,6 +129,21 @@ impl BucketServer {
 
     /// Starts it again after [`stop`](Self::stop), with what it had.
     pub fn run(&mut self) {
+        self.run_with(&[]);
+    }
+
+    /// The same with S3, and it takes nothing any more.
+    pub fn run_read_only(&mut self) {
+        self.run_with(&["--read-only"]);
+    }
+
+    /// Stops and runs it: it remembers the directories that a test changed behind its back.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.run();
+    }
+
+    fn run_with(&mut self, more: &[&str]) {
         let data = self.directory.path().as_os_str();
         let port = self.port.to_string();
         let address = format!("127.0.0.1:{port}");
@@ -103,7 +153,21 @@ impl BucketServer {
                 command = Command::new(installed("python/bin/rclone"));
                 command.args(["serve", "s3", "--config", "/dev/null", "--addr", &address]);
                 command.arg("--auth-key").arg(format!("{KEY},{SECRET}"));
-                command.arg(data);
+                command.args(more).arg(data);
+            }
+            Kind::Garage => {
+                command = Command::new(installed(GARAGE));
+                command
+                    .arg("-c")
+                    .arg(self.directory.path().join("garage.toml"));
+                command.args(["server", "--single-node", "--default-bucket"]);
+                command.env("GARAGE_DEFAULT_BUCKET", "bucket");
+                command.env("GARAGE_DEFAULT_ACCESS_KEY", GARAGE_KEY);
+                command.env("GARAGE_DEFAULT_SECRET_KEY", GARAGE_SECRET);
+            }
+            Kind::Google => {
+                command = Command::new(installed("python/bin/python"));
+                command.args(["-c", GCS, &port]).arg(data);
             }
             Kind::Azure => {
                 command = Command::new("node");
@@ -121,12 +185,18 @@ impl BucketServer {
         });
     }
 
-    /// Ends it as a power cut would; what it has stays.
+    /// Ends it as a power cut would; what it has stays. Azurite has to be asked: it writes
+    /// down what it has every few seconds only.
     pub fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        let pid = Pid::from_child(&child);
+        let _ = match self.kind {
+            Kind::Azure => kill_process(pid, Signal::TERM).map_err(Into::into),
+            Kind::S3 | Kind::Garage | Kind::Google => child.kill(),
+        };
+        let _ = child.wait();
     }
 
     /// It answers nobody any more, and refuses nobody, until [`thaw`](Self::thaw).
@@ -147,9 +217,16 @@ impl BucketServer {
 
     /// The URL of a prefix.
     pub fn url(&self, prefix: &str) -> String {
-        let server = format!("http://127.0.0.1:{}", self.port);
+        self.url_through(self.port, prefix)
+    }
+
+    /// The same by another port, where something stands before the server.
+    pub fn url_through(&self, port: u16, prefix: &str) -> String {
+        let server = format!("http://127.0.0.1:{port}");
         match self.kind {
             Kind::S3 => format!("s3://bucket/{prefix}?endpoint={server}&region=us-east-1"),
+            Kind::Garage => format!("s3://bucket/{prefix}?endpoint={server}&region=garage"),
+            Kind::Google => format!("gs://bucket/{prefix}?endpoint={server}"),
             Kind::Azure => format!(
                 "az://bucket/{prefix}?endpoint={server}/{AZURE_ACCOUNT}&account={AZURE_ACCOUNT}"
             ),
@@ -163,8 +240,27 @@ impl BucketServer {
                 ("AWS_ACCESS_KEY_ID", KEY),
                 ("AWS_SECRET_ACCESS_KEY", SECRET),
             ],
+            Kind::Garage => vec![
+                ("AWS_ACCESS_KEY_ID", GARAGE_KEY),
+                ("AWS_SECRET_ACCESS_KEY", GARAGE_SECRET),
+            ],
             Kind::Azure => vec![("AZURE_STORAGE_ACCOUNT_KEY", AZURE_KEY)],
+            Kind::Google => vec![],
         }
+    }
+
+    fn configure_garage(&self) {
+        let top = self.directory.path().display();
+        let (port, rpc) = (self.port, free_port());
+        let settings = format!(
+            "metadata_dir = \"{top}/meta\"\ndata_dir = \"{top}/data\"\n\
+             db_engine = \"sqlite\"\nreplication_factor = 1\n\
+             rpc_bind_addr = \"127.0.0.1:{rpc}\"\nrpc_public_addr = \"127.0.0.1:{rpc}\"\n\
+             rpc_secret = \"{GARAGE_SECRET}\"\n\
+             [s3_api]\ns3_region = \"garage\"\napi_bind_addr = \"127.0.0.1:{port}\"\n"
+        );
+        let file = self.directory.path().join("garage.toml");
+        std::fs::write(file, settings).expect("garage.toml");
     }
 
     fn create_azure_container(&self) {
@@ -190,7 +286,10 @@ urllib.request.urlopen(request)",
 
 impl Drop for BucketServer {
     fn drop(&mut self) {
-        self.stop();
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

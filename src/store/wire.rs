@@ -1,0 +1,178 @@
+//! The wire to a bucket: how long an answer may take, and how long it may be.
+//!
+//! All three clouds are asked through here. Whoever sends much gets time in proportion,
+//! so a slow line is slow and not broken; an answer that stands still is given up. The
+//! surprise: no length that a bucket claims is believed before its bytes are there.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Method;
+use http::header::CONTENT_LENGTH;
+use http_body::{Body, Frame};
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
+    HttpResponseBody, HttpService, ReqwestConnector,
+};
+use tokio::time::{Sleep, sleep, timeout};
+
+use super::leniency::forgive;
+
+/// How long a server may think, and how long an answer may stand still.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(40);
+/// What is sent may take longer by its length at this rate.
+const UPLOAD_BYTES_PER_SECOND_MIN: u64 = 16 << 10;
+/// A listing, a refusal: whatever is read into memory as a whole. No page of a listing
+/// comes near it.
+const ANSWER_BYTES_MAX: u64 = 32 << 20;
+
+/// What a bucket did to a request.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("no answer within {0:?}")]
+    Silent(Duration),
+    #[error("the answer stood still for {0:?}")]
+    StoodStill(Duration),
+    #[error("the answer is longer than {ANSWER_BYTES_MAX} bytes")]
+    TooLong,
+}
+
+/// Connects as object_store does, and keeps watch.
+#[derive(Debug)]
+pub(super) struct Wire {
+    inner: ReqwestConnector,
+    patience: Duration,
+}
+
+impl Wire {
+    pub(super) fn new() -> Self {
+        Self {
+            inner: ReqwestConnector::default(),
+            patience: patience(),
+        }
+    }
+}
+
+impl HttpConnector for Wire {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let watched = Watched {
+            client: self.inner.connect(options)?,
+            patience: self.patience,
+        };
+        Ok(HttpClient::new(watched))
+    }
+}
+
+/// In debug builds a test of servers that do not answer can shorten it.
+fn patience() -> Duration {
+    let shorter = std::env::var("KEEPFS_TEST_PATIENCE_MS")
+        .ok()
+        .filter(|_| cfg!(debug_assertions))
+        .and_then(|millis| millis.parse().ok());
+    shorter.map_or(ANSWER_PATIENCE, Duration::from_millis)
+}
+
+/// How long to wait for the answer to a request that sends so many bytes.
+fn patience_for(patience: Duration, bytes: u64) -> Duration {
+    patience + Duration::from_secs(bytes / UPLOAD_BYTES_PER_SECOND_MIN)
+}
+
+#[derive(Debug)]
+struct Watched {
+    client: HttpClient,
+    patience: Duration,
+}
+
+#[async_trait]
+impl HttpService for Watched {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let bytes = request.body().content_length() as u64;
+        let is_object = request.method() == Method::GET && request.uri().query().is_none();
+        let within = patience_for(self.patience, bytes);
+        let answer = timeout(within, self.client.execute(request)).await;
+        let mut answer =
+            answer.map_err(|_| HttpError::new(HttpErrorKind::Timeout, Fault::Silent(within)))??;
+        forgive(&mut answer);
+        // Of an object, the reader chooses what to take into memory.
+        let has_length = answer.headers().contains_key(CONTENT_LENGTH);
+        let bytes_left = match is_object && has_length && answer.status().is_success() {
+            true => u64::MAX,
+            false => ANSWER_BYTES_MAX,
+        };
+        let patience = self.patience;
+        Ok(answer.map(|body| {
+            HttpResponseBody::new(WatchedBody {
+                body,
+                bytes_left,
+                patience,
+                still: Box::pin(sleep(patience)),
+            })
+        }))
+    }
+}
+
+/// An answer on its way. It announces no length: memory is taken for what has come.
+struct WatchedBody {
+    body: HttpResponseBody,
+    bytes_left: u64,
+    patience: Duration,
+    still: Pin<Box<Sleep>>,
+}
+
+impl fmt::Debug for WatchedBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WatchedBody")
+    }
+}
+
+impl Body for WatchedBody {
+    type Data = Bytes;
+    type Error = HttpError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+        let this = &mut *self;
+        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+            ready!(this.still.as_mut().poll(cx));
+            let fault = Fault::StoodStill(this.patience);
+            return Poll::Ready(Some(Err(HttpError::new(HttpErrorKind::Timeout, fault))));
+        };
+        let deadline = tokio::time::Instant::now() + this.patience;
+        this.still.as_mut().reset(deadline);
+        if let Some(Ok(frame)) = &frame
+            && let Some(bytes) = frame.data_ref()
+        {
+            match this.bytes_left.checked_sub(bytes.len() as u64) {
+                Some(left) => this.bytes_left = left,
+                None => {
+                    let error = HttpError::new(HttpErrorKind::Decode, Fault::TooLong);
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pack_has_time_in_proportion_to_its_length() {
+        let patience = Duration::from_secs(40);
+        assert_eq!(patience_for(patience, 0), patience);
+        assert_eq!(
+            patience_for(patience, 16 << 20),
+            Duration::from_secs(40 + 1024)
+        );
+        assert!(patience_for(patience, u64::MAX) > patience);
+    }
+}

@@ -1,0 +1,237 @@
+//! A bucket that answers anything: it can cost availability, never the live tree, a wrong
+//! byte, memory without bound or the daemon.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use crate::faults::{Line, write};
+use crate::harness::{Mount, Random, count, files_below, noise, seed, text};
+use crate::proxy::{Answer, Fault};
+use crate::servers::Kind;
+
+/// More than the daemon of these small vaults ever needs.
+const MEMORY_BYTES_MAX: u64 = 600 << 20;
+
+fn memory_peak_bytes(m: &Mount) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", m.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    kib.unwrap().parse::<u64>().unwrap() << 10
+}
+
+/// All objects below the vault's prefix and beside it, with their bytes.
+fn objects(bucket: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = files_below(bucket).into_iter();
+    files
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect()
+}
+
+fn do_harm(random: &mut Random, path: &Path, bytes: &[u8], other: &[u8]) {
+    let mut harmed = bytes.to_vec();
+    match random.below(8) {
+        0 => harmed = noise(random.next(), random.below(5_000)),
+        1 => harmed.truncate(random.below(harmed.len() + 1)),
+        2 => harmed = other.to_vec(),
+        3 => harmed.extend(noise(random.next(), 100)),
+        4 => harmed = vec![b'['; 60_000],
+        5 => harmed = b"{\"format\": 99999999999999999999, \"vault\": \"\", \"id\": \"\"}".to_vec(),
+        6 => {
+            for _ in 0..3 {
+                if !harmed.is_empty() {
+                    let at = random.below(harmed.len());
+                    harmed[at] = random.next() as u8;
+                }
+            }
+        }
+        _ => {
+            // As long as a file may be, without a byte of it on the disk.
+            let file = fs::File::options().write(true).open(path).unwrap();
+            return file.set_len(1 << (20 + random.below(24))).unwrap();
+        }
+    }
+    fs::write(path, harmed).unwrap();
+}
+
+/// What can be read of history is right.
+fn assert_right_or_gone(m: &Mount, versions: &[(PathBuf, Vec<u8>)]) {
+    for (path, content) in versions {
+        match fs::read(path) {
+            Ok(bytes) => assert!(bytes == *content, "wrong bytes of {path:?}"),
+            Err(error) => {
+                assert_eq!(Errno::from_io_error(&error), Some(Errno::IO), "{error}");
+            }
+        }
+    }
+    assert!(m.is_running(), "{}", m.log());
+}
+
+#[test]
+fn any_bytes_in_any_object_cost_availability_and_nothing_else() {
+    let seed = seed();
+    let mut random = Random::new(seed);
+    let mut line = Line::with(Kind::S3, |setup| {
+        setup.config("cache_bytes_max", "\"64KiB\"")
+    });
+    let old: Vec<_> = (0..6)
+        .map(|n| (format!("f{n}"), noise(n, 90_000)))
+        .collect();
+    let new: Vec<_> = (0..6)
+        .map(|n| (format!("f{n}"), noise(n + 50, 70_000)))
+        .collect();
+    for files in [&old, &new] {
+        for (name, content) in files {
+            line.m.write(name, content);
+        }
+    }
+    line.m.run("\"$KEEPFS\" wait .");
+    let versions: Vec<_> = old
+        .iter()
+        .map(|(name, content)| {
+            let id = line.m.versions(name)[0].clone();
+            (line.m.version_path(name, &id), content.clone())
+        })
+        .collect();
+    let bucket = line.server.bucket();
+    let whole = objects(&bucket);
+    let others: Vec<_> = whole.values().cloned().collect();
+    for round in 0..count(5, 60) {
+        line.m.unmount();
+        line.m.remount();
+        for (path, bytes) in &whole {
+            if random.below(2) == 0 {
+                let other = &others[random.below(others.len())];
+                do_harm(&mut random, path, bytes, other);
+            }
+        }
+        eprintln!("round {round}");
+        line.server.restart();
+        assert_right_or_gone(&line.m, &versions);
+        let done = line.m.keepfs(&["check", "--read-data", "."]);
+        assert!(
+            matches!(done.status.code(), Some(0 | 5 | 6)),
+            "{done:?}\n{}",
+            line.m.log()
+        );
+        line.m
+            .write("meanwhile", noise(1_000 + round as u64, 30_000));
+        line.m.try_run("\"$KEEPFS\" wait --timeout 5s .");
+        for (name, content) in &new {
+            assert!(line.m.read(name) == *content, "the live file {name}");
+        }
+        assert!(memory_peak_bytes(&line.m) < MEMORY_BYTES_MAX);
+        // Without its identity or the owner's word, nothing is mounted, in one line.
+        line.m.crash();
+        if let Err(log) = line.m.try_remount() {
+            assert!(!log.contains("panicked"), "{log}");
+        } else {
+            assert_right_or_gone(&line.m, &versions);
+            line.m.crash();
+        }
+        for (path, bytes) in &whole {
+            fs::write(path, bytes).unwrap();
+        }
+        line.server.restart();
+        line.m.remount();
+        for (path, content) in &versions {
+            assert!(
+                fs::read(path).unwrap() == *content,
+                "round {round}: {path:?}"
+            );
+        }
+        line.m
+            .run("\"$KEEPFS\" wait .; \"$KEEPFS\" check --read-data .");
+    }
+}
+
+fn body(answer: &Answer) -> String {
+    text(&answer.body)
+}
+
+#[test]
+fn sizes_that_nothing_has_are_not_believed() {
+    let mut line = Line::with(Kind::S3, |setup| setup);
+    let files: Vec<_> = ["a", "b"]
+        .into_iter()
+        .zip([noise(1, 90_000), noise(2, 90_000)])
+        .collect();
+    write(&line.m, &files);
+    line.m.run("\"$KEEPFS\" wait .");
+    let huge_in_listing = |answer: &mut Answer| {
+        let parts = body(answer);
+        let mut parts = parts.split("<Size>");
+        let mut forged = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+            forged += &format!("<Size>18446744073709551615{rest}");
+        }
+        answer.body = forged.into_bytes();
+    };
+    let huge_object = |answer: &mut Answer| answer.set("content-length", "18446744073709551615");
+    // Of strangers' packs the sizes are added up, and shown.
+    let bucket = line.server.bucket();
+    for digit in ["a", "b"] {
+        let stranger = format!("p/packs/{digit}{digit}/{}.pack", digit.repeat(32));
+        fs::create_dir_all(bucket.join(&stranger).parent().unwrap()).unwrap();
+        fs::write(bucket.join(&stranger), "x").unwrap();
+    }
+    line.proxy.fault(
+        "GET",
+        "list-type=2",
+        usize::MAX,
+        Fault::Forge(huge_in_listing),
+    );
+    let listed = line.m.keepfs(&["check", "."]);
+    assert_eq!(listed.status.code(), Some(0), "{listed:?}");
+    line.proxy
+        .fault("HEAD", "/packs/", usize::MAX, Fault::Forge(huge_object));
+    let claimed = line.m.keepfs(&["check", "."]);
+    assert_ne!(claimed.status.code(), Some(0), "{claimed:?}");
+    assert!(line.m.is_running(), "{}", line.m.log());
+    // A start after a kill takes packs up by the size of their objects.
+    line.m.crash();
+    line.m.remount();
+    line.proxy.heal();
+    for (name, content) in &files {
+        assert_eq!(line.m.contents(name), std::slice::from_ref(content));
+    }
+    line.m.unmount();
+    line.m.remount();
+    for (name, content) in &files {
+        assert_eq!(line.m.contents(name), std::slice::from_ref(content));
+    }
+    line.m.run("\"$KEEPFS\" check --read-data .");
+}
+
+#[test]
+fn an_answer_that_is_too_long_is_an_error_in_bounded_memory() {
+    let line = Line::with(Kind::S3, |setup| setup);
+    let files = [("a", noise(1, 90_000))];
+    write(&line.m, &files);
+    line.m.run("\"$KEEPFS\" wait .");
+    let long: fn(&mut Answer) = |answer| answer.body.resize(200 << 20, b' ');
+    let claims: fn(&mut Answer) = |answer| {
+        answer.set("x-forged", "yes");
+        answer.set("content-length", "999999999999999");
+    };
+    for forge in [long, claims] {
+        line.proxy
+            .fault("GET", "list-type=2", usize::MAX, Fault::Forge(forge));
+        let done = line.m.keepfs(&["check", "."]);
+        assert_eq!(done.status.code(), Some(6), "{done:?}");
+        assert_eq!(text(&done.stderr).trim_end().lines().count(), 1, "{done:?}");
+        line.proxy.heal();
+        // The same instead of an object, and of its refusal.
+        line.proxy.fault("GET", "/packs/", 4, Fault::Forge(forge));
+        let done = line.m.keepfs(&["check", "--read-data", "."]);
+        assert!(matches!(done.status.code(), Some(0 | 5 | 6)), "{done:?}");
+        line.proxy.heal();
+    }
+    assert!(line.m.is_running(), "{}", line.m.log());
+    let peak = memory_peak_bytes(&line.m);
+    assert!(peak < MEMORY_BYTES_MAX, "{peak}");
+    line.m.run("\"$KEEPFS\" check --read-data .");
+}
