@@ -7,6 +7,7 @@
 mod error;
 mod file;
 mod layout;
+mod moved_store;
 mod notify;
 mod retention;
 mod template;
@@ -14,6 +15,7 @@ mod units;
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ pub use error::ConfigError;
 pub use notify::{MailSettings, SmtpSecurity};
 pub use units::{Interval, parse_bytes, parse_duration, parse_interval};
 
-use crate::model::{Override, StorePlace};
+use crate::model::{Override, StorePlace, WriteClaim};
 use crate::policy::{PolicySettings, RetentionSettings};
 use file::Settings;
 
@@ -41,6 +43,8 @@ pub struct Config {
     pub live_dir: PathBuf,
     /// Where packs go; in a bucket never without a prefix.
     pub store: StorePlace,
+    /// What is done where another one writes to the store; never in the file.
+    pub write_claim: WriteClaim,
     /// Sealed bytes and open packs on their way to the store.
     pub spool_dir: PathBuf,
     /// What can be fetched again.
@@ -215,20 +219,13 @@ impl Config {
                 |name| name.to_string_lossy().into_owned(),
             )
         });
-        let store = match settings.store {
-            StorePlace::Directory(path) => StorePlace::Directory(in_vault(&path)),
-            StorePlace::Bucket(mut place) => {
-                if place.prefix.is_empty() {
-                    place.prefix.clone_from(&name);
-                }
-                StorePlace::Bucket(place)
-            }
-        };
+        let store = moved_store::complete(settings.store, &vault_dir, &name);
         Config {
             name,
             policy: settings.policy,
             live_dir: in_vault(&settings.live),
             store,
+            write_claim: WriteClaim::Keep,
             spool_dir: vault_dir.join("spool"),
             cache_dir: vault_dir.join("cache"),
             catalog_path: vault_dir.join("catalog.db"),
@@ -260,16 +257,28 @@ fn flag<T>(key: &'static str, checked: Result<T, String>) -> Result<T, ConfigErr
 fn write_atomically(directory: &Path, file: &Path, text: &str) -> io::Result<()> {
     let temporary = directory.join(format!(".{FILE_NAME}.new"));
     let written = fs::File::create(&temporary).and_then(|mut new| {
+        if let Ok(old) = fs::metadata(file) {
+            new.set_permissions(old.permissions())?;
+            // Root may be at work on somebody else's vault; nobody else can change owners.
+            let _ = std::os::unix::fs::fchown(&new, Some(old.uid()), Some(old.gid()));
+        }
         new.write_all(text.as_bytes())?;
         new.sync_all()?;
-        fs::rename(&temporary, file)?;
-        fs::File::open(directory)?.sync_all()
+        fs::rename(&temporary, file)
     });
     if written.is_err() {
         // The first error is the one to report; a left-over is overwritten next time.
         let _ = fs::remove_file(&temporary);
+        return written;
     }
-    written
+    // It is replaced, whatever comes now: an error would say that it is as it was.
+    if let Err(error) = fs::File::open(directory).and_then(|directory| directory.sync_all()) {
+        log::error!(
+            "{}: a power failure may undo the change: {error}",
+            file.display()
+        );
+    }
+    Ok(())
 }
 
 #[cfg(test)]

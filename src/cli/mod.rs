@@ -32,6 +32,7 @@ mod space;
 mod start;
 mod status;
 mod store;
+mod store_migrate;
 mod table;
 #[cfg(test)]
 mod tests;

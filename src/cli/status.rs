@@ -81,6 +81,20 @@ pub fn unexpected(reply: &Reply) -> Stop {
     )
 }
 
+fn moving(migration: &vault::MigrationStatus) -> String {
+    let to = &migration.to;
+    match (migration.percent, migration.bytes, migration.bytes_total) {
+        (Some(percent), Some(bytes), Some(bytes_total)) => {
+            format!(
+                "{to}, {percent}% ({} of {})",
+                size(bytes),
+                size(bytes_total)
+            )
+        }
+        _ => format!("{to}, unfinished: keepfs store migrate goes on with it"),
+    }
+}
+
 fn late(waiting_seconds: u64, most: Duration, why: Option<&str>) -> String {
     format!(
         "something waits for the store since {waiting_seconds} s, {} s are allowed: {}",
@@ -95,6 +109,9 @@ fn render(status: &vault::Status) -> String {
     row("vault", format!("{} ({})", status.name, status.vault));
     row("live tree", status.live.clone());
     row("store", status.store.clone());
+    if let Some(migration) = &status.migration {
+        row("moving to", moving(migration));
+    }
     row("backup", status.backup.clone());
     row(
         "assets",
@@ -150,6 +167,9 @@ fn render(status: &vault::Status) -> String {
     if let Some(reason) = &status.blocked {
         row("blocked", reason.clone());
     }
+    for warning in &status.warnings {
+        row("warning", warning.clone());
+    }
     table.render()
 }
 
@@ -177,10 +197,18 @@ mod tests {
             waiting_seconds: Some(3600),
             last_success: None,
             blocked: Some("no space left for the store".into()),
+            warnings: Vec::new(),
             logical_bytes: 5 << 20,
             unique_bytes: 3 << 20,
             stored_bytes: 2 << 20,
             packs: 2,
+            migration: Some(vault::MigrationStatus {
+                to: "s3://b/p".into(),
+                running: true,
+                bytes: Some(1 << 20),
+                bytes_total: Some(2 << 20),
+                percent: Some(50),
+            }),
         };
         insta::assert_snapshot!(render(&status));
     }

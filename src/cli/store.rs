@@ -2,16 +2,18 @@
 
 use clap::{Args, Subcommand};
 
-use super::output::{Outcome, print_line, stop};
+use super::output::{Outcome, print_line, say, stop};
+use super::store_migrate::Migrate;
 use crate::model::StorePlace;
 use crate::server::ErrorCode;
 use crate::store;
 
-/// Allow a vault to write to a bucket
+/// Allow a vault to write to a bucket, or move its store
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   keepfs store allow s3://my-backups --name photos
-  keepfs store allow --help")]
+  keepfs store migrate s3://my-backups/photos ~/assets
+  keepfs store migrate --help")]
 pub struct Store {
     #[command(subcommand)]
     task: Task,
@@ -20,6 +22,7 @@ pub struct Store {
 #[derive(Debug, Subcommand)]
 enum Task {
     Allow(Allow),
+    Migrate(Migrate),
 }
 
 /// Put the marker into a bucket that lets a vault write there
@@ -44,6 +47,7 @@ impl Store {
     pub fn run(self) -> Outcome {
         match self.task {
             Task::Allow(allow) => allow.run(),
+            Task::Migrate(migrate) => migrate.run(),
         }
     }
 }
@@ -67,6 +71,10 @@ impl Allow {
             self.name,
             place.cloud.scheme(),
             place.bucket
-        ))
+        ))?;
+        for harm in store::harms(&place) {
+            say(format_args!("warning: {harm}"));
+        }
+        Ok(())
     }
 }

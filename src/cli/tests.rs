@@ -23,6 +23,11 @@ fn help_texts_are_what_was_reviewed() {
         let text = found.render_long_help().to_string();
         insta::assert_snapshot!(format!("help_{name}"), text);
     }
+    let mut arguments = Arguments::command().term_width(100);
+    arguments.build();
+    let store = arguments.find_subcommand_mut("store").unwrap();
+    let migrate = store.find_subcommand_mut("migrate").unwrap();
+    insta::assert_snapshot!("help_store_migrate", migrate.render_long_help().to_string());
 }
 
 #[test]

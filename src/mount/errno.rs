@@ -107,7 +107,7 @@ fn of_vault(error: &VaultError) -> Errno {
         VaultError::AmbiguousVersion { .. } | VaultError::WrongKind { .. } => Errno::INVAL,
         VaultError::BadId(_) => Errno::INVAL,
         VaultError::BadPath(error) => of_path(error),
-        VaultError::BadVault { .. } => Errno::IO,
+        VaultError::BadVault { .. } | VaultError::Config(_) => Errno::IO,
         VaultError::InUse { .. } | VaultError::BeingWritten { .. } => Errno::BUSY,
         VaultError::ClockBehind { .. } | VaultError::ClockAhead { .. } => Errno::PERM,
         VaultError::StoreBlocked { .. } => Errno::NOSPC,
@@ -143,11 +143,20 @@ fn of_store(error: &StoreError) -> Errno {
         StoreError::BadPlace { .. }
         | StoreError::NotAllowed { .. }
         | StoreError::OtherVault { .. }
+        | StoreError::Foreign { .. }
+        | StoreError::NoJournal { .. }
+        | StoreError::JournalGap { .. }
+        | StoreError::LeaseHeld(_)
+        | StoreError::Fenced(_)
         | StoreError::Denied { .. }
         | StoreError::Unreachable { .. }
         | StoreError::PackMissing { .. }
         | StoreError::PackDamaged { .. }
         | StoreError::ChunkDamaged { .. }
+        | StoreError::NotEmpty { .. }
+        | StoreError::MigrationRuns { .. }
+        | StoreError::MigrationStopped
+        | StoreError::NotCopied { .. }
         | StoreError::Io(_) => Errno::IO,
     }
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::failure::{ErrorCode, Failure};
 use super::protocol::{Event, Item, Progress, Reply, Request};
-use super::{check, listing, restore, retention, usage};
+use super::{check, listing, migrate, restore, retention, usage};
 use crate::model::{Hold, PublicId, VersionIdPrefix};
 use crate::vault::{Purged, ScanReport, Survey, Vault};
 
@@ -37,7 +37,12 @@ impl Door<'_> {
 
     pub(super) fn progress(&mut self, progress: Progress) {
         // A walk cannot be broken off from here; its next item ends it.
-        let _ = (self.events)(Event::Progress(progress));
+        let _ = self.progress_if_wanted(progress);
+    }
+
+    /// Breaks when nobody listens any more.
+    pub(super) fn progress_if_wanted(&mut self, progress: Progress) -> ControlFlow<()> {
+        (self.events)(Event::Progress(progress))
     }
 }
 
@@ -85,6 +90,7 @@ pub fn execute(vault: &Vault, request: &Request, door: &mut Door<'_>) -> Result<
             retention::pin(vault, &path.0, versions, Hold::Off, door)
         }
         Request::Prune(request) => retention::prune(vault, request, door),
+        Request::Migrate { to } => migrate::migrate(vault, to, door),
         Request::Drain => drain(vault, door).map(|()| Reply::Done),
     }
 }

@@ -76,6 +76,7 @@ fn code_of_vault(error: &VaultError) -> ErrorCode {
         | VaultError::BadPath(_)
         | VaultError::BadVault { .. } => ErrorCode::BadInput,
         VaultError::StoreBlocked { .. } => ErrorCode::Blocked,
+        VaultError::Config(error) => code_of_config(error),
         VaultError::Io { error, .. } => code_of_io(error),
         VaultError::Catalog(error) => code_of_catalog(error),
         VaultError::Store(error) => code_of_store(error),
@@ -122,14 +123,24 @@ fn code_of_catalog(error: &CatalogError) -> ErrorCode {
 pub fn code_of_store(error: &StoreError) -> ErrorCode {
     match error {
         StoreError::BadPlace { .. } => ErrorCode::BadInput,
-        StoreError::NotAllowed { .. } | StoreError::OtherVault { .. } => ErrorCode::Refused,
-        StoreError::Denied { .. } | StoreError::Unreachable { .. } => ErrorCode::Blocked,
-        StoreError::PackMissing { .. }
+        StoreError::NotAllowed { .. }
+        | StoreError::OtherVault { .. }
+        | StoreError::LeaseHeld(_)
+        | StoreError::NotEmpty { .. }
+        | StoreError::MigrationRuns { .. } => ErrorCode::Refused,
+        StoreError::NotCopied { error, .. } => code_of_store(error),
+        StoreError::Fenced(_) | StoreError::Denied { .. } | StoreError::Unreachable { .. } => {
+            ErrorCode::Blocked
+        }
+        StoreError::NoJournal { .. } => ErrorCode::NotFound,
+        StoreError::Foreign { .. }
+        | StoreError::JournalGap { .. }
+        | StoreError::PackMissing { .. }
         | StoreError::PackDamaged { .. }
         | StoreError::ChunkDamaged { .. } => ErrorCode::Damaged,
         StoreError::Full { .. } => ErrorCode::Blocked,
         StoreError::Source(error) => code_of_io(error),
-        StoreError::Io(_) => ErrorCode::Failed,
+        StoreError::MigrationStopped | StoreError::Io(_) => ErrorCode::Failed,
         StoreError::Catalog(error) => code_of_catalog(error),
     }
 }

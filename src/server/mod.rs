@@ -11,8 +11,10 @@ mod client;
 mod execute;
 mod failure;
 mod listing;
+mod migrate;
 mod protocol;
 mod restore;
+mod restored;
 mod retention;
 mod serve;
 mod socket;
@@ -23,10 +25,11 @@ pub use checked::{CheckRequest, OrphanRow, RepairedRow, SampleRow};
 pub use client::Client;
 pub use execute::{Door, execute};
 pub use failure::{ErrorCode, Failure, code_of_config, code_of_store};
+pub use migrate::MigrateSummary;
 pub use protocol::{
-    DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, RestoreRequest, RestoreSource,
-    RestoredRow, Switch, VersionRow,
+    DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, Switch, VersionRow,
 };
+pub use restored::{RestoreRequest, RestoreSource, RestoredRow};
 pub use retention::{PinRow, PruneRequest, PruneRow, PruneSummary};
 pub use serve::Server;
 pub use usage::{

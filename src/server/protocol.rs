@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::checked::{CheckRequest, OrphanRow, RepairedRow, SampleRow};
 use super::failure::Failure;
+use super::migrate::MigrateSummary;
+use super::restored::{RestoreRequest, RestoredRow};
 use super::retention::{PinRow, PruneRequest, PruneRow, PruneSummary};
 use super::usage::{UsageRequest, UsageRow, UsageTotal};
 use super::wire_path::WirePath;
@@ -79,6 +81,11 @@ pub enum Request {
     },
     /// Drop what no rule keeps; versions are items.
     Prune(PruneRequest),
+    /// Move the store; damage that keeps it from moving is items.
+    Migrate {
+        /// Where to, as a URL.
+        to: String,
+    },
     /// Wait until everything sealed is stored.
     Drain,
 }
@@ -92,30 +99,6 @@ pub enum Switch {
     /// No.
     #[default]
     Off,
-}
-
-/// What to bring back, and how.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestoreRequest {
-    /// Files, or directories with everything that is deleted below.
-    pub sources: Vec<RestoreSource>,
-    /// Another place: a file's new path, or a directory to restore into.
-    pub to: Option<WirePath>,
-    /// `to` is a directory even where it does not exist yet.
-    pub into_directory: Switch,
-    /// Only say what would be done.
-    pub dry_run: Switch,
-    /// A live file in the way becomes an older version.
-    pub overwrite: Switch,
-}
-
-/// One thing to bring back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestoreSource {
-    /// A file or a directory.
-    pub path: WirePath,
-    /// A version id prefix. `None`: the latest.
-    pub version: Option<String>,
 }
 
 /// A line on the way to the answer.
@@ -146,6 +129,13 @@ pub enum Progress {
     },
     /// Bytes checked.
     Checked {
+        /// So far.
+        bytes: u64,
+        /// In all.
+        bytes_total: u64,
+    },
+    /// Bytes of the store that are at its new place.
+    Migrated {
         /// So far.
         bytes: u64,
         /// In all.
@@ -221,21 +211,6 @@ pub struct DeletedRow {
     pub version_id: String,
 }
 
-/// One file that was brought back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestoredRow {
-    /// The asset it came from.
-    pub path: WirePath,
-    /// Where it is now.
-    pub to: WirePath,
-    /// The version it came from.
-    pub restored_from: String,
-    /// The version it made. `None`: only rehearsed.
-    pub version_id: Option<String>,
-    /// Bytes.
-    pub size: u64,
-}
-
 /// Something that went wrong with one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProblemRow {
@@ -308,6 +283,8 @@ pub enum Reply {
     },
     /// What a prune came to.
     Pruned(PruneSummary),
+    /// The store is at another place.
+    Migrated(MigrateSummary),
 }
 
 /// One line from the daemon.
@@ -326,7 +303,7 @@ pub(super) enum Line {
 mod tests {
     use super::*;
     use crate::model::PublicId;
-    use crate::server::{ErrorCode, UsageList};
+    use crate::server::{ErrorCode, RestoreSource, Switch, UsageList};
 
     fn path(bytes: &[u8]) -> WirePath {
         WirePath(PublicId::new(bytes).unwrap())

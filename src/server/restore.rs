@@ -6,9 +6,8 @@
 use super::execute::{Door, prefix};
 use super::failure::{ErrorCode, Failure};
 use super::listing::nothing_there;
-use super::protocol::{
-    Item, ProblemRow, Reply, RestoreRequest, RestoreSource, RestoredRow, Switch,
-};
+use super::protocol::{Item, ProblemRow, Reply, Switch};
+use super::restored::{RestoreRequest, RestoreSource, RestoredRow};
 use super::wire_path::WirePath;
 use crate::catalog::Standing;
 use crate::model::PublicId;

@@ -17,7 +17,7 @@ use futures_util::TryStreamExt;
 use object_store::path::Path as ObjectPath;
 use object_store::{
     GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt, PutMode,
-    WriteMultipart,
+    UpdateVersion, WriteMultipart,
 };
 use tokio::runtime::Runtime;
 
@@ -26,7 +26,8 @@ use super::directory;
 use super::error::{Result, StoreError};
 use crate::model::{PackId, StorePlace};
 
-const PACKS: &str = "packs";
+/// The packs are below this.
+pub(super) const PACKS: &str = "packs";
 /// A pack up to this size is put in one request, a longer one in parts.
 const ONE_REQUEST_BYTES_MAX: usize = 32 << 20;
 const PART_BYTES: usize = 8 << 20;
@@ -46,9 +47,18 @@ pub(super) enum PackSource {
     Object,
 }
 
+/// A small object as it was read.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) bytes: Bytes,
+    version: UpdateVersion,
+}
+
 /// The packs of one store.
 #[derive(Debug)]
 pub(super) struct Backend {
+    /// As it was opened.
+    pub(super) place: StorePlace,
     objects: Arc<dyn ObjectStore>,
     /// Where the objects are files. `None`: they are in a bucket.
     pub(super) root: Option<PathBuf>,
@@ -68,6 +78,7 @@ impl Backend {
             StorePlace::Bucket(place) => (bucket::connect(place)?, None),
         };
         Ok(Self {
+            place: place.clone(),
             objects,
             root,
             runtime,
@@ -77,6 +88,15 @@ impl Backend {
     /// True where a request goes over the network and may find nobody.
     pub(super) fn is_remote(&self) -> bool {
         self.root.is_none()
+    }
+
+    pub(super) fn objects(&self) -> &dyn ObjectStore {
+        &*self.objects
+    }
+
+    /// Runs a request to its end.
+    pub(super) fn wait_for<T>(&self, request: impl Future<Output = T>) -> T {
+        self.runtime.block_on(request)
     }
 
     /// Puts a whole pack; durable and write-protected when it returns.
@@ -171,6 +191,14 @@ impl Backend {
         }
     }
 
+    /// All bytes of a pack of that size.
+    pub(super) fn whole_pack(&self, pack: PackId, pack_bytes: u64) -> Result<Vec<u8>> {
+        let source = self.source(pack)?;
+        let mut bytes = vec![0; pack_bytes as usize];
+        self.read(&source, pack, 0, &mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Every pack with its size. What is not named like a pack is passed over.
     pub(super) fn list(&self) -> Result<Vec<(PackId, u64)>> {
         let failed = |error| refused("listing the packs", error);
@@ -200,34 +228,98 @@ impl Backend {
 
     /// Removes a pack. One that is not there is no error.
     pub(super) fn delete(&self, pack: PackId) -> Result<()> {
-        let path = object_path(pack);
+        self.remove(&object_path(pack))
+            .map_err(|error| failed("removing", pack, error))
+    }
+
+    /// Removes an object. One that is not there is no error.
+    pub(super) fn delete_object(&self, key: &str) -> Result<()> {
+        self.remove(&ObjectPath::from(key))
+            .map_err(|error| refused(&format!("removing {key}"), error))
+    }
+
+    fn remove(&self, path: &ObjectPath) -> object_store::Result<()> {
         match self
             .runtime
-            .block_on(async { self.objects.delete(&path).await })
+            .block_on(async { self.objects.delete(path).await })
         {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(failed("removing", pack, error)),
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            other => other,
         }
+    }
+
+    /// What lies at the top of the store, objects and what is in directories alike.
+    pub(super) fn names(&self) -> Result<Vec<String>> {
+        if let Some(root) = &self.root {
+            return directory::names(root);
+        }
+        let listed = self
+            .runtime
+            .block_on(async { self.objects.list_with_delimiter(None).await });
+        let listed = listed.map_err(|error| refused("listing the store", error))?;
+        let objects = listed.objects.into_iter().map(|meta| meta.location);
+        let names = listed.common_prefixes.into_iter().chain(objects);
+        Ok(names
+            .filter_map(|path| path.filename().map(ToOwned::to_owned))
+            .collect())
     }
 
     /// A small object by its key below the store. `None`: it is not there.
     pub(super) fn small_object(&self, key: &str) -> Result<Option<Bytes>> {
+        Ok(self.seen_object(key)?.map(|seen| seen.bytes))
+    }
+
+    /// The same, to be [replaced](Self::replace_object).
+    pub(super) fn seen_object(&self, key: &str) -> Result<Option<Seen>> {
         let path = ObjectPath::from(key);
         let got = self.runtime.block_on(async {
             let got = self.objects.get(&path).await?;
+            let version = UpdateVersion {
+                e_tag: got.meta.e_tag.clone(),
+                version: got.meta.version.clone(),
+            };
             // A longer one is not ours, and is not read into memory.
-            let bytes = usize::try_from(got.meta.size.min(SMALL_BYTES_MAX + 1)).unwrap_or(0);
-            let mut buffer = vec![0; bytes];
-            let is_whole = bytes as u64 <= SMALL_BYTES_MAX && fill(got, &mut buffer).await?;
-            Ok(match is_whole {
+            let size = usize::try_from(got.meta.size.min(SMALL_BYTES_MAX + 1)).unwrap_or(0);
+            let mut buffer = vec![0; size];
+            let is_whole = size as u64 <= SMALL_BYTES_MAX && fill(got, &mut buffer).await?;
+            let bytes = match is_whole {
                 true => Bytes::from(buffer),
                 false => Bytes::new(),
-            })
+            };
+            Ok(Seen { bytes, version })
         });
         match got {
-            Ok(bytes) => Ok(Some(bytes)),
+            Ok(seen) => Ok(Some(seen)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(refused(&format!("reading {key}"), error)),
+        }
+    }
+
+    /// Writes a small object in place of one that was seen, unless it has changed since.
+    /// A server that knows no such condition is not asked for it: read back what is there.
+    pub(super) fn replace_object(&self, key: &str, bytes: Vec<u8>, seen: &Seen) -> Result<()> {
+        let path = ObjectPath::from(key);
+        let bytes = Bytes::from(bytes);
+        let put = self.runtime.block_on(async {
+            let mode = match &seen.version.e_tag {
+                Some(_) => PutMode::Update(seen.version.clone()),
+                None => PutMode::Overwrite,
+            };
+            let put = |mode: PutMode| {
+                self.objects
+                    .put_opts(&path, bytes.clone().into(), mode.into())
+            };
+            match put(mode).await {
+                Err(
+                    object_store::Error::NotImplemented { .. }
+                    | object_store::Error::NotSupported { .. },
+                ) => put(PutMode::Overwrite).await,
+                other => other,
+            }
+        });
+        match put {
+            Ok(_) | Err(object_store::Error::Precondition { .. }) => Ok(()),
+            Err(error) => Err(refused(&format!("writing {key}"), error)),
         }
     }
 

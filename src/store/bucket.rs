@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 use object_store::limit::LimitStore;
@@ -18,6 +18,7 @@ use object_store::{
 };
 
 use super::backend::is_full;
+use super::bucket_rules::Administration;
 use super::error::{Result, StoreError};
 use super::profile::AwsProfile;
 use super::refusal;
@@ -63,10 +64,45 @@ pub(super) fn connect_whole(
     Ok(Arc::new(LimitStore::new(client, REQUESTS_AT_ONCE)))
 }
 
-fn s3(
+fn s3(place: &BucketPlace, patience: Patience) -> std::result::Result<AmazonS3, String> {
+    s3_builder(place, patience)?
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+/// Where the rules of a bucket are asked for. `None`: not known for this cloud, or the
+/// bucket cannot be addressed.
+pub(super) fn administration(place: &BucketPlace) -> Option<Administration> {
+    let bucket = &place.bucket;
+    match place.cloud {
+        Cloud::S3 => {
+            let builder = s3_builder(place, Patience::Brief).ok()?;
+            let set = |key| builder.get_config_value(&key);
+            let region = set(AmazonS3ConfigKey::Region).unwrap_or_else(|| "us-east-1".into());
+            let server = set(AmazonS3ConfigKey::Endpoint)
+                .unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+            Some(Administration::S3 {
+                url: format!("{}/{bucket}", server.trim_end_matches('/')),
+                region,
+                credentials: builder.build().ok()?.credentials().clone(),
+            })
+        }
+        Cloud::Google => {
+            let endpoint = place.endpoint.as_deref();
+            let server = endpoint.unwrap_or("https://storage.googleapis.com");
+            Some(Administration::Google {
+                url: format!("{}/storage/v1/b/{bucket}", server.trim_end_matches('/')),
+                credentials: google(place, Patience::Brief).ok()?.credentials().clone(),
+            })
+        }
+        Cloud::Azure => None,
+    }
+}
+
+fn s3_builder(
     place: &BucketPlace,
     patience: Patience,
-) -> std::result::Result<object_store::aws::AmazonS3, String> {
+) -> std::result::Result<AmazonS3Builder, String> {
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(&place.bucket)
         .with_retry(retries(patience))
@@ -102,7 +138,7 @@ fn s3(
             .with_allow_http(endpoint.starts_with("http://"))
             .with_endpoint(endpoint);
     }
-    builder.build().map_err(|error| error.to_string())
+    Ok(builder)
 }
 
 fn google(
@@ -163,7 +199,7 @@ fn retries(patience: Patience) -> RetryConfig {
     }
 }
 
-fn client_options() -> ClientOptions {
+pub(super) fn client_options() -> ClientOptions {
     ClientOptions::new()
         .with_connect_timeout(CONNECT_PATIENCE)
         // `wire` has its own, by the length of what is sent.
@@ -224,6 +260,35 @@ pub(super) fn command_that_writes(place: &BucketPlace, key: &str) -> String {
     }
 }
 
+/// The command that removes a store with everything in it: the shell's, or that of the
+/// cloud's own tool.
+pub fn command_that_removes(place: &StorePlace) -> String {
+    let place = match place {
+        StorePlace::Directory(path) => {
+            let path = path.display().to_string().replace('\'', r"'\''");
+            return format!("rm -r '{path}'");
+        }
+        StorePlace::Bucket(place) => place,
+    };
+    let (bucket, prefix) = (&place.bucket, &place.prefix);
+    match place.cloud {
+        Cloud::S3 => {
+            let endpoint = place.endpoint.as_ref();
+            let server = endpoint.map_or_else(String::new, |url| format!(" --endpoint-url {url}"));
+            format!("aws s3 rm --recursive 's3://{bucket}/{prefix}/'{server}")
+        }
+        Cloud::Google => format!("gsutil -m rm -r 'gs://{bucket}/{prefix}'"),
+        Cloud::Azure => {
+            let account = place.account.as_ref();
+            let account =
+                account.map_or_else(String::new, |name| format!(" --account-name {name}"));
+            format!(
+                "az storage blob delete-batch --source {bucket} --pattern '{prefix}/*'{account}"
+            )
+        }
+    }
+}
+
 /// The same place as a store, for messages.
 pub(super) fn shown(place: &BucketPlace) -> String {
     StorePlace::Bucket(place.clone()).to_string()
@@ -254,6 +319,25 @@ mod tests {
             ),
         ] {
             assert_eq!(command_that_writes(&bucket(url), "k/x"), command);
+        }
+    }
+
+    #[test]
+    fn each_place_has_its_own_command_that_removes_it() {
+        for (url, command) in [
+            ("file:///srv/a%27b", r"rm -r '/srv/a'\''b'"),
+            (
+                "s3://b/p?endpoint=http://127.0.0.1:1",
+                "aws s3 rm --recursive 's3://b/p/' --endpoint-url http://127.0.0.1:1",
+            ),
+            ("gs://b/p", "gsutil -m rm -r 'gs://b/p'"),
+            (
+                "az://c/p?account=a",
+                "az storage blob delete-batch --source c --pattern 'p/*' --account-name a",
+            ),
+        ] {
+            let place = StorePlace::parse(url).unwrap();
+            assert_eq!(command_that_removes(&place), command);
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::backend::PackSource;
+use super::backend::{Backend, PackSource};
 use super::codec::decode;
 use super::error::{Result, StoreError};
 use super::open_pack::end_of;
@@ -20,7 +20,7 @@ use crate::model::{ChunkHash, PackId};
 
 /// Reads the table of a pack of `pack_bytes`.
 pub(super) fn read_table(
-    shared: &Shared,
+    backend: &Backend,
     source: &PackSource,
     id: PackId,
     pack_bytes: u64,
@@ -33,10 +33,10 @@ pub(super) fn read_table(
     let trailer_at = pack_bytes
         .checked_sub(TRAILER_BYTES)
         .ok_or_else(|| damaged("it is too short for a pack".into()))?;
-    shared.backend.read(source, id, trailer_at, &mut trailer)?;
+    backend.read(source, id, trailer_at, &mut trailer)?;
     let span = TableSpan::from_trailer(&trailer, pack_bytes).map_err(damaged)?;
     let mut table = vec![0; span.bytes as usize];
-    shared.backend.read(source, id, span.offset, &mut table)?;
+    backend.read(source, id, span.offset, &mut table)?;
     span.entries(&table, id).map_err(damaged)
 }
 
@@ -62,7 +62,7 @@ pub(super) fn check(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Findings> {
     let packs = shared.catalog()?.packs()?;
-    let listing: HashMap<PackId, u64> = shared.backend.list()?.into_iter().collect();
+    let listing: HashMap<PackId, u64> = shared.backend().list()?.into_iter().collect();
     let sample = match depth {
         CheckDepth::Sample(share) => Some(sample::choose(shared, share, &packs)?),
         CheckDepth::Listing | CheckDepth::ReadData => None,
@@ -80,32 +80,12 @@ pub(super) fn check(
         };
         let mut flaw = check_pack(shared, pack, listed, depth)?;
         if flaw.is_some() {
-            let fresh = shared.catalog()?.packs()?;
-            flaw = match fresh.iter().find(|fresh| fresh.id == pack.id) {
-                Some(fresh) => {
-                    shared.sources.forget(pack.id);
-                    let listed = shared.backend.pack_bytes(pack.id)?;
-                    check_pack(shared, fresh, listed, depth)?
-                }
-                None => None,
-            };
+            flaw = look_again(shared, pack.id, depth)?;
         }
         match flaw {
             None if pack.state == PackState::Stored => shared.presence.pack_is_there(pack.id),
             None => {}
-            Some(Flaw { detail, hurt }) => {
-                log::error!("pack {}: {detail}", pack.id);
-                let mut catalog = shared.catalog()?;
-                let versions = match hurt {
-                    Hurt::All | Hurt::Perhaps => catalog.versions_in_pack(pack.id)?,
-                    Hurt::Chunks(chunks) => catalog.versions_with_chunks(&chunks)?,
-                };
-                damages.push(Damage {
-                    pack: pack.id,
-                    detail,
-                    versions,
-                });
-            }
+            Some(flaw) => damages.push(damage_of(shared, pack.id, flaw)?),
         }
         bytes_done += pack.bytes;
         progress(bytes_done, bytes_in_all);
@@ -117,9 +97,42 @@ pub(super) fn check(
     })
 }
 
+/// What is wrong with a pack, every byte of it read. `None`: nothing, or it is gone.
+pub(super) fn damage(shared: &Shared, pack: PackId) -> Result<Option<Damage>> {
+    look_again(shared, pack, CheckDepth::ReadData)?
+        .map(|flaw| damage_of(shared, pack, flaw))
+        .transpose()
+}
+
+/// Checks a pack with fresh rows and through a fresh descriptor.
+fn look_again(shared: &Shared, id: PackId, depth: CheckDepth) -> Result<Option<Flaw>> {
+    let fresh = shared.catalog()?.packs()?;
+    let Some(fresh) = fresh.iter().find(|fresh| fresh.id == id) else {
+        return Ok(None);
+    };
+    shared.sources.forget(id);
+    let listed = shared.backend().pack_bytes(id)?;
+    check_pack(shared, fresh, listed, depth)
+}
+
+fn damage_of(shared: &Shared, pack: PackId, flaw: Flaw) -> Result<Damage> {
+    let Flaw { detail, hurt } = flaw;
+    log::error!("pack {pack}: {detail}");
+    let mut catalog = shared.catalog()?;
+    let versions = match hurt {
+        Hurt::All | Hurt::Perhaps => catalog.versions_in_pack(pack)?,
+        Hurt::Chunks(chunks) => catalog.versions_with_chunks(&chunks)?,
+    };
+    Ok(Damage {
+        pack,
+        detail,
+        versions,
+    })
+}
+
 /// True when a pack is there with its size and its table; its chunks are not read.
 pub(super) fn is_sound(shared: &Shared, pack: &PackRecord) -> Result<bool> {
-    let listed = shared.backend.pack_bytes(pack.id)?;
+    let listed = shared.backend().pack_bytes(pack.id)?;
     Ok(check_pack(shared, pack, listed, CheckDepth::Listing)?.is_none())
 }
 
@@ -196,22 +209,10 @@ fn flaw_of_stored(
         let detail = format!("{bytes} bytes instead of {}", pack.bytes);
         return Ok(Some(lost(detail)));
     }
-    let source = shared.backend.source(pack.id);
-    let detail = match source.and_then(|source| read_table(shared, &source, pack.id, bytes)) {
-        Ok(entries) => {
-            let entries: HashSet<_> = entries
-                .iter()
-                .map(|e| (e.hash, e.offset, e.stored_bytes, e.plain_bytes, e.codec))
-                .collect();
-            let strangers = chunks
-                .iter()
-                .filter(|c| {
-                    !entries.contains(&(c.hash, c.offset, c.stored_bytes, c.plain_bytes, c.codec))
-                })
-                .count();
-            (strangers > 0)
-                .then(|| format!("its table lacks {strangers} of the {} chunks", chunks.len()))
-        }
+    let backend = shared.backend();
+    let source = backend.source(pack.id);
+    let detail = match source.and_then(|source| read_table(&backend, &source, pack.id, bytes)) {
+        Ok(entries) => flaw_of_table(&entries, chunks),
         Err(StoreError::PackDamaged { detail, .. }) => Some(detail),
         Err(StoreError::PackMissing { .. }) => return Ok(Some(lost("missing from the store"))),
         Err(error) => return Err(error),
@@ -220,6 +221,15 @@ fn flaw_of_stored(
         detail,
         hurt: Hurt::Perhaps,
     }))
+}
+
+/// What the table of a pack lacks of the chunks that the catalog has in it.
+pub(super) fn flaw_of_table(entries: &[ChunkRecord], chunks: &[ChunkRecord]) -> Option<String> {
+    let place = |c: &ChunkRecord| (c.hash, c.offset, c.stored_bytes, c.plain_bytes, c.codec);
+    let entries: HashSet<_> = entries.iter().map(place).collect();
+    let strangers = chunks.iter().filter(|c| !entries.contains(&place(c)));
+    let strangers = strangers.count();
+    (strangers > 0).then(|| format!("its table lacks {strangers} of the {} chunks", chunks.len()))
 }
 
 /// Damage in bytes that no reader needs while there is a catalog.

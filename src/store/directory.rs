@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use object_store::local::LocalFileSystem;
 
-use super::backend::{Backend, is_full, object_path};
+use super::backend::{Backend, PACKS, is_full, object_path};
 use super::error::{Result, StoreError};
 use crate::model::PackId;
 
@@ -29,6 +29,16 @@ pub(super) fn open(root: &Path, is_new: bool) -> Result<LocalFileSystem> {
         other => bad(other.to_string()),
     })?;
     Ok(objects.with_fsync(true))
+}
+
+/// The names in it, as far as they are text.
+pub(super) fn names(root: &Path) -> Result<Vec<String>> {
+    let failed = |error: io::Error| StoreError::Io(format!("listing the store: {error}"));
+    fs::read_dir(root)
+        .map_err(failed)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<io::Result<_>>()
+        .map_err(failed)
 }
 
 impl Backend {
@@ -89,16 +99,19 @@ impl Backend {
             return Ok(());
         };
         let staged = [name.as_bytes(), b"#"].concat();
-        let entries = match fs::read_dir(directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(StoreError::Io(format!("listing packs: {error}"))),
+        remove_files(directory, |name| name.starts_with(&staged))
+    }
+
+    /// Removes what interrupted puts of any pack left behind. Nobody may be putting one.
+    pub(super) fn clear_all_leftovers(&self) -> Result<()> {
+        let Some(packs) = self.root.as_ref().map(|root| root.join(PACKS)) else {
+            return Ok(());
         };
-        for entry in entries.flatten() {
-            if entry.file_name().as_bytes().starts_with(&staged) {
-                fs::remove_file(entry.path())
-                    .map_err(|error| StoreError::Io(format!("cleaning the store: {error}")))?;
-            }
+        if !packs.exists() {
+            return Ok(());
+        }
+        for fan in names(&packs)? {
+            remove_files(&packs.join(fan), |name| name.contains(&b'#'))?;
         }
         Ok(())
     }
@@ -108,6 +121,22 @@ impl Backend {
         let root = self.root.as_ref()?;
         Some(root.join(object_path(pack).as_ref()))
     }
+}
+
+/// Removes the files of such names from a directory that may not be there.
+fn remove_files(directory: &Path, is_meant: impl Fn(&[u8]) -> bool) -> Result<()> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::Io(format!("listing packs: {error}"))),
+    };
+    for entry in entries.flatten() {
+        if is_meant(entry.file_name().as_bytes()) {
+            fs::remove_file(entry.path())
+                .map_err(|error| StoreError::Io(format!("cleaning the store: {error}")))?;
+        }
+    }
+    Ok(())
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {
@@ -138,6 +167,9 @@ mod tests {
         fs::write(&leftover, b"half").unwrap();
         assert_eq!(backend.list().unwrap(), [(pack, 5)]);
         backend.clear_leftovers(pack).unwrap();
+        assert!(!leftover.exists());
+        fs::write(&leftover, b"half").unwrap();
+        backend.clear_all_leftovers().unwrap();
         assert!(!leftover.exists());
         assert_eq!(backend.pack_bytes(pack).unwrap(), Some(5));
         let mode = fs::metadata(backend.file(pack).unwrap())

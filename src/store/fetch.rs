@@ -48,7 +48,7 @@ impl Sources {
         if let Some(source) = self.sources().get(&pack) {
             return Ok(source.clone());
         }
-        let source = Arc::new(shared.backend.source(pack)?);
+        let source = Arc::new(shared.backend().source(pack)?);
         self.sources().put(pack, source.clone());
         Ok(source)
     }
@@ -56,6 +56,11 @@ impl Sources {
     /// Closes a pack, so that a removed one gives its space back.
     pub(super) fn forget(&self, pack: PackId) {
         self.sources().pop(&pack);
+    }
+
+    /// Closes all of them: the packs are elsewhere now.
+    pub(super) fn forget_all(&self) {
+        self.sources().clear();
     }
 }
 
@@ -95,7 +100,7 @@ pub(super) fn read(shared: &Shared, pack: PackId, offset: u64, buffer: &mut [u8]
     }
     let source = shared.sources.get(shared, pack)?;
     shared
-        .backend
+        .backend()
         .read(&source, pack, offset, buffer)
         .inspect_err(|_| shared.sources.forget(pack))
 }

@@ -10,9 +10,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::backend::PackSource;
-use super::error::{Result, StoreError};
+use super::error::{Result, StoreError, Writer};
 use super::open_pack::{Growing, spool_error};
-use super::{Shared, pack};
+use super::{Shared, journal, pack};
 use crate::catalog::{Durability, PackRecord, PackState};
 use crate::model::PackId;
 use crate::model::failpoint::reach;
@@ -23,6 +23,8 @@ pub(super) const THREADS: usize = 2;
 const MARKS_MAX: usize = 64;
 const STORING: &str = "storing a pack";
 const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// Whoever holds puts back asks this often whether that is still wanted.
+const HOLD_BEAT: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Default)]
 struct State {
@@ -37,6 +39,8 @@ struct State {
     /// Somebody wants a failed attempt repeated now.
     is_poked: bool,
     is_stopping: bool,
+    /// Nothing is put for the moment.
+    is_held: bool,
     /// Stored packs whose spool file is empty but still there.
     marks: Vec<PackId>,
 }
@@ -46,6 +50,7 @@ enum Failure {
     Full(&'static str),
     Away(String),
     Denied(String),
+    Fenced(Writer),
     Other(String),
 }
 
@@ -66,6 +71,7 @@ impl Failure {
             StoreError::Full { what } => Failure::Full(what),
             StoreError::Unreachable { detail, .. } => Failure::Away(detail.clone()),
             StoreError::Denied { detail, .. } => Failure::Denied(detail.clone()),
+            StoreError::Fenced(writer) => Failure::Fenced(writer.clone()),
             other => Failure::Other(other.to_string()),
         }
     }
@@ -73,6 +79,7 @@ impl Failure {
     fn error(&self) -> StoreError {
         match self {
             Failure::Full(what) => StoreError::Full { what },
+            Failure::Fenced(writer) => StoreError::Fenced(writer.clone()),
             Failure::Away(detail) => StoreError::Unreachable {
                 doing: STORING.into(),
                 detail: detail.clone(),
@@ -146,10 +153,39 @@ impl Waiting {
         self.state().marks.push(pack);
     }
 
+    /// Holds all puts back until the guard goes, and waits for those under way. What
+    /// waits meanwhile waits a little longer. `None`: it was called off before.
+    pub(super) fn hold(&self, is_called_off: &dyn Fn() -> bool) -> Option<Hold<'_>> {
+        self.state().is_held = true;
+        let hold = Hold(self);
+        let mut state = self.state();
+        while state.in_hand > 0 {
+            if is_called_off() {
+                drop(state);
+                return None;
+            }
+            let timed = self.changed.wait_timeout(state, HOLD_BEAT);
+            state = timed.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(state);
+        Some(hold)
+    }
+
     /// Ends [`run`] after the pack it is at.
     pub(super) fn stop(&self) {
         self.state().is_stopping = true;
         self.changed.notify_all();
+    }
+}
+
+/// While it lives, nothing is put into the store by [`run`].
+#[derive(Debug)]
+pub(super) struct Hold<'a>(&'a Waiting);
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.0.state().is_held = false;
+        self.0.changed.notify_all();
     }
 }
 
@@ -158,7 +194,7 @@ pub(super) fn run(shared: &Shared) {
     let waiting = &shared.waiting;
     let mut state = waiting.state();
     while !state.is_stopping {
-        let must_wait = state.last_failure.is_some() && !state.is_poked;
+        let must_wait = state.is_held || (state.last_failure.is_some() && !state.is_poked);
         let next = if must_wait {
             None
         } else {
@@ -186,6 +222,9 @@ pub(super) fn run(shared: &Shared) {
                 state.last_failure = None;
                 state.tried.remove(&full.pack.id);
                 state.marks.push(full.pack.id);
+                drop(state);
+                journal::keep_up(shared);
+                state = waiting.state();
             }
             Err(error) => {
                 log::error!("pack {} stays in the spool: {error}", full.pack.id);
@@ -213,6 +252,7 @@ enum Attempt {
 }
 
 fn store(shared: &Shared, full: &Growing, attempt: Attempt) -> Result<()> {
+    shared.lease.permit_put(&shared.backend())?;
     let id = full.pack.id;
     let records_end = full.pack.written_bytes();
     let table = pack::table_and_trailer(&full.chunks, records_end);
@@ -228,7 +268,7 @@ fn store(shared: &Shared, full: &Growing, attempt: Attempt) -> Result<()> {
         let mut bytes = vec![0; records_end as usize];
         full.pack.read(0, &mut bytes).map_err(spool_error)?;
         bytes.extend_from_slice(&table);
-        shared.backend.put(id, bytes)?;
+        shared.backend().put(id, bytes)?;
     }
     reach("store.after-put");
     shared.catalog()?.set_pack(&record)?;
@@ -242,7 +282,7 @@ fn store(shared: &Shared, full: &Growing, attempt: Attempt) -> Result<()> {
 /// Ends the file in the spool and makes it the pack. False: it has to be put, which needs
 /// no room in the spool, so that a full one can empty itself.
 fn adopt(shared: &Shared, full: &Growing, table: &[u8]) -> Result<bool> {
-    if shared.backend.is_remote() {
+    if shared.backend().is_remote() {
         return Ok(false);
     }
     let id = full.pack.id;
@@ -252,13 +292,13 @@ fn adopt(shared: &Shared, full: &Growing, table: &[u8]) -> Result<bool> {
         Err(error) => return Err(error),
     }
     reach("store.ended");
-    shared.backend.adopt(id, &shared.open_packs.path(id))
+    shared.backend().adopt(id, &shared.open_packs.path(id))
 }
 
 /// True when the last attempt put the pack although it was told otherwise. Its end,
 /// with the hash of every chunk, tells it from anything else under its name.
 fn has_arrived(shared: &Shared, pack: &PackRecord, table: &[u8]) -> Result<bool> {
-    let backend = &shared.backend;
+    let backend = shared.backend();
     if !backend.is_remote() || backend.pack_bytes(pack.id)? != Some(pack.bytes) {
         return Ok(false);
     }

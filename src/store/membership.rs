@@ -12,14 +12,15 @@ use serde::{Deserialize, Serialize};
 use super::backend::{Backend, runtime};
 use super::bucket::{Patience, command_that_writes, connect_whole, refused, shown};
 use super::error::{Result, StoreError};
-use crate::catalog::{Durability, SharedCatalog, take_turn};
-use crate::model::{BucketPlace, Clock};
+use crate::catalog::{Catalog, Durability, SharedCatalog, take_turn};
+use crate::model::{BucketPlace, Clock, StorePlace};
 
 const MARKERS: &str = ".wellknown/keepfs";
-const IDENTITY: &str = "vault.json";
+/// Whose prefix it is.
+pub(super) const IDENTITY: &str = "vault.json";
 /// Of what lies under a prefix.
 const FORMAT: u32 = 1;
-/// The place that let this vault in.
+/// The place that let this vault in. Two with a space between while it moves.
 const JOINED_SETTING: &str = "store_joined";
 const VAULT_ID_SETTING: &str = "vault_id";
 
@@ -36,7 +37,7 @@ struct Identity {
 pub(super) enum Answer {
     /// The vault may write.
     Welcome,
-    /// Nothing: it is away. It let the vault in before.
+    /// Nothing: it is away, or another one writes there. It let the vault in before.
     None,
 }
 
@@ -54,22 +55,14 @@ pub(super) fn join(
 ) -> Result<Answer> {
     check_name(place, vault)?;
     let here = shown(place);
-    let (joined, id) = {
-        let mut catalog = take_turn(catalog).unwrap_or_else(|poisoned| poisoned.into_inner());
-        let id = match catalog.setting(VAULT_ID_SETTING)? {
-            Some(id) => id,
-            None => {
-                let id = format!("{:032x}", clock.random());
-                catalog.set_setting(VAULT_ID_SETTING, Some(&id))?;
-                // Before the bucket hears of it: a kill must not leave us strangers there.
-                catalog.commit(Durability::Power)?;
-                id
-            }
-        };
-        (catalog.setting(JOINED_SETTING)?, id)
-    };
-    let is_known = joined.as_ref() == Some(&here);
-    match check(place, vault, &id, backend) {
+    let id = vault_id(catalog, clock)?;
+    let joined = take_turn(catalog)
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+        .setting(JOINED_SETTING)?;
+    let is_known = joined
+        .as_ref()
+        .is_some_and(|places| places.split(' ').any(|place| place == here));
+    match ask_owner(place, vault).and_then(|()| claim(&here, vault, &id, backend)) {
         Ok(()) => {}
         Err(error @ StoreError::Unreachable { .. }) if is_known => {
             log::warn!("{error}: what is sealed waits in the spool until it does");
@@ -77,27 +70,57 @@ pub(super) fn join(
         }
         Err(error) => return Err(error),
     }
-    if !is_known {
+    if joined.as_ref() != Some(&here) {
         let mut catalog = take_turn(catalog).unwrap_or_else(|poisoned| poisoned.into_inner());
         catalog.set_setting(JOINED_SETTING, Some(&here))?;
     }
     Ok(Answer::Welcome)
 }
 
-fn check(place: &BucketPlace, vault: &str, id: &str, backend: &Backend) -> Result<()> {
+/// What this vault is called where its name may be another's: drawn by lot once.
+pub(super) fn vault_id(catalog: &SharedCatalog, clock: &dyn Clock) -> Result<String> {
+    let mut catalog = take_turn(catalog).unwrap_or_else(|poisoned| poisoned.into_inner());
+    if let Some(id) = catalog.setting(VAULT_ID_SETTING)? {
+        return Ok(id);
+    }
+    let id = format!("{:032x}", clock.random());
+    catalog.set_setting(VAULT_ID_SETTING, Some(&id))?;
+    // Before any store hears of it: a kill must not leave us strangers there.
+    catalog.commit(Durability::Power)?;
+    Ok(id)
+}
+
+/// Notes the places that know this vault: while it moves they are two.
+pub(super) fn note_joined(catalog: &mut dyn Catalog, places: &[&StorePlace]) -> Result<()> {
+    let buckets = places.iter().filter(|place| place.directory().is_none());
+    let joined = buckets.map(ToString::to_string).collect::<Vec<_>>();
+    let joined = Some(joined.join(" ")).filter(|places| !places.is_empty());
+    Ok(catalog.set_setting(JOINED_SETTING, joined.as_deref())?)
+}
+
+/// Has the owner of the bucket put the vault's marker there?
+pub(super) fn ask_owner(place: &BucketPlace, vault: &str) -> Result<()> {
+    check_name(place, vault)?;
     let marker = marker(vault);
     let whole = connect_whole(place, Patience::Brief)?;
     match runtime()?.block_on(async { whole.head(&ObjectPath::from(marker.as_str())).await }) {
-        Ok(_) => {}
-        Err(object_store::Error::NotFound { .. }) => {
-            return Err(StoreError::NotAllowed {
-                place: shown(place),
-                vault: vault.into(),
-                command: command_that_writes(place, &marker),
-            });
-        }
-        Err(error) => return Err(refused("looking for the owner's marker", error)),
+        Ok(_) => Ok(()),
+        Err(object_store::Error::NotFound { .. }) => Err(StoreError::NotAllowed {
+            place: shown(place),
+            vault: vault.into(),
+            command: command_that_writes(place, &marker),
+        }),
+        Err(error) => Err(refused("looking for the owner's marker", error)),
     }
+}
+
+/// Makes the prefix this vault's, or sees that it is.
+pub(super) fn claim(place: &str, vault: &str, id: &str, backend: &Backend) -> Result<()> {
+    sign(place, IDENTITY, vault, id, backend)
+}
+
+/// Puts this vault's name and id under a key, or sees that they are there.
+pub(super) fn sign(place: &str, key: &str, vault: &str, id: &str, backend: &Backend) -> Result<()> {
     let own = Identity {
         format: FORMAT,
         vault: vault.into(),
@@ -105,29 +128,43 @@ fn check(place: &BucketPlace, vault: &str, id: &str, backend: &Backend) -> Resul
     };
     let text = serde_json::to_vec(&own).unwrap_or_default();
     loop {
-        if let Some(found) = backend.small_object(IDENTITY)? {
-            return is_ours(place, &found, id).or_else(|refusal| {
-                match backend.small_object(IDENTITY)? {
-                    // The first answer may have been cut on its way.
-                    Some(again) if again != found => is_ours(place, &again, id),
-                    _ => Err(refusal),
-                }
-            });
+        if is_signed(place, key, id, backend)? {
+            return Ok(());
         }
-        if backend.create_object(IDENTITY, text.clone())? {
+        if backend.create_object(key, text.clone())? {
             return Ok(());
         }
     }
 }
 
-fn is_ours(place: &BucketPlace, found: &[u8], id: &str) -> Result<()> {
+/// True when this vault's name and id are under a key, false when nothing is.
+///
+/// # Errors
+/// `OtherVault` or `BadPlace`, when something else is.
+pub(super) fn is_signed(place: &str, key: &str, id: &str, backend: &Backend) -> Result<bool> {
+    match backend.small_object(key)? {
+        Some(found) => {
+            let ours = is_ours(place, key, &found, id).or_else(|refusal| {
+                match backend.small_object(key)? {
+                    // The first answer may have been cut on its way.
+                    Some(again) if again != found => is_ours(place, key, &again, id),
+                    _ => Err(refusal),
+                }
+            });
+            ours.map(|()| true)
+        }
+        None => Ok(false),
+    }
+}
+
+fn is_ours(place: &str, key: &str, found: &[u8], id: &str) -> Result<()> {
     let bad = |reason: String| StoreError::BadPlace {
-        place: shown(place),
+        place: place.into(),
         reason,
     };
     let found: Identity = serde_json::from_slice(found).map_err(|_| {
         bad(format!(
-            "{IDENTITY} is not what keepfs wrote: choose another prefix, or put it back from a copy"
+            "{key} is not what keepfs wrote: choose another prefix, or put it back from a copy"
         ))
     })?;
     if found.format > FORMAT {
@@ -138,7 +175,7 @@ fn is_ours(place: &BucketPlace, found: &[u8], id: &str) -> Result<()> {
     }
     if found.id != id {
         return Err(StoreError::OtherVault {
-            place: shown(place),
+            place: place.into(),
             owner: found
                 .vault
                 .chars()

@@ -29,7 +29,7 @@ pub(super) fn find(shared: &Shared, listing: &HashMap<PackId, u64>) -> Result<Ve
         // One that was known when it was listed may have been removed since.
         if !on_their_way.contains(&pack)
             && !known.contains(&pack)
-            && shared.backend.pack_bytes(pack)?.is_some()
+            && shared.backend().pack_bytes(pack)?.is_some()
         {
             orphans.push(Orphan { pack, bytes });
         }

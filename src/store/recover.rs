@@ -32,7 +32,7 @@ pub(super) fn recover(
     let spool: HashSet<PackId> = shared.open_packs.names()?.into_iter().collect();
     let known: HashMap<PackId, PackState> = packs.iter().map(|p| (p.id, p.state)).collect();
     for &pack in &spool {
-        shared.backend.clear_leftovers(pack)?;
+        shared.backend().clear_leftovers(pack)?;
         match known.get(&pack) {
             Some(PackState::Open) => {}
             Some(PackState::Stored) => shared.open_packs.remove(pack)?,
@@ -42,7 +42,7 @@ pub(super) fn recover(
                 log::warn!("spool: pack {pack} stays until a start that finds the bucket");
             }
             None if !known.is_empty() => {
-                shared.backend.delete(pack)?;
+                shared.backend().delete(pack)?;
                 shared.open_packs.remove(pack)?;
             }
             None => log::warn!("spool: pack {pack} is not known to the catalog; left alone"),
@@ -59,7 +59,7 @@ pub(super) fn recover(
         if answer == Answer::Welcome && adopt_object(shared, pack.id, &chunks)? {
             continue;
         }
-        let (growing, lost_pack) = take_up(shared, pack.id, chunks)?;
+        let (growing, lost_pack) = take_up(shared, pack.id, chunks, answer)?;
         alive.extend(growing);
         lost.extend(lost_pack);
     }
@@ -103,11 +103,12 @@ pub(super) fn adopt_marked(shared: &Shared) -> Result<()> {
 
 /// The pack was put, but its row says `Open`: when the object is whole, it counts.
 fn adopt_object(shared: &Shared, id: PackId, chunks: &[ChunkRecord]) -> Result<bool> {
-    let Some(bytes) = shared.backend.pack_bytes(id)? else {
+    let backend = shared.backend();
+    let Some(bytes) = backend.pack_bytes(id)? else {
         return Ok(false);
     };
-    let source = shared.backend.source(id)?;
-    let entries = match check::read_table(shared, &source, id, bytes) {
+    let source = backend.source(id)?;
+    let entries = match check::read_table(&backend, &source, id, bytes) {
         Ok(entries) => entries,
         Err(error @ (StoreError::PackDamaged { .. } | StoreError::PackMissing { .. })) => {
             log::warn!("the object of an open pack is not used: {error}");
@@ -120,7 +121,7 @@ fn adopt_object(shared: &Shared, id: PackId, chunks: &[ChunkRecord]) -> Result<b
         return Ok(false);
     }
     let strangers = bytes_without_rows(shared, entries)?;
-    shared.backend.protect(id)?;
+    backend.protect(id)?;
     let mut catalog = shared.catalog()?;
     atomically(&mut **catalog, |catalog| {
         for entry in &strangers {
@@ -175,12 +176,13 @@ fn take_up(
     shared: &Shared,
     id: PackId,
     chunks: Vec<ChunkRecord>,
+    answer: Answer,
 ) -> Result<(Option<Growing>, Option<PackId>)> {
     let bytes = shared.open_packs.load(id)?.unwrap_or_default();
-    if !bytes.is_empty() && !shared.backend.is_remote() {
+    if !bytes.is_empty() && !shared.backend().is_remote() && answer == Answer::Welcome {
         // An object that is of no use may be this very file: it must not grow there. Beside
         // a mark it is the only one, and stays even if it is damaged.
-        shared.backend.delete(id)?;
+        shared.backend().delete(id)?;
     }
     let (whole, lost) = if pack::has_header(&bytes, id) {
         chunks.iter().partition(|chunk| is_whole(&bytes, chunk))

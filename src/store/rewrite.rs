@@ -39,7 +39,7 @@ pub(super) struct Done {
 }
 
 /// Rewrites packs in groups of about a full pack. A pack that cannot be read is
-/// left as it is, and `first_error` says why.
+/// left as it is, and `first_error` says why. Nothing is done without the lease.
 pub(super) fn rewrite(
     shared: &Shared,
     packs: &[PackUse],
@@ -48,6 +48,9 @@ pub(super) fn rewrite(
 ) -> Result<Done> {
     let mut done = Done::default();
     let mut rest = packs;
+    if !rest.is_empty() {
+        shared.lease.require(&shared.backend())?;
+    }
     while !rest.is_empty() {
         let mut live_bytes = 0;
         let fitting = rest
@@ -266,7 +269,7 @@ fn replace(
             state: PackState::Stored,
             bytes: bytes.len() as u64,
         };
-        if let Err(error) = shared.backend.put(sign.id, bytes) {
+        if let Err(error) = shared.backend().put(sign.id, bytes) {
             discard(shared, sign.id);
             return Err(error);
         }
@@ -302,7 +305,7 @@ fn replace(
     }
     let bytes_before: u64 = group.iter().map(|pack| pack.bytes).sum();
     for pack in group {
-        shared.backend.delete(pack.id)?;
+        shared.backend().delete(pack.id)?;
         shared.sources.forget(pack.id);
         reach("store.reclaim.after-delete");
         shared.catalog()?.remove_pack(pack.id)?;
@@ -384,7 +387,7 @@ fn move_visibly(
 }
 
 fn discard(shared: &Shared, pack: PackId) {
-    let removed = shared.backend.delete(pack);
+    let removed = shared.backend().delete(pack);
     if let Err(error) = removed.and_then(|()| shared.open_packs.remove(pack)) {
         log::warn!("a pack that is not needed stays in the store: {error}");
     }

@@ -1,12 +1,16 @@
 //! What a store promises, on real files: contents come back whole, once, and checked.
 //!
 //! Crashes are in `tests/crash.rs`, damage in `tests/damage.rs` and `tests/repair.rs`,
-//! removal in `tests/removal.rs`, its failures in `tests/uncommitted.rs`, what a store
-//! might do on purpose in `tests/hostile.rs`.
+//! removal in `tests/removal.rs`, the catalog's failures in `tests/uncommitted.rs`, moving the
+//! store in `tests/migrate.rs`, its journal, its writer and a hostile store in files of these
+//! names.
 
 mod crash;
 mod damage;
 mod hostile;
+mod journal;
+mod lease;
+mod migrate;
 mod removal;
 mod repair;
 mod uncommitted;

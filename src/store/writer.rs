@@ -329,7 +329,7 @@ fn store_chunk<T>(
         },
     );
     if let Err(StoreError::Full { .. }) = &value
-        && shared.backend.is_remote()
+        && shared.backend().is_remote()
     {
         // The growing pack may be what fills the disk: put, it makes room.
         shared.open_packs.end_growing(&shared.waiting)?;
@@ -360,7 +360,7 @@ fn is_there(shared: &Shared, chunk: &ChunkRecord) -> Result<bool> {
     // the chunk decides, not that of the pack.
     let end = super::open_pack::end_of(chunk);
     let is_there = shared
-        .backend
+        .backend()
         .pack_bytes(chunk.pack)?
         .is_some_and(|bytes| bytes >= end);
     if is_there {
@@ -382,6 +382,6 @@ fn is_there(shared: &Shared, chunk: &ChunkRecord) -> Result<bool> {
 }
 
 fn is_there_again(shared: &Shared, chunk: &ChunkRecord) -> Result<bool> {
-    let bytes = shared.backend.pack_bytes(chunk.pack)?;
+    let bytes = shared.backend().pack_bytes(chunk.pack)?;
     Ok(bytes.is_some_and(|bytes| bytes >= super::open_pack::end_of(chunk)))
 }

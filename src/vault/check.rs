@@ -112,7 +112,11 @@ impl Vault {
         Ok(())
     }
 
-    fn name_versions(&self, seqs: &BTreeSet<VersionSeq>) -> Result<Vec<(PublicId, VersionId)>> {
+    /// Paths and ids of versions that are still there.
+    pub(super) fn name_versions(
+        &self,
+        seqs: &BTreeSet<VersionSeq>,
+    ) -> Result<Vec<(PublicId, VersionId)>> {
         let mut named = Vec::new();
         for seq in seqs {
             let mut catalog = self.catalog();

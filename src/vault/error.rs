@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::catalog::CatalogError;
+use crate::config::ConfigError;
 use crate::model::{IdError, PathError, PublicId, Timestamp};
 use crate::store::StoreError;
 
@@ -107,6 +108,9 @@ pub enum VaultError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// The settings file.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Another process has the vault.
     #[error(
         "{path}: the vault is in use by process {pid}; unmount it, or talk to it through its mount"

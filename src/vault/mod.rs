@@ -15,6 +15,7 @@ mod ingest;
 mod link;
 pub mod live;
 mod lookup;
+mod migrate;
 mod names;
 mod pins;
 mod preserve;
@@ -45,6 +46,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use check::{CheckReport, Remedy};
 pub use error::{Result, VaultError};
 pub use lookup::Chosen;
+pub use migrate::{MigrationStatus, Moved};
 pub use prune::{ClockTrust, Judged, Prune, PruneMode, Pruned};
 pub use purge::Purged;
 pub use rename::{Party, Rename, RenameMode};
@@ -131,6 +133,8 @@ impl Vault {
         })?;
         let store_config = StoreConfig {
             place: config.store.clone(),
+            vault_dir: config.vault_dir.clone(),
+            write_claim: config.write_claim,
             spool_dir: config.spool_dir.clone(),
             pack_bytes: config.pack_bytes,
             spool_bytes_max: config.spool_bytes_max,

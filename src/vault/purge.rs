@@ -122,6 +122,13 @@ impl Vault {
         let freed_bytes = self.store.reclaim()?;
         self.note_finished(deletion)?;
         log::warn!("deleted for good: {versions} versions, {assets} assets, {freed_bytes} bytes");
+        if let Some(migration) = self.store.migration()? {
+            log::warn!(
+                "the unfinished copy of the store at {} may have them until keepfs store migrate \
+                 goes on with it; remove it if it shall not",
+                migration.to
+            );
+        }
         Ok(Purged {
             assets,
             versions,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{HISTORY_NAMES, Override, PublicId};
 
-use super::{Result, Vault, lock};
+use super::{MigrationStatus, Result, Vault, lock};
 
 /// The state of a vault at a glance. Sizes in bytes, times in RFC 3339.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub struct Status {
     pub last_success: Option<String>,
     /// Why versions wait longer than they should.
     pub blocked: Option<String>,
+    /// What the store does by itself that harms a backup, in a line each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Sum of the sizes of all versions.
     pub logical_bytes: u64,
     /// Bytes of all distinct chunks.
@@ -51,6 +54,9 @@ pub struct Status {
     pub stored_bytes: u64,
     /// Packs.
     pub packs: u64,
+    /// A move of the store that is not over. `None`: there is none.
+    #[serde(default)]
+    pub migration: Option<MigrationStatus>,
 }
 
 impl Vault {
@@ -65,6 +71,7 @@ impl Vault {
             let reason = queue.blocked.as_ref().or(queue.unflushed.as_ref());
             (reason.cloned(), queue.last_success)
         };
+        let taken_over = self.store.taken_over().map(|error| error.to_string());
         let unstored = self.store.unstored();
         let oldest = totals
             .oldest_sealed_at
@@ -76,7 +83,7 @@ impl Vault {
             name: self.config.name.clone(),
             vault: self.config.vault_dir.display().to_string(),
             live: self.config.live_dir.display().to_string(),
-            store: self.config.store.to_string(),
+            store: self.store.place().to_string(),
             backup: self.config.policy.backup.as_str().into(),
             assets_live: totals.assets_live,
             assets_deleted: totals.assets_deleted,
@@ -89,11 +96,13 @@ impl Vault {
             oldest_pack_pending: unstored.oldest.map(|time| time.to_string()),
             waiting_seconds: waiting,
             last_success: last_success.map(|time| time.to_string()),
-            blocked,
+            blocked: taken_over.or(blocked),
+            warnings: self.store.warnings(),
             logical_bytes: totals.logical_bytes,
             unique_bytes: totals.unique_bytes,
             stored_bytes: totals.pack_bytes,
             packs: totals.packs,
+            migration: self.migration_status()?,
         })
     }
 

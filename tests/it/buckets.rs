@@ -6,6 +6,7 @@ use std::process::Command;
 use crate::harness::{Mount, Setup, keepfs_binary, noise, output, text, wait_for};
 use crate::servers::{BucketServer, KEY, Kind, SECRET, kinds, objects};
 
+/// The owner's marker for a vault.
 pub fn allow(server: &BucketServer, vault: &str) {
     let mut command = Command::new(keepfs_binary());
     command.args(["store", "allow", &server.url("p"), "--name", vault]);
@@ -13,6 +14,7 @@ pub fn allow(server: &BucketServer, vault: &str) {
     assert!(done.status.success(), "{done:?}");
 }
 
+/// A vault `photos` with its packs under a prefix.
 pub fn setup(server: &BucketServer, prefix: &str) -> Setup {
     let mut setup = Setup::new().init(&["--store", &server.url(prefix), "--name", "photos"]);
     for (name, value) in server.environment() {
@@ -94,7 +96,7 @@ fn without_the_owners_marker_nothing_is_written_and_the_way_out_is_named() {
     assert!(init().status.success());
     assert_eq!(
         objects(&server.bucket()),
-        [".wellknown/keepfs/photos", "p/vault.json"]
+        [".wellknown/keepfs/photos", "p/lease.json", "p/vault.json"]
     );
 }
 

@@ -326,6 +326,13 @@ fn broad_load(m: &mut Mount, journal: &mut Journal) -> io::Result<()> {
                 return Err(rustix::io::Errno::NOTCONN.into());
             }
         }
+        let mut command = m.command(crate::harness::keepfs_binary());
+        command.current_dir("/").args(["store", "migrate"]);
+        command.arg(m.vault.with_file_name(format!("store{round}")));
+        crate::harness::output(command.arg(&m.root));
+        if !m.is_running() {
+            return Err(rustix::io::Errno::NOTCONN.into());
+        }
     }
     Ok(())
 }

@@ -118,7 +118,7 @@ fn a_size_that_no_pack_has_is_damage_before_anything_is_read() {
     let bench = Bench::new();
     for claimed in [u64::MAX, 1 << 63, 5 << 30] {
         let table = read_table(
-            &bench.store().shared,
+            &bench.store().shared.backend(),
             &PackSource::Object,
             PackId([7; 16]),
             claimed,
