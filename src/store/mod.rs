@@ -16,6 +16,7 @@ mod directory;
 mod disk_cache;
 mod error;
 mod fetch;
+mod findings;
 mod finish;
 mod in_flight;
 mod leniency;
@@ -26,6 +27,7 @@ mod orphans;
 mod pack;
 mod presence;
 mod profile;
+mod progress;
 mod read_ahead;
 mod reader;
 mod readers;
@@ -49,17 +51,17 @@ use std::thread::{self, JoinHandle};
 pub use chunker::Tail;
 pub use disk_cache::DiskCacheUse;
 pub use error::{Result, StoreError};
+pub use findings::{CheckDepth, Damage, Findings};
 pub use membership::allow;
 pub use orphans::Orphan;
+pub use progress::Unstored;
 pub use reader::ContentReader;
 pub use reclaim::Repacked;
 pub use repair::Repair;
 pub use sample::{Sampled, Share, ShareError};
 
 use crate::catalog::{CatalogError, CatalogGuard, SharedCatalog, take_turn};
-use crate::model::{
-    ChunkHash, Clock, ContentId, Deadline, PackId, StorePlace, Timestamp, VersionSeq,
-};
+use crate::model::{ChunkHash, Clock, ContentId, Deadline, PackId, StorePlace};
 
 /// Where and how a store keeps its packs.
 #[derive(Debug, Clone)]
@@ -156,53 +158,6 @@ impl Shared {
     }
 }
 
-/// Packs on their way to the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Unstored {
-    /// Packs, the growing one included.
-    pub packs: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// When the oldest of them was begun.
-    pub oldest: Option<Timestamp>,
-}
-
-/// How deep [`Store::check`] looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CheckDepth {
-    /// Every pack is there with its size, and its table agrees with the catalog.
-    Listing,
-    /// Every chunk is read and hashed, and what stands around the chunks is compared
-    /// with what was written.
-    ReadData,
-    /// As `Listing`, and the next packs in turn as `ReadData`: so much of the bytes.
-    /// Runs of it read every pack in time.
-    Sample(Share),
-}
-
-/// What [`Store::check`] found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Findings {
-    /// What is not as it was written.
-    pub damages: Vec<Damage>,
-    /// Packs that nobody needs, as far as the catalog knows.
-    pub orphans: Vec<Orphan>,
-    /// What was read of a sample. `None`: the check was of no sample.
-    pub sampled: Option<Sampled>,
-}
-
-/// Damage that [`Store::check`] found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// The pack.
-    pub pack: PackId,
-    /// What is wrong with it, in one line.
-    pub detail: String,
-    /// The versions that cannot be read whole; none when only bytes are damaged that
-    /// the catalog has too.
-    pub versions: Vec<VersionSeq>,
-}
-
 impl Store {
     /// Opens the store and takes up the open packs that an earlier run left.
     ///
@@ -293,38 +248,6 @@ impl Store {
     /// content again, or a [`repair`](Self::repair), makes their versions whole.
     pub fn recovered_damage(&self) -> &[Damage] {
         &self.recovered_damage
-    }
-
-    /// What is in the spool and not in the store yet.
-    pub fn unstored(&self) -> Unstored {
-        self.shared.open_packs.unstored()
-    }
-
-    /// When a pack last went from the spool into the store, in whichever run. `None`:
-    /// none did yet.
-    ///
-    /// # Errors
-    /// When the catalog fails.
-    pub fn last_put(&self) -> Result<Option<Timestamp>> {
-        finish::last_put(&self.shared)
-    }
-
-    /// True when every byte of a content is in a pack that is in the store.
-    ///
-    /// # Errors
-    /// When the catalog fails.
-    pub fn is_uploaded(&self, content: ContentId) -> Result<bool> {
-        presence::is_uploaded(&self.shared, content)
-    }
-
-    /// How the cache on disk is doing. `None`: there is none.
-    pub fn disk_cache_use(&self) -> Option<DiskCacheUse> {
-        self.shared.disk_cache.usage()
-    }
-
-    /// Requests in this run that read parts of packs over a network.
-    pub fn read_requests(&self) -> u64 {
-        self.shared.backend.reads()
     }
 
     /// Reads a content to its end and makes it known to the catalog. When it

@@ -13,6 +13,7 @@ mod backup;
 mod bad_input;
 mod buckets;
 mod check;
+mod commit_remote;
 mod crash;
 mod deleted;
 mod history;
