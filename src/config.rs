@@ -30,6 +30,15 @@ use file::Settings;
 /// The settings file in the vault directory.
 pub const FILE_NAME: &str = "keepfs.toml";
 
+/// What a close and an fsync wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitMode {
+    /// Nothing but this machine.
+    Local,
+    /// The store.
+    Remote,
+}
+
 /// Everything that one vault is run with. Paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -61,6 +70,10 @@ pub struct Config {
     pub commit_interval: Duration,
     /// Plain chunks kept in memory for readers.
     pub cache_bytes_max: u64,
+    /// What a close and an fsync wait for.
+    pub commit: CommitMode,
+    /// They fail after this time, with `commit = "remote"`.
+    pub commit_timeout: Duration,
     /// Bytes of chunks from a bucket that are kept on this machine's disk. 0: none.
     pub disk_cache_bytes_max: u64,
     /// A pack is closed at this size.
@@ -236,6 +249,8 @@ impl Config {
             checkpoint_interval: settings.checkpoint_interval.duration(),
             commit_interval: settings.commit_interval,
             cache_bytes_max: settings.cache_bytes_max,
+            commit: settings.commit,
+            commit_timeout: settings.commit_timeout,
             disk_cache_bytes_max: settings.disk_cache_bytes_max,
             pack_bytes: settings.pack_bytes,
             zstd_level: settings.zstd_level,

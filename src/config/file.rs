@@ -10,17 +10,17 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::ConfigError;
 use super::notify::{self, MailSettings};
 use super::retention::{self, Problem, Wrong};
 use super::units::{Interval, parse_bytes, parse_duration, parse_interval};
+use super::{CommitMode, ConfigError};
 use crate::model::{Override, StorePlace};
 use crate::policy::{Policy, PolicySettings, RetentionSettings};
 
 /// The one format there is.
 pub(super) const FORMAT: i64 = 1;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 20] = [
     "format",
     "name",
     "backup",
@@ -29,6 +29,8 @@ const KEYS: [&str; 18] = [
     "exclude",
     "skip_fetched",
     "checkpoint_interval",
+    "commit",
+    "commit_timeout",
     "commit_interval_ms",
     "cache_bytes_max",
     "disk_cache_bytes_max",
@@ -51,6 +53,8 @@ pub(super) struct Settings {
     pub checkpoint_interval: Interval,
     pub commit_interval: Duration,
     pub cache_bytes_max: u64,
+    pub commit: CommitMode,
+    pub commit_timeout: Duration,
     pub disk_cache_bytes_max: u64,
     pub pack_bytes: u64,
     pub zstd_level: i32,
@@ -75,6 +79,8 @@ impl Default for Settings {
             checkpoint_interval: Interval::Off,
             commit_interval: Duration::from_millis(200),
             cache_bytes_max: 256 << 20,
+            commit: CommitMode::Local,
+            commit_timeout: Duration::from_secs(60),
             disk_cache_bytes_max: 2 << 30,
             pack_bytes: 16 << 20,
             zstd_level: 3,
@@ -190,6 +196,8 @@ impl Settings {
                 self.commit_interval = commit_interval(Duration::from_millis(millis))?;
             }
             "cache_bytes_max" => self.cache_bytes_max = cache_bytes_max(bytes(value)?)?,
+            "commit" => self.commit = commit(string(value)?)?,
+            "commit_timeout" => self.commit_timeout = commit_timeout(string(value)?)?,
             "disk_cache_bytes_max" => {
                 self.disk_cache_bytes_max = disk_cache_bytes_max(bytes(value)?)?;
             }
@@ -225,6 +233,23 @@ pub(super) fn commit_interval(interval: Duration) -> Result<Duration, String> {
 
 pub(super) fn cache_bytes_max(bytes: u64) -> Result<u64, String> {
     within(bytes, 64 << 10..=1 << 50, "from 64KiB to 1024TiB")
+}
+
+fn commit(word: &str) -> Result<CommitMode, String> {
+    match word {
+        "local" => Ok(CommitMode::Local),
+        "remote" => Ok(CommitMode::Remote),
+        _ => Err("write \"local\" or \"remote\"".to_owned()),
+    }
+}
+
+fn commit_timeout(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text)?;
+    let range = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+    match range.contains(&time) {
+        true => Ok(time),
+        false => Err("must be from 1s to 24h".to_owned()),
+    }
 }
 
 fn disk_cache_bytes_max(bytes: u64) -> Result<u64, String> {

@@ -90,6 +90,18 @@ pub(super) fn render(options: &InitOptions) -> Result<String, ConfigError> {
         ),
     );
     page.entry(
+        "\"local\", or \"remote\": the last close of a written file, and fsync, wait until its\n\
+         version is in the store. Nobody can interrupt that, so it ends with an error after\n\
+         commit_timeout; what was written is kept here all the same, and stored later.",
+        "commit",
+        Line::Default(quoted("local")),
+    );
+    page.entry(
+        "\"1s\" to \"24h\".",
+        "commit_timeout",
+        Line::Default(quoted(&show_duration(defaults.commit_timeout))),
+    );
+    page.entry(
         "Memory for reading old versions.",
         "cache_bytes_max",
         chosen(

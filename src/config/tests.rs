@@ -48,6 +48,9 @@ fn every_key_is_read() {
         checkpoint_interval = "15m"
         commit_interval_ms = 1_000
         cache_bytes_max = 67108864
+        disk_cache_bytes_max = "0"
+        commit = "remote"
+        commit_timeout = "10s"
         pack_bytes = "8 MiB"
         zstd_level = 19
         ingest_threads = 64
@@ -64,6 +67,9 @@ fn every_key_is_read() {
     assert_eq!(config.checkpoint_interval, Some(Duration::from_secs(900)));
     assert_eq!(config.commit_interval, Duration::from_secs(1));
     assert_eq!(config.cache_bytes_max, 64 << 20);
+    assert_eq!(config.disk_cache_bytes_max, 0);
+    assert_eq!(config.commit, CommitMode::Remote);
+    assert_eq!(config.commit_timeout, Duration::from_secs(10));
     assert_eq!(config.pack_bytes, 8 << 20);
     assert_eq!((config.zstd_level, config.ingest_threads), (19, 64));
     assert_eq!(config.pack_age_max, Duration::from_secs(7200));
@@ -141,6 +147,18 @@ fn wrong_files_are_refused_with_line_key_and_way_out() {
             "line 2: cache_bytes_max: must not be negative",
         ),
         (
+            "format = 1\ndisk_cache_bytes_max = 1000",
+            "line 2: disk_cache_bytes_max: 1000 is out of range: must be 0, or from 1MiB",
+        ),
+        (
+            "format = 1\ncommit = \"later\"",
+            "line 2: commit: write \"local\" or \"remote\"",
+        ),
+        (
+            "format = 1\ncommit_timeout = \"0s\"",
+            "line 2: commit_timeout: must be from 1s to 24h",
+        ),
+        (
             "format = 1\npack_bytes = \"2GiB\"",
             "line 2: pack_bytes: 2147483648 is out of range",
         ),
@@ -203,7 +221,7 @@ fn a_created_file_reads_back_and_explains_every_default() {
         .collect();
     let settings = spelled_out.lines().filter(|line| !line.starts_with('#'));
     let settings = settings.filter(|line| line.contains(" = ")).count();
-    assert_eq!(settings, 24, "{spelled_out}");
+    assert_eq!(settings, 26, "{spelled_out}");
     fs::write(place.join(FILE_NAME), spelled_out).unwrap();
     let name = "assets".to_owned();
     let mut spelled_out = Config::load(&place).unwrap();

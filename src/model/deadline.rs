@@ -6,6 +6,22 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline(Option<Instant>);
 
+impl Ord for Deadline {
+    /// Never is the latest.
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        match (self.0, other.0) {
+            (Some(one), Some(other)) => one.cmp(&other),
+            (one, other) => one.is_none().cmp(&other.is_none()),
+        }
+    }
+}
+
+impl PartialOrd for Deadline {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl Deadline {
     /// However long it takes.
     pub const NEVER: Deadline = Deadline(None);
@@ -40,6 +56,7 @@ mod tests {
         let now = Deadline::after(Duration::ZERO);
         assert!(now.has_passed());
         assert_eq!(now.left_at_most(second), Duration::ZERO);
+        assert!(now < Deadline::NEVER && now < Deadline::after(second));
         assert!(!Deadline::after(second * 60).has_passed());
         assert!(!Deadline::after(Duration::MAX).has_passed());
     }

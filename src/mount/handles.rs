@@ -9,6 +9,7 @@ use super::live::directory::OpenDirectory;
 use super::node::Node;
 use super::open_inode::OpenInode;
 use crate::history::{Content, Item};
+use crate::model::Timestamp;
 
 /// What a handle on a live file may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) struct OpenFile {
     pub(crate) node: Arc<Node>,
     pub(crate) inode: Arc<OpenInode>,
     pub(crate) access: Access,
+    /// The mtime that it was opened with, where it was empty then and that matters.
+    pub(crate) empty_since: Option<Timestamp>,
 }
 
 /// Anything open.

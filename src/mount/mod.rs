@@ -18,6 +18,7 @@ mod node;
 mod nodes;
 mod open_inode;
 mod options;
+mod remote_commits;
 mod reply;
 mod session;
 mod shell;

@@ -1,20 +1,23 @@
 //! Results and errors as fuser's replies, and fuser's arguments as plain values.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{
     Errno, FileAttr, FileHandle, FileType, Generation, INodeNo, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, ReplyXattr,
-    Request, TimeOrNow,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite,
+    ReplyXattr, Request, TimeOrNow,
 };
 
 use super::errno::{Error, Result};
 use super::history::{Past, PastEntry, is_history};
 use super::live::directory::{Fill, Item, Room};
 use super::live::{Caller, Durable, Entry, Live, NewFile, NewTime, Opened};
+use super::remote_commits::RemoteCommits;
 use super::tree::Tree;
+use crate::model::VersionSeq;
 
 pub(super) fn caller(req: &Request) -> Caller {
     Caller {
@@ -95,6 +98,52 @@ pub(super) fn durable(datasync: bool) -> Durable {
 pub(super) fn done(operation: &'static str, result: Result<()>, reply: ReplyEmpty) {
     match result {
         Ok(()) => reply.ok(),
+        Err(error) => reply.error(errno(operation, &error)),
+    }
+}
+
+/// Answers an fsync that went through here, when what it waits for is in the store, too.
+pub(super) fn synced(
+    operation: &'static str,
+    local: Result<()>,
+    remote: Option<&RemoteCommits>,
+    versions: impl FnOnce() -> Result<Option<HashSet<VersionSeq>>>,
+    reply: ReplyEmpty,
+) {
+    match (remote, local) {
+        (Some(remote), Ok(())) => awaited(operation, remote, versions(), reply),
+        (_, local) => done(operation, local, reply),
+    }
+}
+
+pub(super) fn statistics(result: Result<rustix::fs::StatVfs>, reply: ReplyStatfs) {
+    match result {
+        Ok(s) => reply.statfs(
+            s.f_blocks,
+            s.f_bfree,
+            s.f_bavail,
+            s.f_files,
+            s.f_ffree,
+            s.f_bsize as u32,
+            s.f_namemax as u32,
+            s.f_frsize as u32,
+        ),
+        Err(error) => reply.error(errno("statfs", &error)),
+    }
+}
+
+/// Answers when the versions are in the store; at once where there are none.
+pub(super) fn awaited(
+    operation: &'static str,
+    remote: &RemoteCommits,
+    versions: Result<Option<HashSet<VersionSeq>>>,
+    reply: ReplyEmpty,
+) {
+    match versions {
+        Ok(None) => reply.ok(),
+        Ok(Some(versions)) => {
+            remote.wait(versions, move |result| done(operation, result, reply));
+        }
         Err(error) => reply.error(errno(operation, &error)),
     }
 }

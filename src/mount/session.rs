@@ -21,8 +21,10 @@ use super::history::Past;
 use super::invalidate::Invalidator;
 use super::live::Live;
 use super::options::{Audience, MountOptions, Permit, Writing};
+use super::remote_commits::RemoteCommits;
 use super::shell::Shell;
 use super::tree::Tree;
+use crate::config::CommitMode;
 use crate::vault::Vault;
 
 /// Why a vault could not be mounted or unmounted.
@@ -117,6 +119,10 @@ pub fn mount(
         options.clone(),
     )
     .map_err(|error: Error| unusable(error.errno().into()))?;
+    let remote = match vault.config().commit {
+        CommitMode::Local => None,
+        CommitMode::Remote => Some(RemoteCommits::start(vault.clone()).map_err(unusable)?),
+    };
     let past = Past {
         vault,
         handles: handles.clone(),
@@ -127,6 +133,7 @@ pub fn mount(
         past,
         barrier,
         handles,
+        remote,
     });
 
     let refused = |error| MountError::Refused {

@@ -21,8 +21,8 @@ use super::barrier::Turn;
 use super::history::is_history;
 use super::live::{Changes, Live, Privilege};
 use super::reply::{
-    self, NOTHING, caller, data, done, durable, errno, live_entry, new_file, opened, past_entry,
-    sized, time, written,
+    self, NOTHING, awaited, caller, data, done, durable, errno, live_entry, new_file, opened,
+    past_entry, sized, synced, time, written,
 };
 use super::tree::Tree;
 
@@ -229,11 +229,15 @@ impl Filesystem for Shell {
     }
 
     fn flush(
-        &self, _req: &Request, _ino: INodeNo, _fh: FileHandle, _lock_owner: LockOwner,
+        &self, _req: &Request, ino: INodeNo, fh: FileHandle, _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
         let _inside = self.0.barrier.enter(Turn::Other);
-        reply.error(Errno::ENOSYS); // once; the kernel does not ask again
+        match &self.0.remote {
+            None => reply.error(Errno::ENOSYS), // once; the kernel does not ask again
+            Some(_) if is_history(ino.0) => reply.ok(),
+            Some(remote) => awaited("flush", remote, self.0.live.flush(fh.0), reply),
+        }
     }
 
     fn release(
@@ -252,7 +256,9 @@ impl Filesystem for Shell {
         if is_history(ino.0) {
             return reply.ok();
         }
-        done("fsync", self.0.live.fsync(fh.0, durable(datasync)), reply);
+        let (live, remote) = (&self.0.live, self.0.remote.as_ref());
+        let here = live.fsync(fh.0, durable(datasync));
+        synced("fsync", here, remote, || live.flush(fh.0), reply);
     }
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
@@ -294,25 +300,14 @@ impl Filesystem for Shell {
         if is_history(ino.0) {
             return reply.ok();
         }
-        let result = self.0.live.fsyncdir(fh.0, durable(datasync));
-        done("fsyncdir", result, reply);
+        let (live, remote) = (&self.0.live, self.0.remote.as_ref());
+        let here = live.fsyncdir(fh.0, durable(datasync));
+        synced("fsyncdir", here, remote, || live.sealed_in(ino.0), reply);
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
         let _inside = self.0.barrier.enter(Turn::Other);
-        match self.0.live.statfs() {
-            Ok(s) => reply.statfs(
-                s.f_blocks,
-                s.f_bfree,
-                s.f_bavail,
-                s.f_files,
-                s.f_ffree,
-                s.f_bsize as u32,
-                s.f_namemax as u32,
-                s.f_frsize as u32,
-            ),
-            Err(error) => reply.error(errno("statfs", &error)),
-        }
+        reply::statistics(self.0.live.statfs(), reply);
     }
 
     fn setxattr(

@@ -9,6 +9,7 @@ use super::errno::{Error, Result};
 use super::handles::Handles;
 use super::history::{Past, is_history};
 use super::live::Live;
+use super::remote_commits::RemoteCommits;
 
 /// Everything behind one mount.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Tree {
     pub(crate) past: Past,
     pub(crate) barrier: Arc<Barrier>,
     pub(crate) handles: Arc<Handles>,
+    /// `None`: nobody waits for the store.
+    pub(crate) remote: Option<RemoteCommits>,
 }
 
 impl Tree {

@@ -2,13 +2,13 @@
 //! vault itself do the very same.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
+use super::draining::{DrainRequest, drain};
 use super::failure::{ErrorCode, Failure};
-use super::protocol::{DrainRequest, Event, Item, Progress, Reply, Request};
+use super::protocol::{Event, Item, Progress, Reply, Request};
 use super::{check, listing, migrate, restore, retention, usage};
-use crate::model::{Deadline, Hold, PublicId, VersionIdPrefix};
-use crate::vault::{DrainScope, Purged, ScanReport, Survey, Vault};
+use crate::model::{Hold, PublicId, VersionIdPrefix};
+use crate::vault::{Purged, ScanReport, Survey, Vault};
 
 /// Where a request's events go, and who hears of changes to live files.
 pub struct Door<'a> {
@@ -115,17 +115,6 @@ fn walk(
             bytes: report.bytes,
         });
     })?)
-}
-
-fn drain(vault: &Vault, request: &DrainRequest, door: &mut Door<'_>) -> Result<(), Failure> {
-    let scope = match &request.path {
-        Some(path) => DrainScope::Below(path.0.clone()),
-        None => DrainScope::Everything,
-    };
-    let seconds = request.timeout_seconds.map(Duration::from_secs);
-    let deadline = seconds.map_or(Deadline::NEVER, Deadline::after);
-    let progress = &mut |versions| door.progress(Progress::Waiting { versions });
-    Ok(vault.drain(&scope, deadline, progress)?)
 }
 
 fn scanned(report: ScanReport) -> Reply {

@@ -8,6 +8,7 @@
 mod check;
 mod checked;
 mod client;
+mod draining;
 mod execute;
 mod failure;
 mod listing;
@@ -23,11 +24,12 @@ mod wire_path;
 
 pub use checked::{CheckRequest, OrphanRow, RepairedRow, SampleRow};
 pub use client::Client;
+pub use draining::DrainRequest;
 pub use execute::{Door, execute};
 pub use failure::{ErrorCode, Failure, code_of_config, code_of_store};
 pub use migrate::MigrateSummary;
 pub use protocol::{
-    DeletedRow, DrainRequest, Event, Item, ProblemRow, Progress, Reply, Request, Switch, VersionRow,
+    DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, Switch, VersionRow,
 };
 pub use restored::{RestoreRequest, RestoreSource, RestoredRow};
 pub use retention::{PinRow, PruneRequest, PruneRow, PruneSummary};

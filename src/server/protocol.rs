@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::checked::{CheckRequest, OrphanRow, RepairedRow, SampleRow};
+use super::draining::DrainRequest;
 use super::failure::Failure;
 use super::migrate::MigrateSummary;
 use super::restored::{RestoreRequest, RestoredRow};
@@ -88,17 +89,6 @@ pub enum Request {
     },
     /// Wait until what is sealed is in the store.
     Drain(DrainRequest),
-}
-
-/// What to wait for, and how long.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-pub struct DrainRequest {
-    /// The asset, or the directory with all assets below. `None`: everything.
-    #[serde(default)]
-    pub path: Option<WirePath>,
-    /// `None`: as long as it takes.
-    #[serde(default)]
-    pub timeout_seconds: Option<u64>,
 }
 
 /// On or off.

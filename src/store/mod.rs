@@ -34,6 +34,7 @@ mod orphans;
 mod pack;
 mod presence;
 mod profile;
+mod progress;
 mod read_ahead;
 mod reader;
 mod readers;
@@ -69,13 +70,14 @@ pub use lease::LEASE_NAME;
 pub use membership::allow;
 pub use migrate::{Copied, Migrated, Migration, Watch};
 pub use orphans::Orphan;
+pub use progress::Unstored;
 pub use reader::ContentReader;
 pub use reclaim::Repacked;
 pub use repair::Repair;
 pub use sample::{Sampled, Share, ShareError};
 
 use crate::catalog::{CatalogError, CatalogGuard, SharedCatalog, take_turn};
-use crate::model::{ChunkHash, Clock, ContentId, Deadline, Timestamp};
+use crate::model::{ChunkHash, Clock, ContentId, Deadline};
 
 /// What [`Store::write`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,55 +153,12 @@ impl Shared {
     }
 }
 
-/// Packs on their way to the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Unstored {
-    /// Packs, the growing one included.
-    pub packs: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// When the oldest of them was begun.
-    pub oldest: Option<Timestamp>,
-}
-
 impl Store {
     /// The bytes that were acknowledged by the catalog but did not reach the disk
     /// before the power failed, as [`open`](Self::open) found them. Writing the same
     /// content again, or a [`repair`](Self::repair), makes their versions whole.
     pub fn recovered_damage(&self) -> &[Damage] {
         &self.recovered_damage
-    }
-
-    /// What is in the spool and not in the store yet.
-    pub fn unstored(&self) -> Unstored {
-        self.shared.open_packs.unstored()
-    }
-
-    /// When a pack last went from the spool into the store, in whichever run. `None`:
-    /// none did yet.
-    ///
-    /// # Errors
-    /// When the catalog fails.
-    pub fn last_put(&self) -> Result<Option<Timestamp>> {
-        finish::last_put(&self.shared)
-    }
-
-    /// True when every byte of a content is in a pack that is in the store.
-    ///
-    /// # Errors
-    /// When the catalog fails.
-    pub fn is_uploaded(&self, content: ContentId) -> Result<bool> {
-        presence::is_uploaded(&self.shared, content)
-    }
-
-    /// How the cache on disk is doing. `None`: there is none.
-    pub fn disk_cache_use(&self) -> Option<DiskCacheUse> {
-        self.shared.disk_cache.usage()
-    }
-
-    /// Requests in this run that read parts of packs over a network.
-    pub fn read_requests(&self) -> u64 {
-        self.shared.backend().reads()
     }
 
     /// Reads a content to its end and makes it known to the catalog. When it

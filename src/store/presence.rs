@@ -33,6 +33,9 @@ pub(super) enum Verdict {
 
 /// True when no chunk of a content is in a pack of the spool, or in one that is gone.
 pub(super) fn is_uploaded(shared: &Shared, content: ContentId) -> Result<bool> {
+    if shared.open_packs.unstored().packs == 0 && !shared.presence.misses_any() {
+        return Ok(true);
+    }
     let chunks = shared.catalog()?.content_chunks(content)?;
     let is_in_store = |chunk: &ChunkRecord| {
         shared.open_packs.readable(chunk.pack).is_none() && !shared.presence.is_missing(chunk.pack)
@@ -78,6 +81,11 @@ impl Presence {
     /// True when the pack is known not to be there.
     pub(super) fn is_missing(&self, pack: PackId) -> bool {
         self.state().missing.contains(&pack)
+    }
+
+    /// True when any pack is known not to be there.
+    fn misses_any(&self) -> bool {
+        !self.state().missing.is_empty()
     }
 
     /// The pack was removed on purpose.

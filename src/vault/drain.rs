@@ -24,6 +24,8 @@ pub enum DrainScope {
     Everything,
     /// Those of the asset at this path, and of all assets below it.
     Below(PublicId),
+    /// These; they go first.
+    Versions(HashSet<VersionSeq>),
 }
 
 /// The same as rows.
@@ -58,6 +60,9 @@ impl Vault {
         let mut queue = lock(&self.ingest.queue);
         queue.draining += 1;
         queue.try_postponed_now(|seq| wanted.has(seq));
+        if let DrainScope::Versions(first) = scope {
+            queue.put_first(first);
+        }
         self.ingest.changed.notify_all();
         let left = loop {
             let left = queue.under_way().filter(|seq| wanted.has(*seq)).count();
@@ -83,6 +88,7 @@ impl Vault {
             });
         }
         self.store.flush_until(deadline)?;
+        self.drop_superseded()?;
         self.commit(Durability::Power)?;
         self.store.publish()?;
         self.fail_for_postponed(&wanted)
@@ -91,6 +97,7 @@ impl Vault {
     fn wanted(&self, scope: &DrainScope) -> Result<Wanted> {
         match scope {
             DrainScope::Below(id) if !id.is_root() => Ok(Wanted::These(self.sealed_below(id)?)),
+            DrainScope::Versions(seqs) => Ok(Wanted::These(seqs.clone())),
             DrainScope::Everything | DrainScope::Below(_) => {
                 let queue = lock(&self.ingest.queue);
                 let postponed = queue.postponed.iter().map(|postponed| postponed.seq);
@@ -100,7 +107,11 @@ impl Vault {
         }
     }
 
-    fn sealed_below(&self, id: &PublicId) -> Result<HashSet<VersionSeq>> {
+    /// The sealed versions of the asset at a path, and of all assets below it.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`] where there is nothing of that name.
+    pub fn sealed_below(&self, id: &PublicId) -> Result<HashSet<VersionSeq>> {
         self.must_exist(id)?;
         let mut below = HashSet::new();
         let mut after = VersionSeq(0);
@@ -160,6 +171,13 @@ impl Queue {
         let waiting = self.waiting.iter().copied();
         let taken = self.taken.iter().chain(&self.active).copied();
         waiting.chain(written).chain(taken)
+    }
+
+    fn put_first(&mut self, first: &HashSet<VersionSeq>) {
+        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|seq| first.contains(seq));
+        self.waiting = now.into_iter().chain(later).collect();
     }
 
     fn try_postponed_now(&mut self, is_wanted: impl Fn(VersionSeq) -> bool) {

@@ -183,8 +183,12 @@ impl Vault {
                 }
                 continue;
             };
-            let written = self.store.write(&mut file.take(version.size), tail)?;
+            let written = self.store.write(&mut (&file).take(version.size), tail)?;
             failpoint::reach("ingest.written");
+            if !from_spool && self.take_back_if_changed(&version, &file)? {
+                self.catalog().remove_content_if_unused(written.content)?;
+                return Ok(None);
+            }
             if !from_spool && self.in_spool(seq)? {
                 // Whoever was about to change the file put the bytes there first; what
                 // was read meanwhile may be a mixture.

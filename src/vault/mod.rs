@@ -8,6 +8,7 @@
 mod carry;
 mod check;
 mod checkpoint;
+mod commit_remote;
 mod commits;
 mod drain;
 mod error;
@@ -90,6 +91,8 @@ pub struct Vault {
     /// close needs to look for one.
     has_overrides: AtomicBool,
     commits: Commits,
+    /// Versions of files that may be open still: see `commit_remote`.
+    provisional: Mutex<commit_remote::Provisional>,
     /// Inodes that are open for writing, with the number of announced writers.
     writers: Mutex<HashMap<InodeKey, u32>>,
     /// Inodes whose writer was told that its bytes are durable.
@@ -162,6 +165,7 @@ impl Vault {
             directories: Mutex::default(),
             has_overrides: AtomicBool::new(false),
             commits: Commits::default(),
+            provisional: Mutex::default(),
             writers: Mutex::default(),
             promised: Mutex::default(),
             new_links: Mutex::default(),

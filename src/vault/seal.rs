@@ -25,7 +25,7 @@ const SAME_CHECK_BYTES_MAX: u64 = 128 * 1024;
 
 /// A content sealed this soon after its last change may have been changed again
 /// within one tick of the filesystem's clock, unseen by ctime.
-const CLOCK_TICK: Duration = Duration::from_millis(20);
+pub(super) const CLOCK_TICK: Duration = Duration::from_millis(20);
 
 /// What a writer is about to do to an inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +98,7 @@ impl Vault {
             true => Promised::Durable,
             false => Promised::Nothing,
         };
+        let half = self.end_provisional(&facts)?;
         let Some(id) = name else { return Ok(None) };
         let names = facts.nlink.saturating_sub(self.spool_links(facts.inode));
         let is_here = |id: &PublicId| matches!(self.live.find(id), Ok(Some(Found::File(found))) if found.inode == facts.inode);
@@ -119,6 +120,9 @@ impl Vault {
             })
         };
         let version = seal(id)?;
+        if version.is_some() {
+            self.note_successor(&half, id)?;
+        }
         if names > 1 {
             let mut others = self.other_names(&facts, id)?;
             others.extend(linked.into_iter().filter(|other| other != id));
@@ -280,6 +284,7 @@ impl Vault {
                         Err(_) => return Ok(Comparison::Unknown),
                     },
                     // Still pinned in this very inode: whoever changed it would have moved it.
+                    Ok(None) if self.is_provisional(latest.seq) => return Ok(Comparison::Unknown),
                     Ok(None) if file.inode == seal.facts.inode => return Ok(Comparison::Same),
                     _ => return Ok(Comparison::Unknown),
                 }

@@ -242,6 +242,9 @@ impl Vault {
             }
             return;
         }
+        if let Err(error) = self.drop_superseded() {
+            log::warn!("versions of half contents stay: {error}");
+        }
         if let Err(error) = self.store.merge_small_packs() {
             log::warn!("small packs stay small: {error}");
         }

@@ -4,7 +4,9 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Mount, Setup, keepfs_binary, noise, output, text, wait_for, xattr};
+use crate::harness::{
+    Mount, Setup, files_below, keepfs_binary, noise, output, text, wait_for, xattr,
+};
 use crate::servers::{BucketServer, KEY, Kind, SECRET, kinds, objects};
 
 /// The owner's marker for a vault.
@@ -220,4 +222,49 @@ fn a_wait_with_a_timeout_ends_in_time_while_the_bucket_is_silent() {
     server.thaw();
     m.run("\"$KEEPFS\" wait .");
     assert_eq!(state("late").as_deref(), Some("uploaded"));
+}
+
+#[test]
+fn history_is_read_from_a_bucket_once_and_then_from_the_cache_on_disk() {
+    let mut server = BucketServer::start(Kind::S3);
+    allow(&server, "photos");
+    let mut m = setup(&server, "p").start();
+    let large = noise(1, 30_000_000);
+    m.write("large", &large);
+    m.write("other", "kept");
+    m.run("\"$KEEPFS\" wait .");
+    let read_anew = |m: &mut Mount| {
+        m.unmount();
+        m.remount();
+        assert_eq!(m.contents("large"), std::slice::from_ref(&large));
+        m.json(&["status"])["disk_cache"].clone()
+    };
+    let first = read_anew(&mut m);
+    let requests = first["read_requests"].as_u64().unwrap();
+    assert!((1..=15).contains(&requests), "{first}");
+    wait_for("the cache to be written", || {
+        let kept = m.json(&["status"])["disk_cache"]["bytes"].as_u64()?;
+        (kept > 30_000_000).then_some(())
+    });
+    let second = read_anew(&mut m);
+    assert_eq!(second["read_requests"], 0, "{second}");
+    // A pack that the bucket lost: what is nowhere else is in the cache.
+    m.remove("large");
+    let bucket = server.bucket().join("p/packs");
+    let lost = objects(&bucket).remove(0);
+    // The server remembers what it listed.
+    server.stop();
+    fs::remove_file(bucket.join(lost)).unwrap();
+    server.run();
+    assert_eq!(m.keepfs(&["check", "."]).status.code(), Some(5));
+    m.run("\"$KEEPFS\" check --repair .; \"$KEEPFS\" check --read-data .");
+    assert_eq!(fs::read(m.path(".deleted/large")).unwrap(), large);
+    // Deleted for good, it is in no file of the vault.
+    m.run("\"$KEEPFS\" purge --yes large");
+    let needle = &large[10_000_000..10_000_032];
+    for file in files_below(&m.vault) {
+        let bytes = fs::read(&file).unwrap_or_default();
+        let found = bytes.windows(needle.len()).any(|window| window == needle);
+        assert!(!found, "{}", file.display());
+    }
 }

@@ -16,6 +16,7 @@ mod bucket_input;
 mod bucket_rules;
 mod buckets;
 mod check;
+mod commit_remote;
 mod crash;
 mod deleted;
 mod faults;

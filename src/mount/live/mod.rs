@@ -7,6 +7,7 @@
 mod create;
 mod data;
 pub(crate) mod directory;
+mod flush;
 mod lookup;
 mod open;
 mod remove;

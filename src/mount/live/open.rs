@@ -194,7 +194,10 @@ impl Live {
             opening.shared.transport = self.transport(writes_set_ids, file, register);
         }
         // No writeback cache, hence nothing to flush; the last close is RELEASE.
-        let mut flags = FopenFlags::FOPEN_NOFLUSH;
+        let mut flags = match self.commits_remotely() && access == Access::Write {
+            true => FopenFlags::empty(),
+            false => FopenFlags::FOPEN_NOFLUSH,
+        };
         let backing = match &opening.shared.transport {
             Transport::Passthrough(backing) => {
                 if writes_set_ids {
@@ -218,6 +221,7 @@ impl Live {
             node: opening.node.clone(),
             inode: opening.inode.clone(),
             access,
+            empty_since: self.empty_since(access, file),
         })));
         Opened {
             handle,

@@ -1,6 +1,7 @@
 //! The rules, shown on a vault in a temporary directory without a mount.
 
 mod checking;
+mod committing;
 mod deleting;
 mod draining;
 mod interleaving;
