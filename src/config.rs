@@ -21,7 +21,7 @@ pub use error::ConfigError;
 pub use notify::{MailSettings, SmtpSecurity};
 pub use units::{Interval, parse_bytes, parse_duration, parse_interval};
 
-use crate::model::{Override, StorePlace};
+use crate::model::{Override, StorePlace, WriteClaim};
 use crate::policy::{PolicySettings, RetentionSettings};
 use file::Settings;
 
@@ -41,6 +41,8 @@ pub struct Config {
     pub live_dir: PathBuf,
     /// Where packs go; in a bucket never without a prefix.
     pub store: StorePlace,
+    /// What is done where another one writes to the store; never in the file.
+    pub write_claim: WriteClaim,
     /// Sealed bytes and open packs on their way to the store.
     pub spool_dir: PathBuf,
     /// What can be fetched again.
@@ -229,6 +231,7 @@ impl Config {
             policy: settings.policy,
             live_dir: in_vault(&settings.live),
             store,
+            write_claim: WriteClaim::Keep,
             spool_dir: vault_dir.join("spool"),
             cache_dir: vault_dir.join("cache"),
             catalog_path: vault_dir.join("catalog.db"),

@@ -4,6 +4,7 @@
 //! with the same random operations and compares everything that can be seen.
 
 mod names;
+mod published;
 mod random;
 mod space;
 mod versions;

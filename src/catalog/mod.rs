@@ -10,6 +10,7 @@
 mod contract;
 mod error;
 pub mod facts;
+pub mod journal;
 pub mod memory;
 mod shared;
 pub mod space;
@@ -21,8 +22,10 @@ pub use facts::{
     PackRecord, PackState, PackUse, Standing, Totals,
 };
 
+pub use journal::{ChangeMark, Extent, JournalPosition, Unpublished};
 pub use shared::{CatalogGuard, SharedCatalog, take_turn};
 pub use space::{AgeSpace, Space, SpaceQuery, SpaceReport, SpaceRow, SpaceRows};
+pub use sqlite::{CatalogBuilder, Changes, Group};
 
 use crate::model::{
     AssetId, Attributes, ChunkHash, ContentId, FileFacts, Hold, InodeKey, Location, Name, NodeId,
@@ -284,6 +287,15 @@ pub trait Catalog: Send {
     /// The same catalog to read from for longer, beside this one. It may miss what was
     /// not committed yet, and takes no changes.
     fn reader(&mut self) -> Result<Box<dyn Catalog>>;
+    /// What was committed and is not published yet, and how far the journal in the store
+    /// is. `None`: this catalog has no journal, it is in memory.
+    fn unpublished(&mut self) -> Result<Option<Unpublished>> {
+        Ok(None)
+    }
+    /// The changes up to here are in the journal, which is that far now.
+    fn set_published(&mut self, _up_to: ChangeMark, _position: &JournalPosition) -> Result<()> {
+        Ok(())
+    }
     /// Looks for damage. Empty: none found.
     fn check(&mut self) -> Result<Vec<String>>;
 }

@@ -9,9 +9,9 @@ use super::progress::Bar;
 use super::through_mount::{history_path, vault_of};
 use crate::config::Config;
 use crate::daemon::Opened;
-use crate::model::{HistoryName, PublicId};
+use crate::model::{HistoryName, PublicId, WriteClaim};
 use crate::server::{
-    Client, Door, ErrorCode, Event, Failure, Item, Progress, Reply, Request, execute,
+    Client, Door, ErrorCode, Event, Failure, Item, Progress, Reply, Request, Switch, execute,
 };
 
 /// Hears of the items of an answer.
@@ -113,7 +113,8 @@ fn directly(
     items: Items<'_>,
     watch: Watch<'_>,
 ) -> Result<Reply, Stop> {
-    let opened = Opened::for_command(vault, &mut |text| say(text)).map_err(Failure::from)?;
+    let claim = claim_of(request);
+    let opened = Opened::for_command(vault, claim, &mut |text| say(text)).map_err(Failure::from)?;
     let reply = match request {
         Request::Status
         | Request::Versions { .. }
@@ -138,13 +139,31 @@ fn directly(
                     let _ = events(Event::Progress(Progress::Waiting { versions }));
                 });
                 let reply = reply?;
-                stopped?;
+                match stopped {
+                    // What waits is for whoever may write there.
+                    Err(error) if claim == WriteClaim::ReadOnly => log::warn!("{error}"),
+                    stopped => stopped?,
+                }
                 Ok(reply)
             })?
         }
     };
     opened.close().map_err(Failure::from)?;
     Ok(reply)
+}
+
+/// What needs nothing of the store but to read it goes without its lease, so that a copy
+/// of a vault can be looked at.
+fn claim_of(request: &Request) -> WriteClaim {
+    match request {
+        Request::Status
+        | Request::Versions { .. }
+        | Request::Deleted { .. }
+        | Request::Usage(_)
+        | Request::Policy { .. } => WriteClaim::ReadOnly,
+        Request::Check(check) if check.repair == Switch::Off => WriteClaim::ReadOnly,
+        _ => WriteClaim::Keep,
+    }
 }
 
 /// Takes items and progress apart; what an item's reader fails with ends the request.

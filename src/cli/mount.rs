@@ -11,7 +11,7 @@ use crate::daemon::{
     Announce, Background, Created, MountRequest, PipeAnnounce, prepare, run_mount,
     start_in_background,
 };
-use crate::model::Override;
+use crate::model::{Override, WriteClaim};
 use crate::mount::MountOptions;
 use crate::server::{ErrorCode, Failure};
 
@@ -46,6 +46,14 @@ pub struct Mount {
     /// The vault's switch for this mount
     #[arg(long, value_name = "on|off", value_parser = parse_switch)]
     backup: Option<Override>,
+    /// Take the store over from the machine that writes to it now
+    ///
+    /// A store has one writer. After this it is this vault, and the other one cannot write or
+    /// delete anything there any more: it says so, and keeps what it has in its spool. Use it
+    /// when that machine is gone, or will not mount the vault again; never in fstab or a unit.
+    /// Versions that only the other one has are not in this vault's catalog.
+    #[arg(long)]
+    take_over: bool,
     /// Print nothing when it works
     #[arg(short, long)]
     quiet: bool,
@@ -144,6 +152,10 @@ impl Mount {
             options: parsed.options,
             overrides: self.settings.overrides(),
             backup: self.backup.or(parsed.backup),
+            write_claim: match self.take_over {
+                true => WriteClaim::TakeOver,
+                false => WriteClaim::Keep,
+            },
             vault_dir,
         })
     }
@@ -156,6 +168,9 @@ impl Mount {
         }
         if let Some(backup) = self.backup {
             arguments.extend(["--backup".into(), backup.as_str().into()]);
+        }
+        if self.take_over {
+            arguments.push("--take-over".into());
         }
         arguments.extend(self.settings.arguments());
         arguments.push("--".into());

@@ -150,6 +150,9 @@ fn render(status: &vault::Status) -> String {
     if let Some(reason) = &status.blocked {
         row("blocked", reason.clone());
     }
+    for warning in &status.warnings {
+        row("warning", warning.clone());
+    }
     table.render()
 }
 
@@ -177,6 +180,7 @@ mod tests {
             waiting_seconds: Some(3600),
             last_success: None,
             blocked: Some("no space left for the store".into()),
+            warnings: Vec::new(),
             logical_bytes: 5 << 20,
             unique_bytes: 3 << 20,
             stored_bytes: 2 << 20,

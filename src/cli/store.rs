@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::output::{Outcome, print_line, stop};
+use super::output::{Outcome, print_line, say, stop};
 use crate::model::StorePlace;
 use crate::server::ErrorCode;
 use crate::store;
@@ -67,6 +67,10 @@ impl Allow {
             self.name,
             place.cloud.scheme(),
             place.bucket
-        ))
+        ))?;
+        for harm in store::harms(&place) {
+            say(format_args!("warning: {harm}"));
+        }
+        Ok(())
     }
 }

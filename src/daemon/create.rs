@@ -10,6 +10,7 @@ use super::lock::Purpose;
 use super::mountpoint;
 use super::opened::{Opened, mark_clean};
 use crate::config::{Config, ConfigError, FILE_NAME, InitOptions};
+use crate::store::LEASE_NAME;
 
 /// Whether a vault was there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +88,11 @@ fn remove_own_files(config: &Config) {
         PathBuf::from(name)
     });
     let own = [config.catalog_path.clone(), config.lock_path.clone()];
-    for file in own.iter().chain(&beside_catalog) {
+    let store = config.store.directory();
+    // Nobody else can write to a store in there.
+    let in_vault = store.filter(|store| store.starts_with(&config.vault_dir));
+    let lease = in_vault.map(|store| store.join(LEASE_NAME));
+    for file in own.iter().chain(&beside_catalog).chain(&lease) {
         let _ = fs::remove_file(file);
     }
     let directories = [

@@ -7,12 +7,15 @@ use super::error::DaemonError;
 use super::lock::{Purpose, VaultLock};
 use crate::catalog::Durability;
 use crate::catalog::sqlite::SqliteCatalog;
-use crate::config::Config;
-use crate::model::SystemClock;
+use crate::config::{Config, FILE_NAME};
+use crate::model::{SystemClock, WriteClaim};
 use crate::vault::{Vault, VaultError, Workers};
 
 /// Present while nothing runs and nothing was lost.
 const CLEAN_STOP: &str = "clean_stop";
+
+/// The text of the settings file.
+pub(super) const SETTINGS: &str = "config";
 
 /// An open vault and its lock.
 #[derive(Debug)]
@@ -27,9 +30,14 @@ impl Opened {
     ///
     /// # Errors
     /// [`VaultError::InUse`], or what settings, catalog and store say.
-    pub fn for_command(vault_dir: &Path, note: &mut dyn FnMut(&str)) -> Result<Self, DaemonError> {
-        let config = Config::load(vault_dir)?;
+    pub fn for_command(
+        vault_dir: &Path,
+        claim: WriteClaim,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Self, DaemonError> {
+        let mut config = Config::load(vault_dir)?;
         config.validate_layout(None)?;
+        config.write_claim = claim;
         Self::open(config, Purpose::Command, note)
     }
 
@@ -46,6 +54,7 @@ impl Opened {
         }
         let catalog = SqliteCatalog::open(&config.catalog_path).map_err(VaultError::from)?;
         let vault = Vault::open(config, Box::new(catalog), Arc::new(SystemClock))?;
+        remember_settings(&vault)?;
         Ok(Self {
             vault: Arc::new(vault),
             lock,
@@ -77,6 +86,26 @@ impl Opened {
     pub(super) fn lock_mut(&mut self) -> &mut VaultLock {
         &mut self.lock
     }
+}
+
+/// Takes the text of `keepfs.toml` into the catalog, and so into the journal: who rebuilds
+/// the vault elsewhere gets its settings. There are no secrets in it.
+fn remember_settings(vault: &Vault) -> Result<(), DaemonError> {
+    let path = vault.config().vault_dir.join(FILE_NAME);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| DaemonError::io(path.display().to_string(), error))?;
+    let mut catalog = vault.catalog();
+    if catalog
+        .setting(SETTINGS)
+        .map_err(VaultError::from)?
+        .as_deref()
+        != Some(&text)
+    {
+        catalog
+            .set_setting(SETTINGS, Some(&text))
+            .map_err(VaultError::from)?;
+    }
+    Ok(())
 }
 
 /// Nobody has the vault, and nothing was lost.

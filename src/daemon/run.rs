@@ -15,7 +15,7 @@ use super::opened::{LastStop, Opened, mark_clean, mark_dirty};
 use super::ready::{Announce, tell_systemd};
 use super::stop::{End, StopSignals};
 use crate::config::{Config, Overrides};
-use crate::model::{Override, failpoint};
+use crate::model::{Override, WriteClaim, failpoint};
 use crate::mount::{Invalidator, MountOptions, mount};
 use crate::server::Server;
 use crate::vault::{Vault, Workers};
@@ -33,6 +33,8 @@ pub struct MountRequest {
     pub overrides: Overrides,
     /// The vault's switch for this one mount. `None`: as the settings say.
     pub backup: Option<Override>,
+    /// What is done where another one writes to the store.
+    pub write_claim: WriteClaim,
 }
 
 /// Mounts a vault and returns when it is unmounted and everything is safe.
@@ -114,6 +116,7 @@ fn configure(request: &MountRequest) -> Result<Config, DaemonError> {
         log::info!("made a new vault in {}", config.vault_dir.display());
     }
     config.apply(&request.overrides)?;
+    config.write_claim = request.write_claim;
     if let Some(backup) = request.backup {
         config.policy.backup = backup;
     }

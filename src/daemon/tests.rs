@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 
 use super::{Created, DaemonError, Opened, create, prepare};
 use crate::config::InitOptions;
-use crate::model::PublicId;
+use crate::model::{PublicId, WriteClaim};
 use crate::server::{Client, ErrorCode, Reply, Request, Server, WirePath};
 
 fn refusal(result: Result<impl std::fmt::Debug, DaemonError>) -> String {
@@ -68,14 +68,14 @@ fn a_vault_is_one_processs_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let vault = dir.path().join("v");
     create(&vault, &InitOptions::default(), None).unwrap();
-    let first = Opened::for_command(&vault, &mut |_| {}).unwrap();
-    let error = refusal(Opened::for_command(&vault, &mut |_| {}));
+    let first = Opened::for_command(&vault, WriteClaim::Keep, &mut |_| {}).unwrap();
+    let error = refusal(Opened::for_command(&vault, WriteClaim::Keep, &mut |_| {}));
     assert!(
         error.contains(&format!("process {}", std::process::id())),
         "{error}"
     );
     drop(first);
-    Opened::for_command(&vault, &mut |_| {}).unwrap();
+    Opened::for_command(&vault, WriteClaim::Keep, &mut |_| {}).unwrap();
 }
 
 #[test]
@@ -84,11 +84,9 @@ fn a_lost_catalog_is_not_replaced_by_an_empty_one_while_there_are_packs() {
     let vault = dir.path().join("v");
     let config = create(&vault, &InitOptions::default(), None).unwrap();
     fs::remove_file(&config.catalog_path).unwrap();
-    Opened::for_command(&vault, &mut |_| {}).unwrap();
-    fs::remove_file(&config.catalog_path).unwrap();
     fs::create_dir_all(config.store.directory().unwrap().join("ab")).unwrap();
     fs::write(config.store.directory().unwrap().join("ab/pack"), "x").unwrap();
-    let error = refusal(Opened::for_command(&vault, &mut |_| {}));
+    let error = refusal(Opened::for_command(&vault, WriteClaim::Keep, &mut |_| {}));
     assert!(error.contains("catalog.db is missing"), "{error}");
 }
 
@@ -112,7 +110,7 @@ fn the_socket_answers_and_its_clients_read_the_end_when_the_daemon_is_gone() {
     let vault = dir.path().join("v".repeat(120));
     let config = create(&vault, &InitOptions::default(), None).unwrap();
     assert!(Client::connect(&config.socket_path).unwrap().is_none());
-    let opened = Opened::for_command(&vault, &mut |_| {}).unwrap();
+    let opened = Opened::for_command(&vault, WriteClaim::Keep, &mut |_| {}).unwrap();
     let server = Server::start(&config.socket_path, opened.vault().clone(), |_| {}).unwrap();
     let mode = fs::metadata(&config.socket_path)
         .unwrap()
@@ -141,7 +139,7 @@ fn a_line_that_is_no_request_gets_an_answer_and_the_next_one_too() {
     let dir = tempfile::tempdir().unwrap();
     let vault = dir.path().join("v");
     let config = create(&vault, &InitOptions::default(), None).unwrap();
-    let opened = Opened::for_command(&vault, &mut |_| {}).unwrap();
+    let opened = Opened::for_command(&vault, WriteClaim::Keep, &mut |_| {}).unwrap();
     let _server = Server::start(&config.socket_path, opened.vault().clone(), |_| {}).unwrap();
     let mut stream = UnixStream::connect(&config.socket_path).unwrap();
     stream

@@ -6,6 +6,7 @@
 mod attributes;
 mod clock;
 pub mod failpoint;
+mod fence;
 mod ids;
 mod path;
 mod reserved;
@@ -14,6 +15,7 @@ mod version;
 
 pub use attributes::{Attributes, FileFacts, InodeKey, Override, Xattrs};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use fence::{Fence, WriteClaim};
 pub use ids::{
     AssetId, ChunkHash, ContentId, IdError, NodeId, PackId, ROOT, VersionId, VersionIdPrefix,
     VersionIds, VersionSeq,

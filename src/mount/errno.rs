@@ -143,6 +143,11 @@ fn of_store(error: &StoreError) -> Errno {
         StoreError::BadPlace { .. }
         | StoreError::NotAllowed { .. }
         | StoreError::OtherVault { .. }
+        | StoreError::Foreign { .. }
+        | StoreError::NoJournal { .. }
+        | StoreError::JournalGap { .. }
+        | StoreError::LeaseHeld(_)
+        | StoreError::Fenced(_)
         | StoreError::Denied { .. }
         | StoreError::Unreachable { .. }
         | StoreError::PackMissing { .. }

@@ -122,9 +122,16 @@ fn code_of_catalog(error: &CatalogError) -> ErrorCode {
 pub fn code_of_store(error: &StoreError) -> ErrorCode {
     match error {
         StoreError::BadPlace { .. } => ErrorCode::BadInput,
-        StoreError::NotAllowed { .. } | StoreError::OtherVault { .. } => ErrorCode::Refused,
-        StoreError::Denied { .. } | StoreError::Unreachable { .. } => ErrorCode::Blocked,
-        StoreError::PackMissing { .. }
+        StoreError::NotAllowed { .. }
+        | StoreError::OtherVault { .. }
+        | StoreError::LeaseHeld(_) => ErrorCode::Refused,
+        StoreError::Fenced(_) | StoreError::Denied { .. } | StoreError::Unreachable { .. } => {
+            ErrorCode::Blocked
+        }
+        StoreError::NoJournal { .. } => ErrorCode::NotFound,
+        StoreError::Foreign { .. }
+        | StoreError::JournalGap { .. }
+        | StoreError::PackMissing { .. }
         | StoreError::PackDamaged { .. }
         | StoreError::ChunkDamaged { .. } => ErrorCode::Damaged,
         StoreError::Full { .. } => ErrorCode::Blocked,

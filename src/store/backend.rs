@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
-use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt, PutMode, WriteMultipart};
+use object_store::{
+    GetResultPayload, ObjectStore, ObjectStoreExt, PutMode, UpdateVersion, WriteMultipart,
+};
 use tokio::runtime::Runtime;
 
 use super::bucket::{self, refused};
@@ -38,6 +40,13 @@ pub(super) enum PackSource {
     File(File),
     /// Behind the network: every read is a request.
     Object,
+}
+
+/// A small object as it was read.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) bytes: Bytes,
+    version: UpdateVersion,
 }
 
 /// The packs of one store.
@@ -71,6 +80,15 @@ impl Backend {
     /// True where a request goes over the network and may find nobody.
     pub(super) fn is_remote(&self) -> bool {
         self.root.is_none()
+    }
+
+    pub(super) fn objects(&self) -> &dyn ObjectStore {
+        &*self.objects
+    }
+
+    /// Runs a request to its end.
+    pub(super) fn wait_for<T>(&self, request: impl Future<Output = T>) -> T {
+        self.runtime.block_on(request)
     }
 
     /// Puts a whole pack; durable and write-protected when it returns.
@@ -198,19 +216,57 @@ impl Backend {
 
     /// A small object by its key below the store. `None`: it is not there.
     pub(super) fn small_object(&self, key: &str) -> Result<Option<Bytes>> {
+        Ok(self.seen_object(key)?.map(|seen| seen.bytes))
+    }
+
+    /// The same, to be [replaced](Self::replace_object).
+    pub(super) fn seen_object(&self, key: &str) -> Result<Option<Seen>> {
         let path = ObjectPath::from(key);
         let got = self.runtime.block_on(async {
             let got = self.objects.get(&path).await?;
+            let version = UpdateVersion {
+                e_tag: got.meta.e_tag.clone(),
+                version: got.meta.version.clone(),
+            };
             // A longer one is not ours, and is not read into memory.
-            match got.meta.size <= SMALL_BYTES_MAX {
-                true => got.bytes().await,
-                false => Ok(Bytes::new()),
-            }
+            let bytes = match got.meta.size <= SMALL_BYTES_MAX {
+                true => got.bytes().await?,
+                false => Bytes::new(),
+            };
+            Ok(Seen { bytes, version })
         });
         match got {
-            Ok(bytes) => Ok(Some(bytes)),
+            Ok(seen) => Ok(Some(seen)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(refused(&format!("reading {key}"), error)),
+        }
+    }
+
+    /// Writes a small object in place of one that was seen, unless it has changed since.
+    /// A server that knows no such condition is not asked for it: read back what is there.
+    pub(super) fn replace_object(&self, key: &str, bytes: Vec<u8>, seen: &Seen) -> Result<()> {
+        let path = ObjectPath::from(key);
+        let bytes = Bytes::from(bytes);
+        let put = self.runtime.block_on(async {
+            let mode = match &seen.version.e_tag {
+                Some(_) => PutMode::Update(seen.version.clone()),
+                None => PutMode::Overwrite,
+            };
+            let put = |mode: PutMode| {
+                self.objects
+                    .put_opts(&path, bytes.clone().into(), mode.into())
+            };
+            match put(mode).await {
+                Err(
+                    object_store::Error::NotImplemented { .. }
+                    | object_store::Error::NotSupported { .. },
+                ) => put(PutMode::Overwrite).await,
+                other => other,
+            }
+        });
+        match put {
+            Ok(_) | Err(object_store::Error::Precondition { .. }) => Ok(()),
+            Err(error) => Err(refused(&format!("writing {key}"), error)),
         }
     }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 use object_store::limit::LimitStore;
@@ -18,6 +18,7 @@ use object_store::{
 };
 
 use super::backend::is_full;
+use super::bucket_rules::Administration;
 use super::error::{Result, StoreError};
 use super::leniency::LenientConnector;
 use super::profile::AwsProfile;
@@ -64,10 +65,45 @@ pub(super) fn connect_whole(
     Ok(Arc::new(LimitStore::new(client, REQUESTS_AT_ONCE)))
 }
 
-fn s3(
+fn s3(place: &BucketPlace, patience: Patience) -> std::result::Result<AmazonS3, String> {
+    s3_builder(place, patience)?
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+/// Where the rules of a bucket are asked for. `None`: not known for this cloud, or the
+/// bucket cannot be addressed.
+pub(super) fn administration(place: &BucketPlace) -> Option<Administration> {
+    let bucket = &place.bucket;
+    match place.cloud {
+        Cloud::S3 => {
+            let builder = s3_builder(place, Patience::Brief).ok()?;
+            let set = |key| builder.get_config_value(&key);
+            let region = set(AmazonS3ConfigKey::Region).unwrap_or_else(|| "us-east-1".into());
+            let server = set(AmazonS3ConfigKey::Endpoint)
+                .unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+            Some(Administration::S3 {
+                url: format!("{}/{bucket}", server.trim_end_matches('/')),
+                region,
+                credentials: builder.build().ok()?.credentials().clone(),
+            })
+        }
+        Cloud::Google => {
+            let endpoint = place.endpoint.as_deref();
+            let server = endpoint.unwrap_or("https://storage.googleapis.com");
+            Some(Administration::Google {
+                url: format!("{}/storage/v1/b/{bucket}", server.trim_end_matches('/')),
+                credentials: google(place, Patience::Brief).ok()?.credentials().clone(),
+            })
+        }
+        Cloud::Azure => None,
+    }
+}
+
+fn s3_builder(
     place: &BucketPlace,
     patience: Patience,
-) -> std::result::Result<object_store::aws::AmazonS3, String> {
+) -> std::result::Result<AmazonS3Builder, String> {
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(&place.bucket)
         .with_retry(retries(patience))
@@ -103,7 +139,7 @@ fn s3(
             .with_allow_http(endpoint.starts_with("http://"))
             .with_endpoint(endpoint);
     }
-    builder.build().map_err(|error| error.to_string())
+    Ok(builder)
 }
 
 fn google(
@@ -162,7 +198,7 @@ fn retries(patience: Patience) -> RetryConfig {
     }
 }
 
-fn client_options() -> ClientOptions {
+pub(super) fn client_options() -> ClientOptions {
     ClientOptions::new()
         .with_connect_timeout(CONNECT_PATIENCE)
         .with_timeout(REQUEST_PATIENCE)

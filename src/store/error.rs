@@ -1,10 +1,24 @@
 //! What can go wrong with the store.
 
 use crate::catalog::CatalogError;
-use crate::model::{ChunkHash, PackId};
+use crate::model::{ChunkHash, Fence, PackId};
 
 /// A store's result.
 pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Who has the lease of a store, where it is not this vault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {host} writes there since {since} (fence {fence})")]
+pub struct Writer {
+    /// The store.
+    pub place: String,
+    /// The name of its machine.
+    pub host: String,
+    /// Since when, as its clock said.
+    pub since: String,
+    /// The number of its lease.
+    pub fence: Fence,
+}
 
 /// A situation the caller can tell apart.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +53,16 @@ pub enum StoreError {
         /// The vault that is there.
         owner: String,
     },
+    /// Another machine, or another copy of the vault, has the lease.
+    #[error(
+        "{0}: if it will not write there any more, run `keepfs mount --take-over`; versions that only it has are not in this vault's catalog: rebuild from the store first if it wrote later than this one"
+    )]
+    LeaseHeld(Writer),
+    /// The lease was this vault's, and is another's now.
+    #[error(
+        "{0}: it took the store over, and nothing of this vault is written or deleted there any more; what is sealed stays in the spool; `keepfs mount --take-over` takes it back"
+    )]
+    Fenced(Writer),
     /// The bucket knows these credentials not, or does not let them do that.
     #[error("{doing}: the bucket refuses the credentials or the request: {detail}")]
     Denied {
@@ -54,6 +78,28 @@ pub enum StoreError {
         doing: String,
         /// What happened, without secrets.
         detail: String,
+    },
+    /// An object that is not what was written under its name.
+    #[error("{key} in the store is not what keepfs wrote: {problem}")]
+    Foreign {
+        /// Its key below the store.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The store does not describe itself.
+    #[error("{place} holds no journal of a vault: look for the right bucket and prefix")]
+    NoJournal {
+        /// The store.
+        place: String,
+    },
+    /// An object of the journal is missing between others.
+    #[error(
+        "the journal in the store has a gap: {key} is missing; put it back from a copy of the store, or take what is before it with --accept-gap"
+    )]
+    JournalGap {
+        /// The object's key below the store.
+        key: String,
     },
     /// A pack that the catalog knows is not in the store.
     #[error(

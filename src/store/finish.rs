@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::error::{Result, StoreError};
+use super::error::{Result, StoreError, Writer};
 use super::open_pack::{Growing, spool_error};
-use super::{Shared, pack};
+use super::{Shared, journal, pack};
 use crate::catalog::{Durability, PackRecord, PackState};
 use crate::model::PackId;
 use crate::model::failpoint::reach;
@@ -43,6 +43,7 @@ enum Failure {
     Full(&'static str),
     Away(String),
     Denied(String),
+    Fenced(Writer),
     Other(String),
 }
 
@@ -63,6 +64,7 @@ impl Failure {
             StoreError::Full { what } => Failure::Full(what),
             StoreError::Unreachable { detail, .. } => Failure::Away(detail.clone()),
             StoreError::Denied { detail, .. } => Failure::Denied(detail.clone()),
+            StoreError::Fenced(writer) => Failure::Fenced(writer.clone()),
             other => Failure::Other(other.to_string()),
         }
     }
@@ -70,6 +72,7 @@ impl Failure {
     fn error(&self) -> StoreError {
         match self {
             Failure::Full(what) => StoreError::Full { what },
+            Failure::Fenced(writer) => StoreError::Fenced(writer.clone()),
             Failure::Away(detail) => StoreError::Unreachable {
                 doing: STORING.into(),
                 detail: detail.clone(),
@@ -178,6 +181,9 @@ pub(super) fn run(shared: &Shared) {
             Ok(()) => {
                 state.last_failure = None;
                 state.marks.push(full.pack.id);
+                drop(state);
+                journal::keep_up(shared);
+                state = waiting.state();
             }
             Err(error) => {
                 log::error!("pack {} stays in the spool: {error}", full.pack.id);
@@ -197,6 +203,7 @@ pub(super) fn run(shared: &Shared) {
 }
 
 fn store(shared: &Shared, full: &Growing) -> Result<()> {
+    shared.lease.permit_put(&shared.backend)?;
     let id = full.pack.id;
     let records_end = full.pack.written_bytes();
     let table = pack::table_and_trailer(&full.chunks, records_end);

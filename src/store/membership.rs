@@ -36,7 +36,7 @@ struct Identity {
 pub(super) enum Answer {
     /// The vault may write.
     Welcome,
-    /// Nothing: it is away. It let the vault in before.
+    /// Nothing: it is away, or another one writes there. It let the vault in before.
     None,
 }
 

@@ -8,6 +8,7 @@
 mod abandoned;
 mod backend;
 mod bucket;
+mod bucket_rules;
 mod cache;
 mod check;
 mod chunker;
@@ -15,11 +16,15 @@ mod codec;
 mod directory;
 mod error;
 mod fetch;
+mod findings;
 mod finish;
 mod in_flight;
+mod journal;
+mod lease;
 mod leniency;
 mod marks;
 mod membership;
+mod objects;
 mod open_pack;
 mod orphans;
 mod pack;
@@ -44,8 +49,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+pub use bucket_rules::harms;
 pub use chunker::Tail;
-pub use error::{Result, StoreError};
+pub use error::{Result, StoreError, Writer};
+pub use findings::{CheckDepth, Damage, Findings};
+pub use journal::{Gap, Replayed, replay};
+pub use lease::LEASE_NAME;
 pub use membership::allow;
 pub use orphans::Orphan;
 pub use reader::ContentReader;
@@ -54,13 +63,17 @@ pub use repair::Repair;
 pub use sample::{Sampled, Share, ShareError};
 
 use crate::catalog::{CatalogError, CatalogGuard, SharedCatalog, take_turn};
-use crate::model::{ChunkHash, Clock, ContentId, PackId, StorePlace, Timestamp, VersionSeq};
+use crate::model::{ChunkHash, Clock, ContentId, PackId, StorePlace, Timestamp, WriteClaim};
 
 /// Where and how a store keeps its packs.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
     /// Where packs go. A directory is absolute, a bucket has a prefix.
     pub place: StorePlace,
+    /// The vault directory: a copy of it is another writer.
+    pub vault_dir: PathBuf,
+    /// What is done where another one writes to the store.
+    pub write_claim: WriteClaim,
     /// Directory of the open packs.
     pub spool_dir: PathBuf,
     /// A pack is closed and put into the store at this size.
@@ -107,6 +120,7 @@ struct Shared {
     catalog: SharedCatalog,
     clock: Arc<dyn Clock>,
     backend: backend::Backend,
+    lease: lease::Lease,
     open_packs: open_pack::OpenPacks,
     waiting: finish::Waiting,
     in_flight: in_flight::InFlight,
@@ -116,6 +130,9 @@ struct Shared {
     read_ahead: fetch::ReadAhead,
     readers: readers::Readers,
     scratch: writer::ScratchPool,
+    published: Mutex<journal::Published>,
+    /// What harms a backup there.
+    warnings: Mutex<Vec<String>>,
     /// Held by whoever rewrites packs.
     maintenance: Mutex<()>,
 }
@@ -147,47 +164,11 @@ pub struct Unstored {
     pub oldest: Option<Timestamp>,
 }
 
-/// How deep [`Store::check`] looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CheckDepth {
-    /// Every pack is there with its size, and its table agrees with the catalog.
-    Listing,
-    /// Every chunk is read and hashed, and what stands around the chunks is compared
-    /// with what was written.
-    ReadData,
-    /// As `Listing`, and the next packs in turn as `ReadData`: so much of the bytes.
-    /// Runs of it read every pack in time.
-    Sample(Share),
-}
-
-/// What [`Store::check`] found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Findings {
-    /// What is not as it was written.
-    pub damages: Vec<Damage>,
-    /// Packs that nobody needs, as far as the catalog knows.
-    pub orphans: Vec<Orphan>,
-    /// What was read of a sample. `None`: the check was of no sample.
-    pub sampled: Option<Sampled>,
-}
-
-/// Damage that [`Store::check`] found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// The pack.
-    pub pack: PackId,
-    /// What is wrong with it, in one line.
-    pub detail: String,
-    /// The versions that cannot be read whole; none when only bytes are damaged that
-    /// the catalog has too.
-    pub versions: Vec<VersionSeq>,
-}
-
 impl Store {
     /// Opens the store and takes up the open packs that an earlier run left.
     ///
     /// # Errors
-    /// When the URL is none that can be opened, or spool or catalog fail. Lost
+    /// [`StoreError::LeaseHeld`] when another one writes to it. When the URL is none that can be opened, or spool or catalog fail. Lost
     /// bytes are no error: see [`recovered_damage`](Self::recovered_damage).
     pub fn open(
         config: &StoreConfig,
@@ -205,8 +186,10 @@ impl Store {
             }
             StorePlace::Directory(_) => membership::Answer::Welcome,
         };
+        let (lease, answer) = lease::Lease::open(config, &backend, &catalog, &clock, answer)?;
         let shared = Arc::new(Shared {
             backend,
+            lease,
             open_packs: open_pack::OpenPacks::open(&config.spool_dir)?,
             cache: cache::ChunkCache::new(config.cache_bytes_max),
             config: config.clone(),
@@ -219,6 +202,8 @@ impl Store {
             read_ahead: fetch::ReadAhead::default(),
             readers: readers::Readers::default(),
             scratch: writer::ScratchPool::default(),
+            published: Mutex::default(),
+            warnings: Mutex::default(),
             maintenance: Mutex::default(),
         });
         let recovered_damage = recover::recover(&shared, &packs, answer)?;
@@ -287,6 +272,15 @@ impl Store {
         waiting.wait_for_all()?;
         finish::remove_marks(&self.shared);
         Ok(())
+    }
+
+    /// Publishes what the catalog knows by now in the store's journal, see
+    /// [`replay`]. At once when there is nothing new.
+    ///
+    /// # Errors
+    /// When the store does not take it: the next call tries again.
+    pub fn publish(&self) -> Result<()> {
+        journal::publish(&self.shared)
     }
 
     /// A reader of one content.

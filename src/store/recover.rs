@@ -59,7 +59,7 @@ pub(super) fn recover(
         if answer == Answer::Welcome && adopt_object(shared, pack.id, &chunks)? {
             continue;
         }
-        let (growing, lost_pack) = take_up(shared, pack.id, chunks)?;
+        let (growing, lost_pack) = take_up(shared, pack.id, chunks, answer)?;
         alive.extend(growing);
         lost.extend(lost_pack);
     }
@@ -157,9 +157,10 @@ fn take_up(
     shared: &Shared,
     id: PackId,
     chunks: Vec<ChunkRecord>,
+    answer: Answer,
 ) -> Result<(Option<Growing>, Option<PackId>)> {
     let bytes = shared.open_packs.load(id)?.unwrap_or_default();
-    if !bytes.is_empty() && !shared.backend.is_remote() {
+    if !bytes.is_empty() && !shared.backend.is_remote() && answer == Answer::Welcome {
         // An object that is of no use may be this very file: it must not grow there. Beside
         // a mark it is the only one, and stays even if it is damaged.
         shared.backend.delete(id)?;

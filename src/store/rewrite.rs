@@ -39,7 +39,7 @@ pub(super) struct Done {
 }
 
 /// Rewrites packs in groups of about a full pack. A pack that cannot be read is
-/// left as it is, and `first_error` says why.
+/// left as it is, and `first_error` says why. Nothing is done without the lease.
 pub(super) fn rewrite(
     shared: &Shared,
     packs: &[PackUse],
@@ -48,6 +48,9 @@ pub(super) fn rewrite(
 ) -> Result<Done> {
     let mut done = Done::default();
     let mut rest = packs;
+    if !rest.is_empty() {
+        shared.lease.require(&shared.backend)?;
+    }
     while !rest.is_empty() {
         let mut live_bytes = 0;
         let fitting = rest

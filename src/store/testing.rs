@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(crate) use facts::{Facts, Failing};
 
 use super::{CheckDepth, Damage, Store, StoreConfig, Tail};
-use crate::model::{ContentId, ManualClock, StorePlace};
+use crate::model::{ContentId, ManualClock, StorePlace, WriteClaim};
 
 /// Bytes that nothing can compress.
 pub(crate) fn noise(bytes: usize, seed: u64) -> Vec<u8> {
@@ -55,6 +55,8 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig {
             place: StorePlace::Directory(directory.path().join("store")),
+            vault_dir: directory.path().into(),
+            write_claim: WriteClaim::Keep,
             spool_dir: directory.path().join("spool"),
             pack_bytes,
             spool_bytes_max: 64 << 20,
@@ -121,9 +123,17 @@ impl Bench {
     /// The pack files under `store` or `spool`, by name.
     pub(crate) fn files(&self, part: &str) -> Vec<PathBuf> {
         let mut files = Vec::new();
-        let mut directories = vec![self.directory.path().join(part)];
+        let top = match part {
+            // Beside them lies what is no pack.
+            "store" => "store/packs",
+            part => part,
+        };
+        let mut directories = vec![self.directory.path().join(top)];
         while let Some(directory) = directories.pop() {
-            for entry in std::fs::read_dir(directory).unwrap() {
+            let Ok(entries) = std::fs::read_dir(directory) else {
+                continue;
+            };
+            for entry in entries {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     directories.push(path);

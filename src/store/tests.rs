@@ -1,10 +1,12 @@
 //! What a store promises, on real files: contents come back whole, once, and checked.
 //!
 //! Crashes are in `tests/crash.rs`, damage in `tests/damage.rs` and `tests/repair.rs`,
-//! removal in `tests/removal.rs`, its failures in `tests/uncommitted.rs`.
+//! removal in `tests/removal.rs`, the journal in `tests/journal.rs`, its failures in `tests/uncommitted.rs`.
 
 mod crash;
 mod damage;
+mod journal;
+mod lease;
 mod removal;
 mod repair;
 mod uncommitted;

@@ -131,6 +131,8 @@ impl Vault {
         })?;
         let store_config = StoreConfig {
             place: config.store.clone(),
+            vault_dir: config.vault_dir.clone(),
+            write_claim: config.write_claim,
             spool_dir: config.spool_dir.clone(),
             pack_bytes: config.pack_bytes,
             spool_bytes_max: config.spool_bytes_max,

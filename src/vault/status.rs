@@ -43,6 +43,9 @@ pub struct Status {
     pub last_success: Option<String>,
     /// Why versions wait longer than they should.
     pub blocked: Option<String>,
+    /// What the store does by itself that harms a backup, in a line each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Sum of the sizes of all versions.
     pub logical_bytes: u64,
     /// Bytes of all distinct chunks.
@@ -65,6 +68,7 @@ impl Vault {
             let reason = queue.blocked.as_ref().or(queue.unflushed.as_ref());
             (reason.cloned(), queue.last_success)
         };
+        let taken_over = self.store.taken_over().map(|error| error.to_string());
         let unstored = self.store.unstored();
         let oldest = totals
             .oldest_sealed_at
@@ -89,7 +93,8 @@ impl Vault {
             oldest_pack_pending: unstored.oldest.map(|time| time.to_string()),
             waiting_seconds: waiting,
             last_success: last_success.map(|time| time.to_string()),
-            blocked,
+            blocked: taken_over.or(blocked),
+            warnings: self.store.warnings(),
             logical_bytes: totals.logical_bytes,
             unique_bytes: totals.unique_bytes,
             stored_bytes: totals.pack_bytes,

@@ -1,9 +1,8 @@
-//! The threads of an open vault: ingest, and the housekeeper that commits and flushes.
+//! The threads of an open vault: those that ingest, one that commits, one that flushes.
 //!
 //! Ingest runs at the lowest priority: whoever works in the mount goes first.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -27,9 +26,29 @@ pub struct Workers {
 
 #[derive(Debug, Default)]
 struct Stop {
-    wanted: AtomicBool,
-    lock: Mutex<()>,
+    wanted: Mutex<bool>,
     changed: Condvar,
+}
+
+/// What a thread is to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Work,
+    Stop,
+}
+
+impl Stop {
+    /// Returns after this time, or as soon as the threads are to stop.
+    fn wait(&self, time: Duration) -> Wanted {
+        let waited = self
+            .changed
+            .wait_timeout_while(lock(&self.wanted), time, |wanted| !*wanted);
+        let is_wanted = *waited.unwrap_or_else(PoisonError::into_inner).0;
+        match is_wanted {
+            true => Wanted::Stop,
+            false => Wanted::Work,
+        }
+    }
 }
 
 impl Workers {
@@ -48,9 +67,17 @@ impl Workers {
             };
             threads.push(spawn(format!("keepfs-ingest-{index}"), run)?);
         }
-        let (housekeeping, housekeeper_stop) = (vault.clone(), stop.clone());
-        let run = move || housekeeping.run_housekeeping(&housekeeper_stop);
-        threads.push(spawn("keepfs-commit".into(), run)?);
+        // Two threads: a bucket may take its time, and a commit must not wait for it.
+        for (name, run) in [
+            ("keepfs-commit", Vault::commit_in_time as fn(&Vault, &Stop)),
+            ("keepfs-flush", Vault::flush_in_time),
+        ] {
+            let (vault, stop) = (vault.clone(), stop.clone());
+            threads.push(spawn(name.into(), move || run(&vault, &stop))?);
+        }
+        let looking = vault.clone();
+        let run = move || looking.store.look_at_bucket();
+        threads.push(spawn("keepfs-bucket".into(), run)?);
         Ok(Self {
             vault,
             threads,
@@ -73,8 +100,7 @@ impl Workers {
         lock(&self.vault.ingest.queue).stopping = true;
         self.vault.ingest.changed.notify_all();
         self.vault.ingest.settled.notify_all();
-        self.stop.wanted.store(true, Ordering::SeqCst);
-        drop(lock(&self.stop.lock));
+        *lock(&self.stop.wanted) = true;
         self.stop.changed.notify_all();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
@@ -91,7 +117,8 @@ impl Drop for Workers {
 }
 
 impl Vault {
-    /// Returns when everything sealed so far is stored and durable.
+    /// Returns when everything sealed so far is stored and durable, and the store's
+    /// journal knows of it.
     ///
     /// # Errors
     /// When the store takes nothing at the moment.
@@ -116,7 +143,8 @@ impl Vault {
             return Err(VaultError::StoreBlocked { reason });
         }
         self.store.flush()?;
-        self.commit(Durability::Power)
+        self.commit(Durability::Power)?;
+        Ok(self.store.publish()?)
     }
 
     fn run_ingest(&self) {
@@ -210,22 +238,17 @@ impl Vault {
         }
     }
 
-    fn run_housekeeping(&self, stop: &Stop) {
-        let mut flushed = Instant::now();
-        let mut guard = lock(&stop.lock);
-        while !stop.wanted.load(Ordering::SeqCst) {
-            guard = stop
-                .changed
-                .wait_timeout(guard, self.config.commit_interval)
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .0;
+    fn commit_in_time(&self, stop: &Stop) {
+        while stop.wait(self.config.commit_interval) == Wanted::Work {
             if let Err(error) = self.commit(Durability::Process) {
                 log::error!("what was sealed lately is not committed yet: {error}");
             }
-            if flushed.elapsed() >= self.config.pack_age_max {
-                flushed = Instant::now();
-                self.flush_packs();
-            }
+        }
+    }
+
+    fn flush_in_time(&self, stop: &Stop) {
+        while stop.wait(self.config.pack_age_max) == Wanted::Work {
+            self.flush_packs();
         }
     }
 
@@ -233,7 +256,7 @@ impl Vault {
         if !lock(&self.ingest.queue).is_idle() {
             return;
         }
-        let flushed = self.store.flush();
+        let flushed = self.store.flush().and_then(|()| self.store.publish());
         let refused = flushed.as_ref().err().map(ToString::to_string);
         let before = std::mem::replace(&mut lock(&self.ingest.queue).unflushed, refused.clone());
         if let Some(reason) = refused {

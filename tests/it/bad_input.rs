@@ -211,7 +211,7 @@ fn a_damaged_catalog_is_refused_and_the_live_tree_stays() {
 
 /// The packs in the store.
 fn packs(m: &Mount) -> Vec<PathBuf> {
-    let packs = files_below(&m.vault.join("store"));
+    let packs = files_below(&m.vault.join("store/packs"));
     assert!(!packs.is_empty(), "no pack in the store");
     packs
 }

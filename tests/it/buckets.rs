@@ -6,14 +6,16 @@ use std::process::Command;
 use crate::harness::{Mount, Setup, keepfs_binary, noise, output, text, wait_for};
 use crate::servers::{BucketServer, KEY, Kind, SECRET, objects};
 
-fn allow(server: &BucketServer, vault: &str) {
+/// The owner's marker for a vault.
+pub fn allow(server: &BucketServer, vault: &str) {
     let mut command = Command::new(keepfs_binary());
     command.args(["store", "allow", &server.url("p"), "--name", vault]);
     let done = output(command.envs(server.environment()));
     assert!(done.status.success(), "{done:?}");
 }
 
-fn setup(server: &BucketServer) -> Setup {
+/// A vault `photos` with its packs under `p`.
+pub fn setup(server: &BucketServer) -> Setup {
     let mut setup = Setup::new().init(&["--store", &server.url("p"), "--name", "photos"]);
     for (name, value) in server.environment() {
         setup = setup.env(name, value);
@@ -79,7 +81,7 @@ fn without_the_owners_marker_nothing_is_written_and_the_way_out_is_named() {
     assert!(init().status.success());
     assert_eq!(
         objects(&server.bucket()),
-        [".wellknown/keepfs/photos", "p/vault.json"]
+        [".wellknown/keepfs/photos", "p/lease.json", "p/vault.json"]
     );
 }
 

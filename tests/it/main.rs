@@ -11,11 +11,13 @@ mod harness;
 
 mod backup;
 mod bad_input;
+mod bucket_rules;
 mod buckets;
 mod check;
 mod crash;
 mod deleted;
 mod history;
+mod lease;
 mod model;
 mod mounting;
 mod policy;

@@ -1,8 +1,10 @@
 //! The same random operations on both implementations; everything that can be
-//! seen afterwards must be equal, at every instant of the past too.
+//! seen afterwards must be equal, at every instant of the past too, and again in a
+//! catalog that was built from the journal of the one in the file.
 
 use proptest::prelude::*;
 
+use super::published::Published;
 use super::*;
 use crate::catalog::{CatalogError, Durability, NodeKind, Result, SpaceQuery, SpaceRows};
 use crate::model::{ContentId, Hold, Override, ROOT};
@@ -279,6 +281,7 @@ fn run(steps: &[Step]) -> std::result::Result<(), TestCaseError> {
     let mut memory = MemoryCatalog::new();
     let mut file = SqliteCatalog::open(&path).unwrap();
     let (mut depth, mut now) = (0, 0);
+    let mut published = Published::default();
     let mut world = World {
         directories: vec![ROOT],
         assets: Vec::new(),
@@ -307,6 +310,7 @@ fn run(steps: &[Step]) -> std::result::Result<(), TestCaseError> {
             .unwrap();
         }
         match step {
+            Step::Commit(true) if depth == 0 => published.publish(&mut file),
             Step::Savepoint => depth += 1,
             Step::Release | Step::Rollback if depth > 0 => depth -= 1,
             _ => {}
@@ -333,13 +337,18 @@ fn run(steps: &[Step]) -> std::result::Result<(), TestCaseError> {
         file.release().unwrap();
     }
     file.commit(Durability::Process).unwrap();
+    published.publish(&mut file);
     drop(file);
-    let mut file = SqliteCatalog::open(&path).unwrap();
-    prop_assert_eq!(
-        seen(&mut memory, now).unwrap(),
-        seen(&mut file, now).unwrap()
-    );
-    prop_assert!(catalog_is_rooted(&mut file));
+    for mut file in [
+        SqliteCatalog::open(&path).unwrap(),
+        published.build(&dir.path().join("built.db")),
+    ] {
+        prop_assert_eq!(
+            seen(&mut memory, now).unwrap(),
+            seen(&mut file, now).unwrap()
+        );
+        prop_assert!(catalog_is_rooted(&mut file));
+    }
     Ok(())
 }
 

@@ -1,19 +1,18 @@
 //! The two values that are packed into a BLOB: chunk lists and xattrs.
 //!
-//! A chunk list is the rows of its chunks as differences, zigzag-coded, seven bits
-//! a byte: chunks that arrived together take a byte each. xattrs are length and
-//! bytes of name and value in turn. Decoding damaged bytes gives `None`, never panics.
+//! A chunk list is the rows of its chunks as differences: chunks that arrived together
+//! take a byte each. xattrs are length and bytes of name and value in turn. Numbers are
+//! coded as in `varint`. Decoding damaged bytes gives `None`, never panics.
 
+use super::varint::{put, put_step, take_part, take_step};
 use crate::model::Xattrs;
 
 /// Rows of chunks, in order.
 pub(super) fn pack_chunks(rows: &[i64]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(rows.len() + 8);
-    let mut last = 0i64;
+    let mut last = 0;
     for row in rows {
-        let step = row.wrapping_sub(last);
-        put(&mut bytes, ((step << 1) ^ (step >> 63)).cast_unsigned());
-        last = *row;
+        put_step(&mut bytes, &mut last, *row);
     }
     bytes
 }
@@ -21,12 +20,9 @@ pub(super) fn pack_chunks(rows: &[i64]) -> Vec<u8> {
 /// The reverse of [`pack_chunks`].
 pub(super) fn unpack_chunks(mut bytes: &[u8]) -> Option<Vec<i64>> {
     let mut rows = Vec::with_capacity(bytes.len());
-    let mut last = 0i64;
+    let mut last = 0;
     while !bytes.is_empty() {
-        let coded = take(&mut bytes)?;
-        let step = (coded >> 1).cast_signed() ^ -((coded & 1).cast_signed());
-        last = last.wrapping_add(step);
-        rows.push(last);
+        rows.push(take_step(&mut bytes, &mut last)?);
     }
     Some(rows)
 }
@@ -48,37 +44,10 @@ pub(super) fn pack_xattrs(xattrs: &Xattrs) -> Option<Vec<u8>> {
 pub(super) fn unpack_xattrs(mut bytes: &[u8]) -> Option<Xattrs> {
     let mut xattrs = Xattrs::new();
     while !bytes.is_empty() {
-        xattrs.push((take_part(&mut bytes)?, take_part(&mut bytes)?));
+        let (name, value) = (take_part(&mut bytes)?, take_part(&mut bytes)?);
+        xattrs.push((name.to_vec(), value.to_vec()));
     }
     Some(xattrs)
-}
-
-fn take_part(bytes: &mut &[u8]) -> Option<Vec<u8>> {
-    let length = usize::try_from(take(bytes)?).ok()?;
-    let (part, rest) = bytes.split_at_checked(length)?;
-    *bytes = rest;
-    Some(part.to_vec())
-}
-
-fn put(bytes: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
-
-fn take(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (first, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(first & 0x7f) << shift;
-        if first & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use super::SqliteCatalog;
 use super::transaction::values;
+use crate::catalog::journal::{ChangeMark, JournalPosition, Unpublished, is_published};
 use crate::catalog::{
     AssetRecord, Catalog, Child, ChunkRecord, Claim, ContentUse, DirectoryRecord, Durability,
     NodeKind, PackRecord, PackUse, Result, SpaceQuery, SpaceReport, Standing, Totals,
@@ -21,6 +22,9 @@ impl SqliteCatalog {
     }
 
     fn write_setting(&mut self, key: &str, value: Option<&str>) -> Result<()> {
+        if is_published(key) {
+            self.changed.note_setting();
+        }
         match value {
             Some(value) => self.write(
                 "INSERT INTO setting (key, value) VALUES (?1, ?2)
@@ -366,6 +370,14 @@ impl Catalog for SqliteCatalog {
 
     fn reader(&mut self) -> Result<Box<dyn Catalog>> {
         Ok(Box::new(Self::open_read_only(&self.path)?))
+    }
+
+    fn unpublished(&mut self) -> Result<Option<Unpublished>> {
+        self.open_unpublished().map(Some)
+    }
+
+    fn set_published(&mut self, up_to: ChangeMark, position: &JournalPosition) -> Result<()> {
+        self.write_published(up_to, position)
     }
 
     fn check(&mut self) -> Result<Vec<String>> {

@@ -14,13 +14,14 @@ use crate::catalog::{CatalogError, Result};
 /// "kpfs": what `file(1)` and we know a catalog by.
 const APPLICATION_ID: i64 = 0x6b70_6673;
 
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_hold.sql"),
+    include_str!("migrations/0003_journal.sql"),
 ];
 
 /// The newest format of this program.
-const KNOWN: i64 = STEPS.len() as i64;
+pub(super) const KNOWN: i64 = STEPS.len() as i64;
 
 /// What a database file is to us.
 enum Found {
@@ -38,17 +39,33 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
         return Ok(());
     }
     log::info!("{}: catalog format {from} to {KNOWN}", path.display());
+    step(connection, path, from, KNOWN)
+}
+
+/// Makes an empty file a catalog of a format that may be an older one.
+pub(super) fn create(connection: &mut Connection, path: &Path, format: i64) -> Result<()> {
+    match format {
+        1..=KNOWN => step(connection, path, 0, format),
+        ..1 => Err(corrupt(path, "there is no such format")),
+        _ => Err(CatalogError::NewerFormat {
+            path: path.into(),
+            found: format,
+            known: KNOWN,
+        }),
+    }
+}
+
+fn step(connection: &mut Connection, path: &Path, from: i64, to: i64) -> Result<()> {
     let wrap = |error| failure(path, error);
     let unit = connection
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .map_err(wrap)?;
-    for step in STEPS.iter().skip(from as usize) {
+    for step in &STEPS[from as usize..to as usize] {
         unit.execute_batch(step).map_err(wrap)?;
     }
     unit.pragma_update(None, "application_id", APPLICATION_ID)
         .map_err(wrap)?;
-    unit.pragma_update(None, "user_version", KNOWN)
-        .map_err(wrap)?;
+    unit.pragma_update(None, "user_version", to).map_err(wrap)?;
     unit.commit().map_err(wrap)
 }
 

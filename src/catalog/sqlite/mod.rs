@@ -6,6 +6,10 @@
 //! finds the disk full, so what was written since the last commit is also kept in
 //! memory and done again; see `transaction`.
 
+mod batch;
+mod builder;
+mod changed_rows;
+mod changes;
 mod check;
 mod checkpoint;
 mod codec;
@@ -18,12 +22,14 @@ mod migrations;
 mod moves;
 mod namespace;
 mod packs;
+mod published;
 mod space;
 mod state;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod varint;
 mod versions;
 
 use std::fmt;
@@ -33,6 +39,9 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Params, Row};
 
+pub use self::builder::{CatalogBuilder, Group};
+use self::changed_rows::ChangedRows;
+pub use self::changes::Changes;
 use self::checkpoint::Checkpoints;
 use self::errors::failure;
 use self::state::State;
@@ -57,6 +66,7 @@ pub struct SqliteCatalog {
     stored_state: State,
     /// What was written since the last commit, in order.
     redo: Vec<Change>,
+    changed: ChangedRows,
     /// The open savepoints, outermost first; the first `marks_set` of them are known to SQLite.
     marks: Vec<Mark>,
     marks_set: usize,
@@ -104,7 +114,7 @@ impl SqliteCatalog {
         Self::start(connection, path, true)
     }
 
-    fn start(connection: Connection, path: &Path, read_only: bool) -> Result<Self> {
+    fn start(mut connection: Connection, path: &Path, read_only: bool) -> Result<Self> {
         let wrap = |error| failure(path, error);
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         // Without this promise SQLite plans a query anew whenever other values are bound
@@ -141,7 +151,12 @@ impl SqliteCatalog {
             },
             error => error,
         })?;
+        let changed = match read_only {
+            true => ChangedRows::default(),
+            false => ChangedRows::watch(&mut connection).map_err(wrap)?,
+        };
         Ok(Self {
+            changed,
             checkpoints: Checkpoints::of(path),
             connection,
             path: path.into(),

@@ -117,7 +117,10 @@ impl SqliteCatalog {
         } else {
             self.state.store(&self.connection)
         };
-        if let Err(error) = done.and_then(|()| execute(&self.connection, "COMMIT")) {
+        let done = done
+            .and_then(|()| self.changed.write(&self.connection))
+            .and_then(|()| execute(&self.connection, "COMMIT"));
+        if let Err(error) = done {
             let error = self.fail(error);
             if let Err(again) = self.redo_if_rolled_back() {
                 log::error!("{}: after a failed commit: {again}", self.path.display());
@@ -125,6 +128,7 @@ impl SqliteCatalog {
             return Err(error);
         }
         self.redo.clear();
+        self.changed.committed();
         self.stored_state = self.state;
         self.unflushed = true;
         self.checkpoints.after_commit(&self.connection);

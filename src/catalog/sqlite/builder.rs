@@ -1,0 +1,151 @@
+//! A catalog made anew out of what was published.
+//!
+//! The batches come from a store that strangers may have written to: whatever is in
+//! them can end in an error, and in no statement but those below. Only when all are
+//! applied does [`CatalogBuilder::finish`] commit, and look whether they make sense.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, params_from_iter};
+
+use super::batch::{self, Block};
+use super::changed_rows::Table;
+use super::errors::failure;
+use super::{SqliteCatalog, connect, migrations};
+use crate::catalog::journal::is_published;
+use crate::catalog::{Catalog, CatalogError, Result};
+
+/// What became of a group of batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// All of it was there.
+    Whole,
+    /// The machine that wrote it did not come to its end.
+    Unfinished,
+}
+
+/// A catalog that is not there yet.
+#[derive(Debug)]
+pub struct CatalogBuilder {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl CatalogBuilder {
+    /// Begins a catalog in a new file, in the format that the rows were published in.
+    ///
+    /// # Errors
+    /// `NewerFormat`, and when the file cannot be made.
+    pub fn create(path: &Path, format: u32) -> Result<Self> {
+        let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut connection = connect(path, create)?;
+        migrations::create(&mut connection, path, format.into())?;
+        let builder = Self {
+            connection,
+            path: path.into(),
+        };
+        // The file is nobody's until it is finished.
+        builder.execute("PRAGMA synchronous = OFF", [])?;
+        builder.execute("BEGIN", [])?;
+        Ok(builder)
+    }
+
+    /// Does what a batch says. Batches are applied in the order they were published in.
+    ///
+    /// # Errors
+    /// When it is no batch, or one of another format.
+    pub fn apply(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let (table, block) =
+                batch::read(&mut bytes).ok_or_else(|| self.senseless("a batch is damaged"))?;
+            self.apply_block(table, &block)?;
+        }
+        Ok(())
+    }
+
+    fn apply_block(&self, table: Table, block: &Block) -> Result<()> {
+        let name = table.name();
+        if table == Table::SETTING {
+            self.execute("DELETE FROM setting", [])?;
+        }
+        for &gone in &block.gone {
+            self.execute(
+                &format!("DELETE FROM {name} WHERE rowid = ?1"),
+                [Value::Integer(gone)],
+            )?;
+        }
+        let Some(first) = block.rows.first() else {
+            return Ok(());
+        };
+        let marks = vec!["?"; first.len()].join(", ");
+        // A row that still has what another one took over is itself among the changes.
+        let sql = format!("INSERT OR REPLACE INTO {name} VALUES ({marks})");
+        for row in &block.rows {
+            if table == Table::SETTING
+                && !matches!(row.first(), Some(Value::Text(key)) if is_published(key))
+            {
+                continue;
+            }
+            self.execute(&sql, row.iter().cloned())?;
+        }
+        Ok(())
+    }
+
+    /// Begins a group of batches that make sense only together.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn begin_group(&mut self) -> Result<()> {
+        self.execute("SAVEPOINT journal_group", [])
+    }
+
+    /// Keeps the batches of a group, or takes them back.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn end_group(&mut self, group: Group) -> Result<()> {
+        if group == Group::Unfinished {
+            self.execute("ROLLBACK TO journal_group", [])?;
+        }
+        self.execute("RELEASE journal_group", [])
+    }
+
+    /// Commits, brings the catalog to the newest format and looks for damage.
+    ///
+    /// # Errors
+    /// When what was applied is no whole catalog.
+    pub fn finish(self) -> Result<()> {
+        self.execute("COMMIT", [])?;
+        let path = self.path.clone();
+        drop(self.connection);
+        let damages = SqliteCatalog::open(&path)?.check()?;
+        match damages.first() {
+            None => Ok(()),
+            Some(first) => Err(senseless(&path, first)),
+        }
+    }
+
+    fn execute(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<()> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(params_from_iter(values)))
+            .map(|_| ())
+            .map_err(|error| match failure(&self.path, error) {
+                // A constraint, a count of columns: not what a catalog would have had.
+                CatalogError::Database(detail) => self.senseless(&detail),
+                error => error,
+            })
+    }
+
+    fn senseless(&self, detail: &str) -> CatalogError {
+        senseless(&self.path, detail)
+    }
+}
+
+fn senseless(path: &Path, detail: &str) -> CatalogError {
+    CatalogError::Corrupt {
+        path: path.into(),
+        detail: format!("the store's journal describes no whole catalog: {detail}"),
+    }
+}

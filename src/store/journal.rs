@@ -1,0 +1,252 @@
+//! The catalog's journal in the store: what an empty machine learns the vault from.
+//!
+//! `catalog/FENCE/NUMBER.snapshot` has all rows of the catalog, `NUMBER.changes` those
+//! that changed since; the numbers have no gaps. Publishing follows the packs that the
+//! rows speak of. The surprise: the journal may lag behind the packs, never the other
+//! way round for long; `replay` and whoever rebuilds live with both.
+
+mod object;
+mod replay;
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+pub use replay::{Gap, Replayed, replay};
+
+use self::object::{Header, Kind};
+use super::Shared;
+use super::error::Result;
+use crate::catalog::{Durability, Extent, JournalPosition, Unpublished};
+use crate::model::Fence;
+use crate::model::failpoint::reach;
+
+const JOURNAL: &str = "catalog";
+/// Changes of so many bytes are worth a snapshot whatever the last one had.
+const CHANGE_BYTES_MIN: u64 = 1 << 20;
+/// While packs come in, the journal follows this often.
+const PACE: Duration = Duration::from_secs(30);
+
+/// What this run knows of the journal; locked while it is written.
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    at: Option<Instant>,
+    /// Whose journal was seen to end where the catalog says.
+    seen_to_end: Option<Fence>,
+}
+
+/// Publishes what was committed. Returns when the store has it; at once when there is
+/// nothing new.
+pub(super) fn publish(shared: &Shared) -> Result<()> {
+    let published = shared.published.lock();
+    publish_alone(
+        shared,
+        &mut published.unwrap_or_else(PoisonError::into_inner),
+    )
+}
+
+/// Publishes when that was last done some time ago and nobody is at it.
+pub(super) fn keep_up(shared: &Shared) {
+    let Ok(mut published) = shared.published.try_lock() else {
+        return;
+    };
+    if published.at.is_some_and(|last| last.elapsed() < PACE) {
+        return;
+    }
+    if let Err(error) = publish_alone(shared, &mut published) {
+        log::warn!("the journal waits: {error}");
+    }
+}
+
+fn publish_alone(shared: &Shared, published: &mut Published) -> Result<()> {
+    published.at = Some(Instant::now());
+    let Some(unpublished) = unpublished(shared)? else {
+        return Ok(());
+    };
+    let fence = shared.lease.require(&shared.backend)?;
+    let Unpublished {
+        changes,
+        mut position,
+    } = unpublished;
+    if published.seen_to_end != Some(fence) {
+        find_end(shared, fence, &mut position)?;
+        published.seen_to_end = Some(fence);
+    }
+    let mut group = Group::begin(shared, fence, &position, changes.format());
+    let (first, extent) = (group.header.number, group.extent());
+    let is_snapshot = extent == Extent::Everything;
+    changes.read(extent, &mut |batch| group.push(batch))?;
+    let position = group.end(&position)?;
+    reach("journal.after-put");
+    {
+        let mut catalog = shared.catalog()?;
+        catalog.set_published(changes.mark(), &position)?;
+        // Changes that the position forgets are told from their sequel by their group; a
+        // snapshot is not, and must not be taken for the newest when it no longer is.
+        catalog.commit(match is_snapshot {
+            true => Durability::Power,
+            false => Durability::Process,
+        })?;
+    }
+    reach("journal.after-position");
+    if is_snapshot {
+        remove_older(shared, fence, first);
+    }
+    Ok(())
+}
+
+/// What the journal lacks. Nothing in it can be lost by a power failure: the journal must
+/// not know what the catalog has forgotten.
+fn unpublished(shared: &Shared) -> Result<Option<Unpublished>> {
+    let mut catalog = shared.catalog()?;
+    catalog.commit(Durability::Process)?;
+    let known = shared.lease.last_held();
+    let is_news = |unpublished: &Unpublished| {
+        unpublished.position.fence != known || !unpublished.changes.is_empty()
+    };
+    if !catalog.unpublished()?.as_ref().is_some_and(is_news) {
+        return Ok(None);
+    }
+    catalog.commit(Durability::Power)?;
+    Ok(catalog.unpublished()?)
+}
+
+/// What the journal has beyond the position in the catalog is what a crash left, or the
+/// catalog is an old copy of itself: a new snapshot goes behind it all.
+fn find_end(shared: &Shared, fence: Fence, position: &mut JournalPosition) -> Result<()> {
+    let names = shared.backend.names_below(&below(fence))?;
+    let numbers = names.iter().filter_map(|name| number_of(name));
+    let Some(newest) = numbers.map(|(number, _)| number).max() else {
+        return Ok(());
+    };
+    if position.fence != Some(fence) || newest >= position.number {
+        *position = JournalPosition {
+            fence: Some(fence),
+            number: newest.saturating_add(1),
+            format: 0,
+            ..*position
+        };
+    }
+    Ok(())
+}
+
+/// The objects of one publishing, put one after the other.
+struct Group<'a> {
+    shared: &'a Shared,
+    header: Header,
+    /// Not put yet: it may be the last.
+    batch: Option<Vec<u8>>,
+    bytes: u64,
+}
+
+impl<'a> Group<'a> {
+    fn begin(shared: &'a Shared, fence: Fence, position: &JournalPosition, format: u32) -> Self {
+        let goes_on = position.fence == Some(fence) && position.format == format;
+        let limit = position.snapshot_bytes.max(CHANGE_BYTES_MIN);
+        let (kind, number) = match position.fence {
+            Some(_) if goes_on && position.change_bytes <= limit => {
+                (Kind::Changes, position.number)
+            }
+            Some(before) if before == fence => (Kind::Snapshot, position.number),
+            _ => (Kind::Snapshot, 1),
+        };
+        Self {
+            shared,
+            header: Header {
+                kind,
+                catalog_format: format,
+                fence,
+                number,
+                group: shared.clock.random() as u64,
+                after: position.group,
+                index: 0,
+                is_last: false,
+                published_at: shared.clock.now(),
+            },
+            batch: None,
+            bytes: 0,
+        }
+    }
+
+    fn extent(&self) -> Extent {
+        match self.header.kind {
+            Kind::Snapshot => Extent::Everything,
+            Kind::Changes => Extent::Changed,
+        }
+    }
+
+    fn push(&mut self, batch: Vec<u8>) -> Result<()> {
+        match self.batch.replace(batch) {
+            Some(before) => self.put(&before),
+            None => Ok(()),
+        }
+    }
+
+    fn put(&mut self, batch: &[u8]) -> Result<()> {
+        let object = object::write(&self.header, batch)?;
+        self.bytes += object.len() as u64;
+        reach("journal.before-put");
+        let key = key(self.header.fence, self.header.number, self.header.kind);
+        self.shared.backend.put_object(&key, object)?;
+        self.header.number += 1;
+        self.header.index += 1;
+        Ok(())
+    }
+
+    /// Where the journal is when its last object is in the store.
+    fn end(mut self, before: &JournalPosition) -> Result<JournalPosition> {
+        self.header.is_last = true;
+        let batch = self.batch.take().unwrap_or_default();
+        self.put(&batch)?;
+        let (snapshot_bytes, change_bytes) = match self.header.kind {
+            Kind::Snapshot => (self.bytes, 0),
+            Kind::Changes => (before.snapshot_bytes, before.change_bytes + self.bytes),
+        };
+        Ok(JournalPosition {
+            fence: Some(self.header.fence),
+            number: self.header.number,
+            group: self.header.group,
+            format: self.header.catalog_format,
+            snapshot_bytes,
+            change_bytes,
+        })
+    }
+}
+
+/// Removes what a snapshot made unnecessary. What cannot be removed is tried again
+/// after the next one.
+fn remove_older(shared: &Shared, fence: Fence, first: u64) {
+    let below = below(fence);
+    let removed = shared.backend.names_below(&below).and_then(|names| {
+        names
+            .iter()
+            .filter(|name| number_of(name).is_some_and(|(number, _)| number < first))
+            .try_for_each(|name| shared.backend.delete_object(&format!("{below}/{name}")))
+    });
+    if let Err(error) = removed {
+        log::warn!("old parts of the journal stay in the store: {error}");
+    }
+}
+
+fn below(fence: Fence) -> String {
+    format!("{JOURNAL}/{:010}", fence.0)
+}
+
+fn key(fence: Fence, number: u64, kind: Kind) -> String {
+    format!("{}/{number:010}.{}", below(fence), extension(kind))
+}
+
+fn extension(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Snapshot => "snapshot",
+        Kind::Changes => "changes",
+    }
+}
+
+/// The number and the kind in an object's name. `None`: it is no name of ours.
+fn number_of(name: &str) -> Option<(u64, Kind)> {
+    let (number, end) = name.split_once('.')?;
+    let kind = [Kind::Snapshot, Kind::Changes]
+        .into_iter()
+        .find(|&kind| extension(kind) == end)?;
+    Some((number.parse().ok()?, kind))
+}

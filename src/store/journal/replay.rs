@@ -1,0 +1,219 @@
+//! Reading the journal: a store's objects, and nothing else, become a catalog.
+//!
+//! The newest whole snapshot comes first, then one group of changes after the other, for
+//! as long as each names the one before it. The surprise: what stands at the end and does
+//! not fit is no damage; a kill leaves that behind. What is missing in the middle is.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::object::{self, Header, Kind, OBJECT_BYTES_MAX};
+use super::{JOURNAL, below, key, number_of};
+use crate::catalog::{CatalogBuilder, Group};
+use crate::model::{Fence, StorePlace, Timestamp};
+use crate::store::backend::Backend;
+use crate::store::error::{Result, StoreError};
+
+/// What to do about an object that is missing between others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gap {
+    /// Stop with an error.
+    Refuse,
+    /// Take what is before it.
+    Accept,
+}
+
+/// What was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replayed {
+    /// Whose journal it was.
+    pub fence: Fence,
+    /// The number of its last object that was used.
+    pub number: u64,
+    /// When that was written, by the clock of the machine that did.
+    pub published_at: Timestamp,
+    /// The first object that was missing, where that was accepted.
+    pub missing: Option<u64>,
+}
+
+/// Makes a new catalog file out of the journal in a store: of the newest writer, or of
+/// the one with the number `fence`.
+///
+/// # Errors
+/// `NoJournal`, `JournalGap`, `Foreign`, and what the store and the file say. The file is
+/// then of no use.
+pub fn replay(
+    place: &StorePlace,
+    fence: Option<Fence>,
+    gap: Gap,
+    catalog: &Path,
+) -> Result<Replayed> {
+    let backend = Backend::open(place, false)?;
+    let mut fences = match fence {
+        Some(fence) => vec![fence],
+        None => fences(&backend)?,
+    };
+    while let Some(fence) = fences.pop() {
+        let journal = Journal::list(&backend, fence)?;
+        if let Some(snapshot) = journal.newest_snapshot()? {
+            return journal.apply(&snapshot, gap, catalog);
+        }
+    }
+    Err(StoreError::NoJournal {
+        place: place.to_string(),
+    })
+}
+
+/// The writers that the store has a journal of, the newest last.
+fn fences(backend: &Backend) -> Result<Vec<Fence>> {
+    let names = backend.names_below(JOURNAL)?;
+    let mut fences: Vec<Fence> = names
+        .iter()
+        .filter_map(|name| name.parse().ok().map(Fence))
+        .collect();
+    fences.sort_unstable();
+    Ok(fences)
+}
+
+/// The objects of one writer.
+struct Journal<'a> {
+    backend: &'a Backend,
+    fence: Fence,
+    snapshots: BTreeSet<u64>,
+    changes: BTreeSet<u64>,
+}
+
+/// The first and the last object of a snapshot, and its group.
+struct Snapshot {
+    first: u64,
+    last: Header,
+}
+
+impl<'a> Journal<'a> {
+    fn list(backend: &'a Backend, fence: Fence) -> Result<Self> {
+        let names = backend.names_below(&below(fence))?;
+        let (mut snapshots, mut changes) = (BTreeSet::new(), BTreeSet::new());
+        for (number, kind) in names.iter().filter_map(|name| number_of(name)) {
+            match kind {
+                Kind::Snapshot => snapshots.insert(number),
+                Kind::Changes => changes.insert(number),
+            };
+        }
+        Ok(Self {
+            backend,
+            fence,
+            snapshots,
+            changes,
+        })
+    }
+
+    /// The newest snapshot of which every object is there. `None`: there is none.
+    fn newest_snapshot(&self) -> Result<Option<Snapshot>> {
+        for &number in self.snapshots.iter().rev() {
+            let (last, _) = self.object(number, Kind::Snapshot)?;
+            let Some(first) = number.checked_sub(last.index.into()) else {
+                continue;
+            };
+            if last.is_last && (first..number).all(|number| self.snapshots.contains(&number)) {
+                let (begin, _) = self.object(first, Kind::Snapshot)?;
+                if begin.group == last.group {
+                    return Ok(Some(Snapshot { first, last }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn apply(&self, snapshot: &Snapshot, gap: Gap, catalog: &Path) -> Result<Replayed> {
+        let last = &snapshot.last;
+        let mut builder = CatalogBuilder::create(catalog, last.catalog_format)?;
+        for number in snapshot.first..=last.number {
+            let (header, batch) = self.object(number, Kind::Snapshot)?;
+            if header.group != last.group {
+                let problem = "it belongs to another snapshot".into();
+                return Err(foreign(self.fence, number, Kind::Snapshot, problem));
+            }
+            builder.apply(&batch)?;
+        }
+        let mut replayed = Replayed {
+            fence: self.fence,
+            number: last.number,
+            published_at: last.published_at,
+            missing: None,
+        };
+        let mut group = last.group;
+        while let Some(end) = self.apply_group(&mut builder, replayed.number + 1, group)? {
+            (replayed.number, replayed.published_at) = (end.number, end.published_at);
+            group = end.group;
+        }
+        replayed.missing = self.missing_after(replayed.number);
+        if let (Some(number), Gap::Refuse) = (replayed.missing, gap) {
+            return Err(StoreError::JournalGap {
+                key: key(self.fence, number, Kind::Changes),
+            });
+        }
+        builder.finish()?;
+        Ok(replayed)
+    }
+
+    /// Applies the group that begins at `first` and follows `after`, and returns the last
+    /// of its headers. `None`: there is none, or not all of it.
+    fn apply_group(
+        &self,
+        builder: &mut CatalogBuilder,
+        first: u64,
+        after: u64,
+    ) -> Result<Option<Header>> {
+        let mut group = None;
+        builder.begin_group()?;
+        for number in first.. {
+            if !self.changes.contains(&number) {
+                break;
+            }
+            let (header, batch) = self.object(number, Kind::Changes)?;
+            let expected = *group.get_or_insert(header.group);
+            let is_next = u64::from(header.index) == number - first
+                && header.group == expected
+                && header.after == after;
+            if !is_next {
+                break;
+            }
+            builder.apply(&batch)?;
+            if header.is_last {
+                builder.end_group(Group::Whole)?;
+                return Ok(Some(header));
+            }
+        }
+        builder.end_group(Group::Unfinished)?;
+        Ok(None)
+    }
+
+    /// The first object that is not there although a later one is.
+    fn missing_after(&self, number: u64) -> Option<u64> {
+        let newest = *self.changes.last()?;
+        (number + 1..newest).find(|number| !self.changes.contains(number))
+    }
+
+    fn object(&self, number: u64, kind: Kind) -> Result<(Header, Vec<u8>)> {
+        let key = key(self.fence, number, kind);
+        let bytes = self.backend.object(&key, OBJECT_BYTES_MAX)?;
+        let bytes = bytes.ok_or_else(|| StoreError::JournalGap { key: key.clone() })?;
+        let foreign = |problem| StoreError::Foreign { key, problem };
+        let (header, batch) = object::read(&bytes).map_err(foreign)?;
+        let is_its_own = (header.kind, header.fence, header.number) == (kind, self.fence, number);
+        match is_its_own {
+            true => Ok((header, batch)),
+            false => Err(StoreError::Foreign {
+                key: self::key(self.fence, number, kind),
+                problem: "it was written under another name".into(),
+            }),
+        }
+    }
+}
+
+fn foreign(fence: Fence, number: u64, kind: Kind, problem: String) -> StoreError {
+    StoreError::Foreign {
+        key: key(fence, number, kind),
+        problem,
+    }
+}
