@@ -57,7 +57,7 @@ impl Vault {
             self.spool.copy(seq, file.as_fd(), facts.size).map_err(io)?;
             Ok::<_, VaultError>((seq, version.id))
         })?;
-        self.ingest.enqueue(seq);
+        self.ingest.enqueue(seq, None);
         Ok(Some(version))
     }
 }

@@ -4,7 +4,7 @@
 //! that needs an answer now. `record` makes what was read here durable. The
 //! surprise: the bytes may move to the spool, or to another name, while they are read.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -28,6 +28,8 @@ const AHEAD_MAX: usize = 1024;
 const PACE: Duration = Duration::from_millis(5);
 
 /// Stored versions wait for a common flush up to this many bytes.
+/// Of so many versions it is remembered where they were sealed; the catalog knows of all.
+const REMEMBERED_MAX: usize = 1 << 16;
 const BATCH_BYTES_MAX: u64 = 64 << 20;
 
 /// What waits for ingest and what is under way.
@@ -45,6 +47,8 @@ pub(super) struct Queue {
     pub(super) waiting: VecDeque<VersionSeq>,
     /// Taken by a worker that has not begun with it, or has not told its end.
     pub(super) taken: HashSet<VersionSeq>,
+    /// Where they were sealed. What an earlier run sealed is not here.
+    sealed_at: HashMap<VersionSeq, SealedAt>,
     pub(super) active: HashSet<VersionSeq>,
     pub(super) written: Vec<(VersionSeq, Written)>,
     pub(super) written_bytes: u64,
@@ -82,6 +86,14 @@ impl Postponed {
     }
 }
 
+/// What is known at the seal, and would else cost ingest more than half of its queries.
+#[derive(Debug)]
+pub(super) struct SealedAt {
+    /// Its file had this name. Whoever reads looks whether it still has.
+    pub(super) id: PublicId,
+    pub(super) tail: Tail,
+}
+
 /// A version to be read.
 struct Source {
     version: Version,
@@ -91,8 +103,13 @@ struct Source {
 }
 
 impl Ingest {
-    pub(super) fn enqueue(&self, seq: VersionSeq) {
-        lock(&self.queue).waiting.push_back(seq);
+    pub(super) fn enqueue(&self, seq: VersionSeq, sealed_at: Option<SealedAt>) {
+        let mut queue = lock(&self.queue);
+        queue.waiting.push_back(seq);
+        if queue.sealed_at.len() < REMEMBERED_MAX {
+            queue.sealed_at.extend(sealed_at.map(|at| (seq, at)));
+        }
+        drop(queue);
         self.changed.notify_all();
     }
 
@@ -137,7 +154,7 @@ impl Vault {
     /// Reads and stores one version and hands it to the batch; nothing to do when
     /// somebody else did, or it is gone.
     pub(super) fn ingest_one(&self, seq: VersionSeq) -> Result<()> {
-        {
+        let sealed_at = {
             let mut queue = lock(&self.ingest.queue);
             while queue.active.contains(&seq) {
                 queue = self
@@ -150,8 +167,9 @@ impl Vault {
                 return Ok(());
             }
             queue.active.insert(seq);
-        }
-        let result = self.write_content(seq);
+            queue.sealed_at.remove(&seq)
+        };
+        let result = self.write_content(seq, sealed_at);
         // Out of one set and into the other under one lock: nobody takes it up twice.
         let mut queue = lock(&self.ingest.queue);
         queue.active.remove(&seq);
@@ -167,17 +185,26 @@ impl Vault {
         result
     }
 
-    fn write_content(&self, seq: VersionSeq) -> Result<Option<Written>> {
+    fn write_content(
+        &self,
+        seq: VersionSeq,
+        mut sealed_at: Option<SealedAt>,
+    ) -> Result<Option<Written>> {
         loop {
             let Some(Source {
                 version,
                 names,
                 tail,
-            }) = self.still_sealed(seq)?
+            }) = self.still_sealed(seq, sealed_at.as_ref())?
             else {
                 return Ok(None);
             };
-            let Some((file, from_spool)) = self.open_sealed_at(&version, &names)? else {
+            let opened = self.open_sealed_at(&version, &names);
+            if !matches!(opened, Ok(Some(_))) && sealed_at.take().is_some() {
+                // Renamed since: the catalog knows where it is now.
+                continue;
+            }
+            let Some((file, from_spool)) = opened? else {
                 if self.bytes_are_gone(seq)? {
                     return Ok(None);
                 }
@@ -203,8 +230,13 @@ impl Vault {
         }
     }
 
-    /// A version that is still sealed, with the names its live file may have.
-    fn still_sealed(&self, seq: VersionSeq) -> Result<Option<Source>> {
+    /// A version that is still sealed, with the names its live file may have: the one
+    /// that it was sealed at, or `None` given, all that the catalog knows.
+    fn still_sealed(
+        &self,
+        seq: VersionSeq,
+        sealed_at: Option<&SealedAt>,
+    ) -> Result<Option<Source>> {
         let mut catalog = self.catalog();
         let Some(version) = catalog.version(seq)? else {
             return Ok(None);
@@ -212,6 +244,13 @@ impl Vault {
         let VersionState::Sealed { file, .. } = version.state else {
             return Ok(None);
         };
+        if let Some(SealedAt { id, tail }) = sealed_at {
+            return Ok(Some(Source {
+                version,
+                names: vec![id.clone()],
+                tail: *tail,
+            }));
+        }
         let names = names_of(catalog.as_mut(), &version, file.inode)?;
         let has_changed = catalog.version_before(version.asset, version.id)?.is_some();
         Ok(Some(Source {

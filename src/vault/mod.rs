@@ -314,7 +314,7 @@ impl Vault {
                         },
                     );
                 }
-                self.ingest.enqueue(version.seq);
+                self.ingest.enqueue(version.seq, None);
             }
         }
         for orphan in spooled.difference(&needed) {

@@ -13,7 +13,9 @@ use crate::model::{
     ChunkHash, FileFacts, InodeKey, Location, NodeId, Origin, Override, PublicId, Version,
     VersionId, VersionSeq, VersionState, Xattrs, failpoint,
 };
+use crate::store::Tail;
 
+use super::ingest::SealedAt;
 use super::live::Found;
 use super::names::KnownAsset;
 use super::pins::{Held, Promised, SpoolName};
@@ -188,6 +190,7 @@ impl Vault {
             }
         }
         failpoint::reach("seal.before-row");
+        let tail = known.as_ref().map_or(Tail::Whole, |_| Tail::Fine);
         let sealed = atomically(catalog, |catalog| self.add_sealed(catalog, known, seal))?;
         if comparison == Comparison::Different {
             lock(&self.distinct).insert(sealed.0);
@@ -202,7 +205,8 @@ impl Vault {
                 named: SpoolName::No,
             },
         );
-        self.ingest.enqueue(sealed.0);
+        let id = seal.id.clone();
+        self.ingest.enqueue(sealed.0, Some(SealedAt { id, tail }));
         failpoint::reach("seal.after-row");
         Ok(Some(sealed.1))
     }
