@@ -13,7 +13,6 @@ use lru::LruCache;
 
 use super::Shared;
 use super::backend::PackSource;
-use super::codec::decode;
 use super::error::{Result, StoreError};
 use super::pack::{self, RECORD_HEADER_BYTES};
 use crate::catalog::ChunkRecord;
@@ -108,7 +107,8 @@ pub(super) fn read(shared: &Shared, pack: PackId, offset: u64, buffer: &mut [u8]
 /// The plain bytes of a chunk from where the catalog has it, verified. Tried once.
 pub(super) fn verified(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
     let stored = stored_bytes(shared, chunk)?;
-    decode(chunk, stored).ok_or(StoreError::ChunkDamaged {
+    let plain = shared.coding.decode(chunk, stored);
+    plain.ok_or(StoreError::ChunkDamaged {
         chunk: chunk.hash,
         pack: chunk.pack,
     })

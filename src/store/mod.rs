@@ -12,6 +12,7 @@ mod bucket_rules;
 mod cache;
 mod check;
 mod chunker;
+mod cipher;
 mod codec;
 mod directory;
 mod error;
@@ -20,6 +21,8 @@ mod findings;
 mod finish;
 mod in_flight;
 mod journal;
+mod key_document;
+mod key_object;
 mod lease;
 mod leniency;
 mod marks;
@@ -38,6 +41,7 @@ mod recover;
 mod repair;
 mod rewrite;
 mod sample;
+mod secret;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -54,9 +58,12 @@ use std::thread::{self, JoinHandle};
 pub use bucket::command_that_removes;
 pub use bucket_rules::harms;
 pub use chunker::Tail;
+pub use cipher::{Cipher, MasterKey, Purpose, SEAL_BYTES};
 pub use error::{Result, StoreError, Writer};
 pub use findings::{CheckDepth, Damage, Findings};
 pub use journal::{Gap, Replayed, replay};
+pub use key_document::{KEY_NAME, KeyDocument, VaultKey};
+pub use key_object::key_document_at;
 pub use lease::LEASE_NAME;
 pub use membership::allow;
 pub use migrate::{Copied, Migrated, Migration, Watch};
@@ -65,6 +72,7 @@ pub use reader::ContentReader;
 pub use reclaim::Repacked;
 pub use repair::Repair;
 pub use sample::{Sampled, Share, ShareError};
+pub use secret::{Secret, create_key_file};
 
 use crate::catalog::{CatalogError, CatalogGuard, SharedCatalog, take_turn};
 use crate::model::{ChunkHash, Clock, ContentId, PackId, StorePlace, Timestamp, WriteClaim};
@@ -92,6 +100,8 @@ pub struct StoreConfig {
     pub zstd_level: i32,
     /// Threads that hash and compress.
     pub threads: usize,
+    /// What everything in the store is sealed with. `None`: the vault is not encrypted.
+    pub key: Option<VaultKey>,
 }
 
 /// What [`Store::write`] did.
@@ -126,6 +136,7 @@ struct Shared {
     lease: lease::Lease,
     /// Exchanged when the store moves.
     backend: RwLock<Arc<backend::Backend>>,
+    coding: codec::Coding,
     open_packs: open_pack::OpenPacks,
     waiting: finish::Waiting,
     in_flight: in_flight::InFlight,
@@ -192,11 +203,15 @@ impl Store {
             }
             StorePlace::Directory(_) => membership::Answer::Welcome,
         };
+        let key = config.key.as_ref();
+        let copy = key_object::compare(config, answer, &backend, &catalog, &packs)?;
         let (lease, answer) = lease::Lease::open(config, &backend, &catalog, &clock, answer)?;
+        key_object::bring(config, answer, copy, &backend, &lease, &catalog)?;
         migrate::take_up(&catalog, &backend, answer)?;
         let shared = Arc::new(Shared {
             lease,
             backend: RwLock::new(Arc::new(backend)),
+            coding: codec::Coding::new(key.map(|key| key.cipher().clone())),
             open_packs: open_pack::OpenPacks::open(&config.spool_dir)?,
             cache: cache::ChunkCache::new(config.cache_bytes_max),
             config: config.clone(),

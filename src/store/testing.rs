@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 pub(crate) use facts::{Facts, Failing};
 
-use super::{CheckDepth, Damage, Store, StoreConfig, Tail};
+use super::cipher::SEAL_BYTES;
+use super::{CheckDepth, Damage, KEY_NAME, Secret, Store, StoreConfig, Tail, VaultKey};
 use crate::model::{ContentId, ManualClock, StorePlace, WriteClaim};
 
 /// Bytes that nothing can compress.
@@ -37,6 +38,12 @@ pub(crate) fn text(bytes: usize, seed: u64) -> Vec<u8> {
     text
 }
 
+/// A key that nobody else has.
+pub(crate) fn vault_key() -> VaultKey {
+    let key_file = zeroize::Zeroizing::new([9; 32]);
+    VaultKey::new(&Secret::KeyFile(key_file)).unwrap()
+}
+
 /// A store with its directories; the catalog and they outlive it.
 pub(crate) struct Bench {
     pub(crate) directory: tempfile::TempDir,
@@ -52,6 +59,11 @@ impl Bench {
     }
 
     pub(crate) fn with_pack_bytes(pack_bytes: u64) -> Self {
+        Self::with(pack_bytes, None)
+    }
+
+    /// A store that is encrypted, or not.
+    pub(crate) fn with(pack_bytes: u64, key: Option<VaultKey>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig {
             place: StorePlace::Directory(directory.path().join("store")),
@@ -64,6 +76,7 @@ impl Bench {
             cache_bytes_max: 64 << 20,
             zstd_level: 1,
             threads: 2,
+            key,
         };
         let mut bench = Self {
             directory,
@@ -74,6 +87,19 @@ impl Bench {
         };
         bench.reopen();
         bench
+    }
+
+    /// Bytes that each record is longer by than its plain content and its head.
+    pub(crate) fn seal_bytes(&self) -> u64 {
+        self.config.key.as_ref().map_or(0, |_| SEAL_BYTES as u64)
+    }
+
+    /// What a pack shows of a content of one chunk, exactly when it holds it.
+    pub(crate) fn trace_of(&self, content: &[u8]) -> Vec<u8> {
+        match &self.config.key {
+            None => content[..64].to_vec(),
+            Some(key) => key.cipher().chunk_name(content).0.to_vec(),
+        }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -142,6 +168,7 @@ impl Bench {
                 }
             }
         }
+        files.retain(|file| !file.ends_with(KEY_NAME));
         files.sort();
         files
     }

@@ -62,7 +62,7 @@ use crate::catalog::{Catalog, CatalogGuard, Durability, SharedCatalog, take_turn
 use crate::config::Config;
 use crate::model::{Clock, InodeKey, Location, NodeId, PublicId, VersionIds, VersionSeq};
 use crate::policy::Policy;
-use crate::store::{Store, StoreConfig};
+use crate::store::{Store, StoreConfig, VaultKey};
 
 use commits::{Commits, Epoch};
 use ingest::Ingest;
@@ -115,11 +115,17 @@ const DEVICE_SETTING: &str = "live_device";
 
 impl Vault {
     /// Opens a vault over a catalog: takes up open packs, the spool and the versions
-    /// that still wait for ingest. Starts no thread; see [`Workers`].
+    /// that still wait for ingest. Starts no thread; see [`Workers`]. `key` is `None` for a
+    /// vault that is not encrypted.
     ///
     /// # Errors
     /// When the live tree, the spool or the store cannot be opened.
-    pub fn open(config: Config, catalog: Box<dyn Catalog>, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn open(
+        config: Config,
+        catalog: Box<dyn Catalog>,
+        clock: Arc<dyn Clock>,
+        key: Option<VaultKey>,
+    ) -> Result<Self> {
         let catalog: SharedCatalog = Arc::new(Mutex::new(catalog));
         let policy = Policy::new(&config.policy).map_err(|error| VaultError::BadVault {
             path: config.vault_dir.join("keepfs.toml"),
@@ -142,6 +148,7 @@ impl Vault {
             cache_bytes_max: config.cache_bytes_max,
             zstd_level: config.zstd_level,
             threads: config.ingest_threads,
+            key,
         };
         let store = Store::open(&store_config, catalog.clone(), clock.clone())?;
         let vault = Self {

@@ -16,6 +16,7 @@ mod buckets;
 mod check;
 mod crash;
 mod deleted;
+mod encryption;
 mod history;
 mod lease;
 mod migrate;
