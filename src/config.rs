@@ -4,6 +4,7 @@
 //! absolute, and checked once, so that no layer below checks again. Each error is
 //! one line that names the file, the key and the way out.
 
+mod encryption;
 mod error;
 mod file;
 mod layout;
@@ -19,6 +20,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use encryption::SecretPlace;
 pub use error::ConfigError;
 pub use notify::{MailSettings, SmtpSecurity};
 pub use units::{Interval, parse_bytes, parse_duration, parse_interval};
@@ -60,6 +62,8 @@ pub struct Config {
     pub cache_dir: PathBuf,
     /// The SQLite file.
     pub catalog_path: PathBuf,
+    /// The wrapped key of an encrypted vault.
+    pub key_path: PathBuf,
     /// The control socket.
     pub socket_path: PathBuf,
     /// Held by the process that has the vault.
@@ -86,6 +90,8 @@ pub struct Config {
     pub pack_age_max: Duration,
     /// Bytes of full packs that may wait for the store; then sealed versions wait.
     pub spool_bytes_max: u64,
+    /// Where the secret of an encrypted vault is. `None`: the vault is not encrypted.
+    pub encryption: Option<SecretPlace>,
     /// How mail is sent. `None`: nothing says how.
     pub mail: Option<MailSettings>,
     /// What `keepfs prune` drops.
@@ -121,6 +127,8 @@ pub struct InitOptions {
     pub ingest_threads: Option<usize>,
     /// A pack is closed at this age.
     pub pack_age_max: Option<Duration>,
+    /// Where the secret of an encrypted vault is. `None`: the vault is not encrypted.
+    pub encryption: Option<SecretPlace>,
 }
 
 /// What `keepfs mount` was told for this one run. `None`: as the file says.
@@ -244,6 +252,7 @@ impl Config {
             spool_dir: vault_dir.join("spool"),
             cache_dir: vault_dir.join("cache"),
             catalog_path: vault_dir.join("catalog.db"),
+            key_path: vault_dir.join("key.json"),
             socket_path: vault_dir.join("control.sock"),
             lock_path: vault_dir.join("lock"),
             checkpoint_interval: settings.checkpoint_interval.duration(),
@@ -257,6 +266,7 @@ impl Config {
             ingest_threads: settings.ingest_threads,
             pack_age_max: settings.pack_age_max,
             spool_bytes_max: settings.spool_bytes_max,
+            encryption: settings.encryption.map(|place| place.in_vault(in_vault)),
             mail: settings.mail.map(|mail| MailSettings {
                 password_file: mail.password_file.as_deref().map(in_vault),
                 ..mail

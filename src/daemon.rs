@@ -9,6 +9,7 @@ mod background;
 mod checkpoints;
 mod create;
 mod error;
+mod key;
 mod lock;
 mod logging;
 mod mount_table;
@@ -19,8 +20,9 @@ mod run;
 mod stop;
 
 pub use background::{Background, start_in_background};
-pub use create::{Created, create, prepare};
+pub use create::{Created, create, create_encrypted, prepare};
 pub use error::DaemonError;
+pub use key::{Ask, passphrase_in_environment, rewrap, unlock};
 pub use logging::{LogTarget, start_logging};
 pub use mount_table::keepfs_mount_of;
 pub use mountpoint::{Standing, detach_stale, standing};

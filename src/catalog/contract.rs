@@ -94,11 +94,7 @@ fn chunk(number: u8, in_pack: u8) -> ChunkRecord {
         offset: 100 * u64::from(number),
         stored_bytes: 10 + u32::from(number),
         plain_bytes: 20 + u32::from(number),
-        codec: if number.is_multiple_of(2) {
-            Codec::Zstd
-        } else {
-            Codec::Plain
-        },
+        codec: Codec::from_number(number % 4).unwrap(),
     }
 }
 

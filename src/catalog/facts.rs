@@ -111,6 +111,38 @@ pub enum Codec {
     Plain,
     /// One zstd frame.
     Zstd,
+    /// As they are, sealed with the vault's key.
+    Sealed,
+    /// One zstd frame, sealed with the vault's key.
+    SealedZstd,
+}
+
+impl Codec {
+    /// The number that stands for it, in catalogs and packs.
+    pub fn number(self) -> u8 {
+        match self {
+            Codec::Plain => 0,
+            Codec::Zstd => 1,
+            Codec::Sealed => 2,
+            Codec::SealedZstd => 3,
+        }
+    }
+
+    /// True for what only the vault's key opens.
+    pub fn is_sealed(self) -> bool {
+        matches!(self, Codec::Sealed | Codec::SealedZstd)
+    }
+
+    /// The one with that number. `None`: this keepfs knows none.
+    pub fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Codec::Plain),
+            1 => Some(Codec::Zstd),
+            2 => Some(Codec::Sealed),
+            3 => Some(Codec::SealedZstd),
+            _ => None,
+        }
+    }
 }
 
 /// Where a chunk is.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::output::{Stop, say, stop};
 use super::place::Home;
 use super::progress::Bar;
+use super::secret::ask;
 use super::through_mount::{history_path, vault_of};
 use crate::config::Config;
 use crate::daemon::Opened;
@@ -114,7 +115,8 @@ fn directly(
     watch: Watch<'_>,
 ) -> Result<Reply, Stop> {
     let claim = claim_of(request);
-    let opened = Opened::for_command(vault, claim, &mut |text| say(text)).map_err(Failure::from)?;
+    let opened = Opened::for_command_asking(vault, claim, &mut ask, &mut |text| say(text))
+        .map_err(Failure::from)?;
     let reply = match request {
         Request::Status
         | Request::Versions { .. }

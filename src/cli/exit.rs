@@ -42,7 +42,7 @@ pub const EXITS: [(Exit, u8, &str); 8] = [
     (
         Exit::Refused,
         4,
-        "refused by a rule: the name exists or is reserved, the vault or the mount is in use",
+        "refused by a rule: the name exists or is reserved, vault or mount are in use, the key is wrong",
     ),
     (
         Exit::Damaged,

@@ -1,15 +1,17 @@
 //! `keepfs init`: makes a vault.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::output::{Outcome, Stop, print_line, stop};
+use super::secret::{NewSecret, PassphraseFrom};
 use super::vault_settings::{VaultSettings, parse_switch};
-use crate::config::InitOptions;
-use crate::daemon::create;
+use crate::config::{Config, InitOptions};
+use crate::daemon::{create, create_encrypted};
 use crate::model::Override;
 use crate::server::{ErrorCode, Failure};
+use crate::store::VaultKey;
 
 /// Make a vault
 ///
@@ -20,7 +22,9 @@ use crate::server::{ErrorCode, Failure};
 #[command(after_help = "Examples:
   keepfs init /srv/vault
   keepfs init /srv/vault --live /home/ada/photos --exclude '*.o'
-  keepfs init /srv/vault --backup off      nothing is kept until keepfs.toml says on")]
+  keepfs init /srv/vault --backup off      nothing is kept until keepfs.toml says on
+  keepfs init /srv/vault --store s3://my-backups/photos --encrypt
+  keepfs init /srv/vault --encrypt --key-file /root/photos.key")]
 pub struct Init {
     /// The directory to make
     vault: PathBuf,
@@ -42,6 +46,20 @@ pub struct Init {
     /// Leave out downloads: files that carry user.xdg.origin.url
     #[arg(long)]
     skip_fetched: bool,
+    /// Encrypt what goes to the store; a passphrase is asked for
+    #[arg(long)]
+    encrypt: bool,
+    /// Encrypt with a key file instead, which is made where there is none; keep a copy elsewhere
+    #[arg(long, value_name = "FILE", requires = "encrypt")]
+    key_file: Option<PathBuf>,
+    /// A file whose first line is the passphrase; keepfs.toml will name it
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "encrypt",
+        conflicts_with = "key_file"
+    )]
+    passphrase_file: Option<PathBuf>,
     #[command(flatten)]
     settings: VaultSettings,
 }
@@ -80,7 +98,19 @@ impl Init {
             skip_fetched: self.skip_fetched.then_some(true),
             ..InitOptions::default()
         });
-        let config = create(&vault, &options, None).map_err(Failure::from)?;
+        let config = match self.encrypt {
+            false => create(&vault, &options, None).map_err(Failure::from)?,
+            true => {
+                let new = NewSecret::choose(
+                    self.key_file.as_deref(),
+                    self.passphrase_file.as_deref(),
+                    PassphraseFrom::Environment,
+                )?;
+                let made = make_encrypted(&vault, options, &new).inspect_err(|_| new.discard())?;
+                new.say_what_to_keep();
+                made
+            }
+        };
         print_line(format_args!(
             "Made the vault {}; its settings are in {}.\nMount it: keepfs mount {} MOUNTPOINT",
             config.vault_dir.display(),
@@ -90,6 +120,15 @@ impl Init {
     }
 }
 
-fn place_failed(path: &std::path::Path, error: std::io::Error) -> Stop {
+fn make_encrypted(vault: &Path, options: InitOptions, new: &NewSecret) -> Result<Config, Failure> {
+    let key = VaultKey::new(&new.secret)?;
+    let options = InitOptions {
+        encryption: Some(new.place.clone()),
+        ..options
+    };
+    Ok(create_encrypted(vault, &options, &key)?)
+}
+
+fn place_failed(path: &Path, error: std::io::Error) -> Stop {
     stop(ErrorCode::BadInput, format!("{}: {error}", path.display()))
 }

@@ -14,8 +14,8 @@ mod delete_version;
 mod deleted;
 mod exit;
 mod fstab;
-
 mod init;
+mod key;
 mod man;
 mod mount;
 mod notice;
@@ -28,6 +28,7 @@ mod prune;
 mod purge;
 mod restore;
 mod scan;
+mod secret;
 mod space;
 mod start;
 mod status;

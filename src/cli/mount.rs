@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::output::{Outcome, Stop, print_line, say, stop};
+use super::secret::{SecretFiles, ask, secret_on_stdin};
 use super::vault_settings::{VaultSettings, parse_switch};
+use crate::config::{Config, FILE_NAME};
 use crate::daemon::{
     Announce, Background, Created, MountRequest, PipeAnnounce, prepare, run_mount,
-    start_in_background,
+    start_in_background, unlock,
 };
 use crate::model::{Override, WriteClaim};
 use crate::mount::MountOptions;
 use crate::server::{ErrorCode, Failure};
+use crate::store::VaultKey;
 
 /// Mount a vault
 ///
@@ -25,6 +28,7 @@ use crate::server::{ErrorCode, Failure};
   keepfs mount ~/vault ~/assets
   keepfs mount /srv/vault /mnt/assets -o allow_other,noexec
   keepfs mount -f ~/vault ~/assets         in the foreground, log on standard error
+  keepfs mount ~/vault ~/assets --passphrase-file ~/.keepfs-passphrase
 
 In /etc/fstab:
   /srv/vault  /mnt/assets  keepfs  allow_other,_netdev  0  0
@@ -57,9 +61,14 @@ pub struct Mount {
     /// Print nothing when it works
     #[arg(short, long)]
     quiet: bool,
+    #[command(flatten)]
+    secret: SecretFiles,
     /// The process that the background mount is
     #[arg(long, hide = true)]
     background_process: bool,
+    /// The vault's key comes on standard input
+    #[arg(long, hide = true)]
+    key_on_stdin: bool,
     #[command(flatten)]
     settings: VaultSettings,
 }
@@ -107,14 +116,17 @@ impl Mount {
         if self.background_process {
             return self.run_background_process();
         }
-        let request = self.request()?;
+        let mut request = self.request()?;
         if self.foreground {
+            request.key = self.key(&request.vault_dir)?;
             let mut announce = Terminal {
                 request: &request,
                 quiet: self.quiet,
             };
             return Ok(run_mount(&request, &mut announce).map_err(Failure::from)?);
         }
+        // Here, where there is a terminal, and a wrong one is told at once.
+        request.key = self.key(&request.vault_dir)?;
         let (config, created) =
             prepare(&request.vault_dir, &request.mountpoint).map_err(Failure::from)?;
         if created == Created::New && !self.quiet {
@@ -127,6 +139,7 @@ impl Mount {
         let background = Background {
             arguments: self.arguments_of_the_process(&request),
             log: &log,
+            input: request.key.as_ref().map(VaultKey::recovery_text),
         };
         start_in_background(background, &mut |text| say(text)).map_err(Failure::from)?;
         match self.quiet {
@@ -156,8 +169,22 @@ impl Mount {
                 true => WriteClaim::TakeOver,
                 false => WriteClaim::Keep,
             },
+            key: None,
             vault_dir,
         })
+    }
+
+    /// The key of the vault, where it is there and encrypted.
+    fn key(&self, vault_dir: &Path) -> Result<Option<VaultKey>, Failure> {
+        let given = match self.key_on_stdin {
+            true => Some(secret_on_stdin()?),
+            false => self.secret.given()?,
+        };
+        if given.is_none() && !vault_dir.join(FILE_NAME).exists() {
+            return Ok(None);
+        }
+        let config = Config::load(vault_dir)?;
+        Ok(unlock(&config, given.as_ref(), &mut ask)?)
     }
 
     /// What was given, with absolute places: the process works in `/`.
@@ -171,6 +198,9 @@ impl Mount {
         }
         if self.take_over {
             arguments.push("--take-over".into());
+        }
+        if request.key.is_some() {
+            arguments.push("--key-on-stdin".into());
         }
         arguments.extend(self.settings.arguments());
         arguments.push("--".into());
@@ -199,7 +229,10 @@ impl Mount {
                         Failure::new(ErrorCode::Failed, "the arguments could not be read")
                     }
                 })
-                .and_then(|request| Ok(run_mount(&request, &mut announce)?)),
+                .and_then(|mut request| {
+                    request.key = self.key(&request.vault_dir)?;
+                    Ok(run_mount(&request, &mut announce)?)
+                }),
             Err(error) => Err(Failure::new(ErrorCode::Failed, error.to_string())),
         };
         match done {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use super::encryption::{self, SecretPlace};
 use super::notify::{self, MailSettings};
 use super::retention::{self, Problem, Wrong};
 use super::units::{Interval, parse_bytes, parse_duration, parse_interval};
@@ -20,7 +21,7 @@ use crate::policy::{Policy, PolicySettings, RetentionSettings};
 /// The one format there is.
 pub(super) const FORMAT: i64 = 1;
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "format",
     "name",
     "backup",
@@ -39,6 +40,7 @@ const KEYS: [&str; 20] = [
     "ingest_threads",
     "pack_age_max",
     "spool_bytes_max",
+    "encryption",
     "notify",
     "retention",
 ];
@@ -61,6 +63,7 @@ pub(super) struct Settings {
     pub ingest_threads: usize,
     pub pack_age_max: Duration,
     pub spool_bytes_max: u64,
+    pub encryption: Option<SecretPlace>,
     pub mail: Option<MailSettings>,
     pub retention: RetentionSettings,
 }
@@ -87,6 +90,7 @@ impl Default for Settings {
             ingest_threads: 2,
             pack_age_max: Duration::from_secs(30),
             spool_bytes_max: 4 << 30,
+            encryption: None,
             mail: None,
             retention: RetentionSettings::default(),
         }
@@ -141,6 +145,11 @@ pub(super) fn read(file: &Path, text: &str) -> Result<Settings, ConfigError> {
                 key: name.escape_debug().to_string(),
                 known: KEYS.join(", "),
             });
+        }
+        if name == "encryption" {
+            let place = encryption::read(file, text, line(key.span()), value.get_ref())?;
+            settings.encryption = Some(place);
+            continue;
         }
         if name == "notify" {
             let mail = notify::read(file, text, line(key.span()), value.get_ref())?;
@@ -206,7 +215,7 @@ impl Settings {
             "ingest_threads" => self.ingest_threads = ingest_threads(integer(value)?)?,
             "pack_age_max" => self.pack_age_max = pack_age_max(parse_duration(string(value)?)?)?,
             "spool_bytes_max" => self.spool_bytes_max = spool_bytes_max(bytes(value)?)?,
-            // `format`, `notify` and `retention` are read elsewhere; every other key is one of KEYS.
+            // `format` and the tables are read elsewhere; every other key is one of KEYS.
             _ => {}
         }
         Ok(())

@@ -4,10 +4,11 @@
 //! so that a later keepfs may choose a better default.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use super::file::{FORMAT, Settings};
 use super::units::{Interval, show_bytes, show_duration};
-use super::{ConfigError, InitOptions};
+use super::{ConfigError, InitOptions, SecretPlace};
 
 /// The text of the file.
 pub(super) fn render(options: &InitOptions) -> Result<String, ConfigError> {
@@ -154,10 +155,37 @@ pub(super) fn render(options: &InitOptions) -> Result<String, ConfigError> {
         "spool_bytes_max",
         Line::Default(size(&defaults.spool_bytes_max)),
     );
+    page.0.push_str(&encryption(options.encryption.as_ref())?);
     page.0.push_str(NOTIFY);
     page.0.push_str(RETENTION);
     Ok(page.0)
 }
+
+/// A table, so it stands at the end.
+fn encryption(place: Option<&SecretPlace>) -> Result<String, ConfigError> {
+    let entry = |key: &'static str, path: &Path| match path.to_str() {
+        Some(path) => Ok(format!("{key} = {}\n", quoted(path))),
+        None => Err(ConfigError::BadFlag {
+            key,
+            problem: format!("{} is not UTF-8: give it a name that is", path.display()),
+        }),
+    };
+    Ok(match place {
+        None => "\n# The store is not encrypted; that is chosen once, by keepfs init --encrypt.\n"
+            .into(),
+        Some(place) => {
+            let line = place.entry().map(|(key, path)| entry(key, path));
+            format!("{ENCRYPTION}{}", line.transpose()?.unwrap_or_default())
+        }
+    })
+}
+
+const ENCRYPTION: &str = r#"
+# What goes to the store is encrypted, for good. Where the secret is: key_file, or
+# passphrase_file (its first line); KEEPFS_KEY_FILE, KEEPFS_PASSPHRASE_FILE or
+# KEEPFS_PASSPHRASE in the environment come first. Without any, the passphrase is asked for.
+[encryption]
+"#;
 
 /// A table, so it stands at the end. It has no defaults: who wants mail fills it in.
 const NOTIFY: &str = r#"

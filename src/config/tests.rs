@@ -295,6 +295,7 @@ fn what_init_was_told_is_in_the_file() {
         zstd_level: Some(9),
         ingest_threads: Some(4),
         pack_age_max: Some(Duration::from_secs(90)),
+        encryption: Some(SecretPlace::KeyFile("/root/a key".into())),
     };
     let config = Config::create(dir.path(), &options).unwrap();
     assert_eq!(Config::load(dir.path()).unwrap(), config);
@@ -305,6 +306,7 @@ fn what_init_was_told_is_in_the_file() {
     assert_eq!(config.commit_interval, Duration::from_millis(50));
     assert_eq!(config.pack_bytes, 1_000_000);
     assert_eq!(config.pack_age_max, Duration::from_secs(90));
+    assert_eq!(config.encryption, options.encryption);
 
     let again = Config::create(dir.path(), &InitOptions::default()).unwrap_err();
     assert!(matches!(again, ConfigError::VaultExists { .. }), "{again}");

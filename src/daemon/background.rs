@@ -5,13 +5,16 @@
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use zeroize::Zeroizing;
+
 use super::error::DaemonError;
+use super::key::PASSPHRASE;
 use super::ready::ReadyLine;
 use crate::server::{ErrorCode, Failure};
 
@@ -22,6 +25,8 @@ pub struct Background<'a> {
     pub arguments: Vec<OsString>,
     /// What it logs goes to the end of this file.
     pub log: &'a Path,
+    /// What it reads on its standard input: there no other process sees it.
+    pub input: Option<Zeroizing<String>>,
 }
 
 /// Starts the process and returns when its mount answers. `note` hears what it says
@@ -47,11 +52,19 @@ pub fn start_in_background(
     let mut child = Command::new(&program)
         .arg0("keepfs")
         .args(&background.arguments)
-        .stdin(Stdio::null())
+        .env_remove(PASSPHRASE)
+        .stdin(match &background.input {
+            Some(_) => Stdio::piped(),
+            None => Stdio::null(),
+        })
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()
         .map_err(|error| DaemonError::io(format!("starting {}", program.display()), error))?;
+    if let (Some(mut pipe), Some(input)) = (child.stdin.take(), &background.input) {
+        // A process that ended already says why below.
+        let _ = pipe.write_all(input.as_bytes());
+    }
     let lines = child.stdout.take().map(BufReader::new);
     for line in lines.into_iter().flat_map(BufRead::lines) {
         let Ok(line) = line else { break };

@@ -6,11 +6,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::error::DaemonError;
+use super::key::write_document;
 use super::lock::Purpose;
 use super::mountpoint;
 use super::opened::{Opened, mark_clean};
 use crate::config::{Config, ConfigError, FILE_NAME, InitOptions};
-use crate::store::LEASE_NAME;
+use crate::store::{LEASE_NAME, VaultKey};
 
 /// Whether a vault was there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,27 @@ pub fn create(
     vault: &Path,
     options: &InitOptions,
     mountpoint: Option<&Path>,
+) -> Result<Config, DaemonError> {
+    make(vault, options, mountpoint, None)
+}
+
+/// Makes a new vault whose store is encrypted with `key`.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_encrypted(
+    vault: &Path,
+    options: &InitOptions,
+    key: &VaultKey,
+) -> Result<Config, DaemonError> {
+    make(vault, options, None, Some(key))
+}
+
+fn make(
+    vault: &Path,
+    options: &InitOptions,
+    mountpoint: Option<&Path>,
+    key: Option<&VaultKey>,
 ) -> Result<Config, DaemonError> {
     let made = make_private_directory(vault)
         .map_err(|error| DaemonError::io(format!("making {}", vault.display()), error))?;
@@ -56,13 +78,16 @@ pub fn create(
         fs::create_dir_all(directory)
             .map_err(|error| DaemonError::io(format!("making {}", directory.display()), error))?;
     }
-    match open_first(&config) {
+    match open_first(&config, key) {
         Ok(()) => Ok(config),
         Err(error) => {
             // A bucket that lets nobody in, say: as if it had not been tried. In a directory
             // that was there, only the settings are certainly of now: the catalog may be
             // that of a vault which has lost them.
             let _ = fs::remove_file(config.vault_dir.join(FILE_NAME));
+            if key.is_some() {
+                let _ = fs::remove_file(&config.key_path);
+            }
             if made.is_some() {
                 remove_own_files(&config);
             }
@@ -72,8 +97,11 @@ pub fn create(
     }
 }
 
-fn open_first(config: &Config) -> Result<(), DaemonError> {
-    let opened = Opened::open(config.clone(), Purpose::Command, &mut |_| {})?;
+fn open_first(config: &Config, key: Option<&VaultKey>) -> Result<(), DaemonError> {
+    if let Some(key) = key {
+        write_document(config, key)?;
+    }
+    let opened = Opened::open(config.clone(), key.cloned(), Purpose::Command, &mut |_| {})?;
     // Nothing was stopped uncleanly: what is live already is for `keepfs backup` to take up.
     mark_clean(opened.vault())?;
     opened.close()

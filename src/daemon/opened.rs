@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::DaemonError;
+use super::key::{Ask, unlock};
 use super::lock::{Purpose, VaultLock};
 use crate::catalog::Durability;
 use crate::catalog::sqlite::SqliteCatalog;
 use crate::config::{Config, FILE_NAME};
 use crate::model::{SystemClock, WriteClaim};
+use crate::store::VaultKey;
 use crate::vault::{Vault, VaultError, Workers};
 
 /// Present while nothing runs and nothing was lost.
@@ -29,20 +31,35 @@ impl Opened {
     /// takes a while.
     ///
     /// # Errors
-    /// [`VaultError::InUse`], or what settings, catalog and store say.
+    /// [`VaultError::InUse`], or what settings, key, catalog and store say.
     pub fn for_command(
         vault_dir: &Path,
         claim: WriteClaim,
         note: &mut dyn FnMut(&str),
     ) -> Result<Self, DaemonError> {
+        Self::for_command_asking(vault_dir, claim, &mut |_| None, note)
+    }
+
+    /// The same; `ask` is asked for a passphrase that no file has.
+    ///
+    /// # Errors
+    /// As [`for_command`](Self::for_command).
+    pub fn for_command_asking(
+        vault_dir: &Path,
+        claim: WriteClaim,
+        ask: Ask<'_>,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Self, DaemonError> {
         let mut config = Config::load(vault_dir)?;
         config.validate_layout(None)?;
         config.write_claim = claim;
-        Self::open(config, Purpose::Command, note)
+        let key = unlock(&config, None, ask)?;
+        Self::open(config, key, Purpose::Command, note)
     }
 
     pub(super) fn open(
         config: Config,
+        key: Option<VaultKey>,
         purpose: Purpose,
         note: &mut dyn FnMut(&str),
     ) -> Result<Self, DaemonError> {
@@ -53,7 +70,7 @@ impl Opened {
             });
         }
         let catalog = SqliteCatalog::open(&config.catalog_path).map_err(VaultError::from)?;
-        let vault = Vault::open(config, Box::new(catalog), Arc::new(SystemClock))?;
+        let vault = Vault::open(config, Box::new(catalog), Arc::new(SystemClock), key)?;
         remember_settings(&vault)?;
         Ok(Self {
             vault: Arc::new(vault),

@@ -9,6 +9,7 @@ use sd_notify::NotifyState;
 use super::checkpoints::Checkpoints;
 use super::create::{Created, prepare};
 use super::error::DaemonError;
+use super::key::unlock;
 use super::lock::Purpose;
 use super::mountpoint;
 use super::opened::{LastStop, Opened, mark_clean, mark_dirty};
@@ -18,6 +19,7 @@ use crate::config::{Config, Overrides};
 use crate::model::{Override, WriteClaim, failpoint};
 use crate::mount::{Invalidator, MountOptions, mount};
 use crate::server::Server;
+use crate::store::VaultKey;
 use crate::vault::{Vault, VaultError, Workers};
 
 /// What to mount, where and how. Paths are absolute.
@@ -35,6 +37,8 @@ pub struct MountRequest {
     pub backup: Option<Override>,
     /// What is done where another one writes to the store.
     pub write_claim: WriteClaim,
+    /// The key of an encrypted vault. `None`: opened by what the files have.
+    pub key: Option<VaultKey>,
 }
 
 /// Mounts a vault and returns when it is unmounted and everything is safe.
@@ -45,7 +49,12 @@ pub fn run_mount(request: &MountRequest, announce: &mut dyn Announce) -> Result<
     let signals =
         StopSignals::catch().map_err(|error| DaemonError::io("catching signals", error))?;
     let config = configure(request)?;
-    let mut opened = Opened::open(config, Purpose::Mount, &mut |text| announce.note(text))?;
+    let key = match &request.key {
+        Some(key) => Some(key.clone()),
+        None => unlock(&config, None, &mut |_| None)?,
+    };
+    let mut note = |text: &str| announce.note(text);
+    let mut opened = Opened::open(config, key, Purpose::Mount, &mut note)?;
     let mountpoint = mountpoint::take(&request.mountpoint)?;
     let vault = opened.vault().clone();
     let last_stop = mark_dirty(&vault)?;

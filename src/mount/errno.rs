@@ -153,6 +153,10 @@ fn of_store(error: &StoreError) -> Errno {
         | StoreError::Fenced(_)
         | StoreError::Denied { .. }
         | StoreError::Unreachable { .. }
+        | StoreError::WrongKey { .. }
+        | StoreError::BadSecret { .. }
+        | StoreError::KeyDamaged { .. }
+        | StoreError::KeyDisagrees { .. }
         | StoreError::PackMissing { .. }
         | StoreError::PackDamaged { .. }
         | StoreError::ChunkDamaged { .. }

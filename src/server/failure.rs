@@ -54,6 +54,12 @@ impl From<VaultError> for Failure {
     }
 }
 
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::new(code_of_store(&error), error.to_string())
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::new(code_of_config(&error), error.to_string())
@@ -124,12 +130,14 @@ fn code_of_catalog(error: &CatalogError) -> ErrorCode {
 /// The kind of a failure of the store.
 pub fn code_of_store(error: &StoreError) -> ErrorCode {
     match error {
-        StoreError::BadPlace { .. } => ErrorCode::BadInput,
+        StoreError::BadPlace { .. } | StoreError::BadSecret { .. } => ErrorCode::BadInput,
         StoreError::NotAllowed { .. }
         | StoreError::OtherVault { .. }
         | StoreError::LeaseHeld(_)
         | StoreError::NotEmpty { .. }
-        | StoreError::MigrationRuns { .. } => ErrorCode::Refused,
+        | StoreError::MigrationRuns { .. }
+        | StoreError::WrongKey { .. }
+        | StoreError::KeyDisagrees { .. } => ErrorCode::Refused,
         StoreError::NotCopied { error, .. } => code_of_store(error),
         StoreError::Fenced(_)
         | StoreError::Denied { .. }
@@ -138,6 +146,7 @@ pub fn code_of_store(error: &StoreError) -> ErrorCode {
         StoreError::NoJournal { .. } => ErrorCode::NotFound,
         StoreError::Foreign { .. }
         | StoreError::JournalGap { .. }
+        | StoreError::KeyDamaged { .. }
         | StoreError::PackMissing { .. }
         | StoreError::PackDamaged { .. }
         | StoreError::ChunkDamaged { .. } => ErrorCode::Damaged,

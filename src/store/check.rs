@@ -7,7 +7,6 @@
 use std::collections::{HashMap, HashSet};
 
 use super::backend::{Backend, PackSource};
-use super::codec::decode;
 use super::error::{Result, StoreError};
 use super::open_pack::end_of;
 use super::pack::{
@@ -266,7 +265,7 @@ fn flaw_of_chunks(shared: &Shared, chunks: &[ChunkRecord]) -> Result<Option<Flaw
             Ok(mut header) => {
                 let stored = header.split_off(RECORD_HEADER_BYTES as usize);
                 wrong_headers += usize::from(header != record_header(chunk));
-                if decode(chunk, stored).is_some() {
+                if shared.coding.decode(chunk, stored).is_some() {
                     shared.presence.chunk_is_whole(chunk.hash);
                     continue;
                 }

@@ -7,7 +7,7 @@
 
 use std::io::{self, Read};
 
-use fastcdc::v2020::FastCDC;
+use fastcdc::v2020::{FastCDC, Normalization};
 
 /// A content up to this size is one chunk.
 pub(super) const CHUNK_BYTES_MIN: usize = 256 << 10;
@@ -54,16 +54,18 @@ pub(super) struct Chunker<'a> {
     tail: Tail,
     /// The last border has been passed.
     in_tail: bool,
+    seed: u64,
 }
 
 impl<'a> Chunker<'a> {
     /// Cuts `head` and what `reader` still gives. `buffer` is one from
-    /// [`into_buffer`](Self::into_buffer), or empty.
+    /// [`into_buffer`](Self::into_buffer), or empty. Other seeds give other borders.
     pub(super) fn new(
         head: &[u8],
         reader: &'a mut (dyn Read + Send),
         mut buffer: Vec<u8>,
         tail: Tail,
+        seed: u64,
     ) -> Self {
         buffer.resize(BUFFER_BYTES, 0);
         buffer[..head.len()].copy_from_slice(head);
@@ -75,6 +77,7 @@ impl<'a> Chunker<'a> {
             at_end: false,
             tail,
             in_tail: false,
+            seed,
         }
     }
 
@@ -96,13 +99,13 @@ impl<'a> Chunker<'a> {
         }
         let mut cut = rest.len();
         if !self.in_tail {
-            let coarse = FastCDC::new(rest, CHUNK_BYTES_MIN, CHUNK_BYTES_AVERAGE, CHUNK_BYTES_MAX);
-            cut = coarse.cut(0, rest.len()).1;
+            let sizes = [CHUNK_BYTES_MIN, CHUNK_BYTES_AVERAGE, CHUNK_BYTES_MAX];
+            cut = first_border(rest, sizes, self.seed);
             self.in_tail = self.at_end && cut == rest.len() && self.tail == Tail::Fine;
         }
         if self.in_tail {
-            let fine = FastCDC::new(rest, TAIL_BYTES_MIN, TAIL_BYTES_AVERAGE, TAIL_BYTES_MAX);
-            cut = fine.cut(0, rest.len()).1;
+            let sizes = [TAIL_BYTES_MIN, TAIL_BYTES_AVERAGE, TAIL_BYTES_MAX];
+            cut = first_border(rest, sizes, self.seed);
         }
         self.start += cut;
         Ok(Some(&rest[..cut]))
@@ -112,6 +115,12 @@ impl<'a> Chunker<'a> {
     pub(super) fn into_buffer(self) -> Vec<u8> {
         self.buffer
     }
+}
+
+fn first_border(rest: &[u8], [min, average, max]: [usize; 3], seed: u64) -> usize {
+    let level = Normalization::Level1;
+    let cutter = FastCDC::with_level_and_seed(rest, min, average, max, level, seed);
+    cutter.cut(0, rest.len()).1
 }
 
 #[cfg(test)]
@@ -141,7 +150,7 @@ mod tests {
     }
 
     fn cut_with(tail: Tail, head: &[u8], reader: &mut (dyn Read + Send)) -> Vec<Vec<u8>> {
-        let mut chunker = Chunker::new(head, reader, Vec::new(), tail);
+        let mut chunker = Chunker::new(head, reader, Vec::new(), tail, 0);
         let mut chunks = Vec::new();
         while let Some(chunk) = chunker.next().unwrap() {
             chunks.push(chunk.to_vec());
@@ -184,6 +193,23 @@ mod tests {
         assert_eq!(after[..fine.len() - 1], fine[..fine.len() - 1]);
         let new: usize = after[fine.len() - 1..].iter().map(Vec::len).sum();
         assert!(new <= TAIL_BYTES_MAX + 1000, "{new}");
+    }
+
+    #[test]
+    fn another_seed_gives_other_borders() {
+        let source = noise(20 << 20, 6);
+        let lengths = |seed| {
+            let mut reader = &source[..];
+            let mut chunker = Chunker::new(&[], &mut reader, Vec::new(), Tail::Whole, seed);
+            let mut lengths = Vec::new();
+            while let Some(chunk) = chunker.next().unwrap() {
+                lengths.push(chunk.len());
+            }
+            lengths
+        };
+        let (one, other) = (lengths(1), lengths(0x1234_5678_9abc_def0));
+        assert_eq!(one.iter().sum::<usize>(), other.iter().sum::<usize>());
+        assert_ne!(one[..3], other[..3]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::VaultKey;
 use crate::model::{StorePlace, WriteClaim};
 
 /// Where and how a store keeps its packs.
@@ -31,4 +32,6 @@ pub struct StoreConfig {
     pub zstd_level: i32,
     /// Threads that hash and compress.
     pub threads: usize,
+    /// What everything in the store is sealed with. `None`: the vault is not encrypted.
+    pub key: Option<VaultKey>,
 }

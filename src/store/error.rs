@@ -101,6 +101,40 @@ pub enum StoreError {
         /// The object's key below the store.
         key: String,
     },
+    /// A secret that does not open the vault's key.
+    #[error(
+        "{place}: this {secret} does not open it: it is the wrong one, or the file was changed"
+    )]
+    WrongKey {
+        /// The key document.
+        place: String,
+        /// What kind of secret.
+        secret: &'static str,
+    },
+    /// A secret, or the file that should hold it, cannot be used.
+    #[error("{from}: {problem}")]
+    BadSecret {
+        /// Where it is from.
+        from: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A key document that is not as it was written.
+    #[error("{place}: {problem}")]
+    KeyDamaged {
+        /// The document.
+        place: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// Store and vault do not have the same key.
+    #[error("{place} {problem}")]
+    KeyDisagrees {
+        /// The store.
+        place: String,
+        /// In what they differ and what to do.
+        problem: String,
+    },
     /// A pack that the catalog knows is not in the store.
     #[error(
         "pack {pack} is missing from the store: put it back from a copy of the store, then run keepfs check"

@@ -12,7 +12,6 @@ use lru::LruCache;
 
 use super::Shared;
 use super::backend::PackSource;
-use super::codec::decode;
 use super::disk_cache::Epoch;
 use super::error::{Result, StoreError};
 use super::open_pack::end_of;
@@ -111,7 +110,8 @@ pub(super) fn read(shared: &Shared, pack: PackId, offset: u64, buffer: &mut [u8]
 /// The plain bytes of a chunk from where the catalog has it, verified. Tried once.
 pub(super) fn verified(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
     let stored = stored_bytes(shared, chunk)?;
-    decode(chunk, stored).ok_or(StoreError::ChunkDamaged {
+    let plain = shared.coding.decode(chunk, stored);
+    plain.ok_or(StoreError::ChunkDamaged {
         chunk: chunk.hash,
         pack: chunk.pack,
     })
@@ -151,10 +151,13 @@ fn fetch_once(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
 fn open(shared: &Shared, chunk: &ChunkRecord, stored: Vec<u8>, epoch: Epoch) -> Result<Vec<u8>> {
     let is_kept = shared.disk_cache.is_on() && shared.open_packs.readable(chunk.pack).is_none();
     let copy = is_kept.then(|| stored.clone());
-    let plain = decode(chunk, stored).ok_or(StoreError::ChunkDamaged {
-        chunk: chunk.hash,
-        pack: chunk.pack,
-    })?;
+    let plain = shared
+        .coding
+        .decode(chunk, stored)
+        .ok_or(StoreError::ChunkDamaged {
+            chunk: chunk.hash,
+            pack: chunk.pack,
+        })?;
     if let Some(copy) = copy {
         shared.disk_cache.put(chunk.hash, copy, epoch);
     }
@@ -168,7 +171,7 @@ pub(super) fn from_disk_cache(shared: &Shared, chunk: &ChunkRecord) -> Option<Ve
         return None;
     }
     let stored = shared.disk_cache.get(chunk)?;
-    let plain = decode(chunk, stored);
+    let plain = shared.coding.decode(chunk, stored);
     if plain.is_none() {
         log::warn!(
             "chunk {} was damaged in the cache on disk, and goes",

@@ -182,7 +182,7 @@ impl<'a> Group<'a> {
     }
 
     fn put(&mut self, batch: &[u8]) -> Result<()> {
-        let object = object::write(&self.header, batch)?;
+        let object = object::write(&self.header, batch, self.shared.coding.cipher())?;
         self.bytes += object.len() as u64;
         reach("journal.before-put");
         let key = key(self.header.fence, self.header.number, self.header.kind);

@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError};
 use super::backend::Backend;
 use super::error::{Result, StoreError};
 use super::membership::{self, Answer};
-use super::{Damage, Shared, Store, finish, journal, recover};
+use super::{Damage, KEY_NAME, Shared, Store, finish, journal, recover};
 use crate::catalog::{Catalog, ChangeMark, Durability, JournalPosition, SharedCatalog, take_turn};
 use crate::model::StorePlace;
 use crate::model::failpoint::reach;
@@ -34,9 +34,6 @@ const SETTING: &str = "store.migration";
 const COPIED: &str = " copied";
 /// Lies in a store as long as it is a copy in the making.
 const MARK: &str = "migration.json";
-/// Small objects of a store that belong to its packs. Neither lease nor journal: they
-/// begin anew, see [`settle_in_new_store`].
-const CARRIED_OBJECTS: [&str; 1] = ["key.json"];
 /// So many rounds at most are made before puts are held back for the last one.
 const ROUNDS_MAX: usize = 20;
 /// So few packs are copied while puts are held back.
@@ -168,11 +165,9 @@ impl Store {
 fn settle_in_new_store(shared: &Shared, new: &Backend) -> Result<()> {
     let old = shared.backend();
     destination::join(shared, new)?;
-    for key in CARRIED_OBJECTS {
-        if let Some(bytes) = old.small_object(key)? {
-            new.delete_object(key)?;
-            new.create_object(key, bytes.to_vec())?;
-        }
+    // The vault's own, not what the old store says it is.
+    if let Some(key) = &shared.config.key {
+        new.put_object(KEY_NAME, key.document().to_bytes())?;
     }
     shared.lease.settle(new)?;
     let mut catalog = shared.catalog()?;

@@ -12,6 +12,7 @@ mod bucket_rules;
 mod cache;
 mod check;
 mod chunker;
+mod cipher;
 mod codec;
 mod config;
 mod directory;
@@ -22,6 +23,8 @@ mod findings;
 mod finish;
 mod in_flight;
 mod journal;
+mod key_document;
+mod key_object;
 mod lease;
 mod leniency;
 mod marks;
@@ -44,6 +47,7 @@ mod refusal;
 mod repair;
 mod rewrite;
 mod sample;
+mod secret;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -61,11 +65,14 @@ use std::thread::JoinHandle;
 pub use bucket::command_that_removes;
 pub use bucket_rules::harms;
 pub use chunker::Tail;
+pub use cipher::{Cipher, MasterKey, Purpose, SEAL_BYTES};
 pub use config::StoreConfig;
 pub use disk_cache::DiskCacheUse;
 pub use error::{Result, StoreError, Writer};
 pub use findings::{CheckDepth, Damage, Findings};
 pub use journal::{Gap, Replayed, replay};
+pub use key_document::{KEY_NAME, KeyDocument, VaultKey};
+pub use key_object::key_document_at;
 pub use lease::LEASE_NAME;
 pub use membership::allow;
 pub use migrate::{Copied, Migrated, Migration, Watch};
@@ -75,6 +82,7 @@ pub use reader::ContentReader;
 pub use reclaim::Repacked;
 pub use repair::Repair;
 pub use sample::{Sampled, Share, ShareError};
+pub use secret::{Secret, create_key_file};
 
 use crate::catalog::{CatalogError, CatalogGuard, SharedCatalog, take_turn};
 use crate::model::{ChunkHash, Clock, ContentId, Deadline};
@@ -111,6 +119,7 @@ struct Shared {
     lease: lease::Lease,
     /// Exchanged when the store moves.
     backend: RwLock<Arc<backend::Backend>>,
+    coding: codec::Coding,
     open_packs: open_pack::OpenPacks,
     waiting: finish::Waiting,
     in_flight: in_flight::InFlight,

@@ -8,8 +8,9 @@ use std::thread;
 use super::error::{Result, StoreError};
 use super::membership::Answer;
 use super::{
-    Shared, Store, StoreConfig, backend, cache, disk_cache, fetch, finish, in_flight, lease,
-    membership, migrate, open_pack, presence, read_ahead, readers, recover, writer,
+    Shared, Store, StoreConfig, backend, cache, codec, disk_cache, fetch, finish, in_flight,
+    key_object, lease, membership, migrate, open_pack, presence, read_ahead, readers, recover,
+    writer,
 };
 use crate::catalog::SharedCatalog;
 use crate::model::{Clock, StorePlace};
@@ -51,7 +52,10 @@ impl Store {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .packs()?;
+        let key = config.key.as_ref();
+        let copy = key_object::compare(config, answer, &backend, &catalog, &packs)?;
         let (lease, answer) = lease::Lease::open(config, &backend, &catalog, &clock, answer)?;
+        key_object::bring(config, answer, copy, &backend, &lease, &catalog)?;
         migrate::take_up(&catalog, &backend, answer)?;
         let disk_cache_bytes_max = match backend.is_remote() {
             true => config.disk_cache_bytes_max,
@@ -61,6 +65,7 @@ impl Store {
             disk_cache: disk_cache::DiskCache::open(&config.cache_dir, disk_cache_bytes_max)?,
             lease,
             backend: RwLock::new(Arc::new(backend)),
+            coding: codec::Coding::new(key.map(|key| key.cipher().clone())),
             open_packs: open_pack::OpenPacks::open(&config.spool_dir)?,
             cache: cache::ChunkCache::new(config.cache_bytes_max),
             config: config.clone(),

@@ -4,6 +4,7 @@
 //! surprise: every record repeats what the table says of it, so that a pack
 //! which was never finished can be read from its front, record by record.
 
+use super::cipher::SEAL_BYTES;
 use crate::catalog::{ChunkRecord, Codec};
 use crate::model::{ChunkHash, PackId};
 
@@ -49,7 +50,7 @@ pub(super) fn record_header(chunk: &ChunkRecord) -> [u8; RECORD_HEADER_BYTES as 
     bytes[..4].copy_from_slice(&RECORD_MARK);
     bytes[4..8].copy_from_slice(&chunk.stored_bytes.to_le_bytes());
     bytes[8..12].copy_from_slice(&chunk.plain_bytes.to_le_bytes());
-    bytes[12] = codec_byte(chunk.codec);
+    bytes[12] = chunk.codec.number();
     bytes[16..].copy_from_slice(&chunk.hash.0);
     bytes
 }
@@ -62,7 +63,7 @@ pub(super) fn table_and_trailer(chunks: &[ChunkRecord], table_offset: u64) -> Ve
         bytes.extend_from_slice(&chunk.offset.to_le_bytes());
         bytes.extend_from_slice(&chunk.stored_bytes.to_le_bytes());
         bytes.extend_from_slice(&chunk.plain_bytes.to_le_bytes());
-        bytes.extend_from_slice(&[codec_byte(chunk.codec), 0, 0, 0, 0, 0, 0, 0]);
+        bytes.extend_from_slice(&[chunk.codec.number(), 0, 0, 0, 0, 0, 0, 0]);
     }
     let table_bytes = bytes.len() as u64;
     let hash = blake3::hash(&bytes);
@@ -100,7 +101,7 @@ pub(super) fn record_at(bytes: &[u8], offset: u64, pack: PackId) -> Option<Chunk
         offset: data_start as u64,
         stored_bytes: u32::from_le_bytes(array(&head[4..8])?),
         plain_bytes: u32::from_le_bytes(array(&head[8..12])?),
-        codec: codec_from_byte(head[12])?,
+        codec: Codec::from_number(head[12])?,
     };
     let fits =
         is_sane(&chunk) && chunk.offset + u64::from(chunk.stored_bytes) <= bytes.len() as u64;
@@ -164,7 +165,7 @@ impl TableSpan {
                     offset: u64::from_le_bytes(array(&entry[32..40])?),
                     stored_bytes: number(40),
                     plain_bytes: number(44),
-                    codec: codec_from_byte(entry[48])?,
+                    codec: Codec::from_number(entry[48])?,
                 };
                 let end = chunk.offset.checked_add(chunk.stored_bytes.into())?;
                 (is_sane(&chunk) && chunk.offset >= HEADER_BYTES && end <= self.offset)
@@ -179,22 +180,11 @@ impl TableSpan {
 pub(super) fn is_sane(chunk: &ChunkRecord) -> bool {
     (1..=CHUNK_BYTES_MAX).contains(&chunk.stored_bytes)
         && (1..=CHUNK_BYTES_MAX).contains(&chunk.plain_bytes)
-        && (chunk.codec != Codec::Plain || chunk.stored_bytes == chunk.plain_bytes)
-}
-
-fn codec_byte(codec: Codec) -> u8 {
-    match codec {
-        Codec::Plain => 0,
-        Codec::Zstd => 1,
-    }
-}
-
-fn codec_from_byte(byte: u8) -> Option<Codec> {
-    match byte {
-        0 => Some(Codec::Plain),
-        1 => Some(Codec::Zstd),
-        _ => None,
-    }
+        && match chunk.codec {
+            Codec::Plain => chunk.stored_bytes == chunk.plain_bytes,
+            Codec::Sealed => chunk.stored_bytes == chunk.plain_bytes + SEAL_BYTES as u32,
+            Codec::Zstd | Codec::SealedZstd => true,
+        }
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {

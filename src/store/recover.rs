@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::codec::decode;
+use super::codec::Coding;
 use super::error::{Result, StoreError};
 use super::membership::Answer;
 use super::open_pack::{Growing, end_of};
@@ -185,7 +185,8 @@ fn take_up(
         shared.backend().delete(id)?;
     }
     let (whole, lost) = if pack::has_header(&bytes, id) {
-        chunks.iter().partition(|chunk| is_whole(&bytes, chunk))
+        let is_whole = |chunk: &&ChunkRecord| is_whole(&shared.coding, &bytes, chunk);
+        chunks.iter().partition(is_whole)
     } else {
         (Vec::new(), chunks.clone())
     };
@@ -207,7 +208,7 @@ fn take_up(
     Ok((Some(growing), lost_pack))
 }
 
-fn is_whole(pack_bytes: &[u8], chunk: &ChunkRecord) -> bool {
+fn is_whole(coding: &Coding, pack_bytes: &[u8], chunk: &ChunkRecord) -> bool {
     let record = chunk
         .offset
         .checked_sub(RECORD_HEADER_BYTES)
@@ -216,7 +217,7 @@ fn is_whole(pack_bytes: &[u8], chunk: &ChunkRecord) -> bool {
     record.as_ref() == Some(chunk)
         && pack_bytes
             .get(chunk.offset as usize..end_of(chunk) as usize)
-            .is_some_and(|stored| decode(chunk, stored.to_vec()).is_some())
+            .is_some_and(|stored| coding.decode(chunk, stored.to_vec()).is_some())
 }
 
 fn move_to_lost_pack(shared: &Shared, lost: &[ChunkRecord]) -> Result<PackId> {

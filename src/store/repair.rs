@@ -10,8 +10,8 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::sync::Arc;
 
-use super::chunker::{Chunker, Tail};
-use super::codec::{Encoder, hash};
+use super::chunker::Tail;
+use super::codec::Encoder;
 use super::error::{Result, StoreError};
 use super::{Store, abandoned, check, fetch, reclaim, writer};
 use crate::catalog::PackRecord;
@@ -36,7 +36,10 @@ impl<'a> Repair<'a> {
     /// Stores anew what of these packs can be read from themselves or is in a cache.
     pub(super) fn begin(store: &'a Store, packs: &HashSet<PackId>) -> Result<Self> {
         let mut repair = Self {
-            encoder: Encoder::new(store.shared.config.zstd_level)?,
+            encoder: store
+                .shared
+                .coding
+                .encoder(store.shared.config.zstd_level)?,
             store,
             packs: Vec::new(),
             missing: HashSet::new(),
@@ -87,12 +90,14 @@ impl<'a> Repair<'a> {
     /// # Errors
     /// [`StoreError::Source`] when `reader` fails; what it gave until then was used.
     pub fn look_in(&mut self, reader: &mut (dyn Read + Send), tail: Tail) -> Result<()> {
-        let mut chunker = Chunker::new(&[], reader, std::mem::take(&mut self.buffer), tail);
+        let buffer = std::mem::take(&mut self.buffer);
+        let coding = &self.store.shared.coding;
+        let mut chunker = coding.chunker(&[], reader, buffer, tail);
         while !self.missing.is_empty() {
             let Some(plain) = chunker.next().map_err(StoreError::Source)? else {
                 break;
             };
-            let hash = hash(plain);
+            let hash = coding.name(plain);
             if self.missing.contains(&hash) {
                 writer::store_anew(&self.store.shared, plain, &mut self.encoder)?;
                 self.missing.remove(&hash);

@@ -7,7 +7,6 @@
 
 use std::collections::HashSet;
 
-use super::codec::decode;
 use super::error::{Result, StoreError};
 use super::pack::{self, HEADER_BYTES, RECORD_HEADER_BYTES};
 use super::{Shared, fetch};
@@ -186,12 +185,12 @@ struct Copy {
 impl Copy {
     fn add(&mut self, shared: &Shared, chunk: &ChunkRecord, open_dead: OpenDead) -> Result<()> {
         let mut stored = fetch::stored_bytes(shared, chunk)?;
-        if decode(chunk, stored.clone()).is_none() {
+        if shared.coding.decode(chunk, stored.clone()).is_none() {
             // Perhaps read through a descriptor of a damaged pack that was put back since.
             shared.sources.forget(chunk.pack);
             stored = fetch::stored_bytes(shared, chunk)?;
         }
-        if decode(chunk, stored.clone()).is_none() {
+        if shared.coding.decode(chunk, stored.clone()).is_none() {
             if open_dead == OpenDead::Spare {
                 // Space can wait: a copy of the pack, put back under its name, heals it.
                 return Err(StoreError::ChunkDamaged {

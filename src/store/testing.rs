@@ -10,8 +10,9 @@ pub(crate) use facts::{Facts, Failing};
 use object_store::memory::InMemory;
 
 use super::backend::Backend;
+use super::cipher::SEAL_BYTES;
 use super::membership::Answer;
-use super::{CheckDepth, Damage, Store, StoreConfig, Tail};
+use super::{CheckDepth, Damage, KEY_NAME, Secret, Store, StoreConfig, Tail, VaultKey};
 use crate::model::{ContentId, ManualClock, StorePlace, WriteClaim};
 
 /// Bytes that nothing can compress.
@@ -40,6 +41,12 @@ pub(crate) fn text(bytes: usize, seed: u64) -> Vec<u8> {
     text
 }
 
+/// A key that nobody else has.
+pub(crate) fn vault_key() -> VaultKey {
+    let key_file = zeroize::Zeroizing::new([9; 32]);
+    VaultKey::new(&Secret::KeyFile(key_file)).unwrap()
+}
+
 /// A store with its directories; the catalog and they outlive it.
 pub(crate) struct Bench {
     pub(crate) directory: tempfile::TempDir,
@@ -57,15 +64,20 @@ impl Bench {
     }
 
     pub(crate) fn with_pack_bytes(pack_bytes: u64) -> Self {
-        Self::over(pack_bytes, None)
+        Self::with(pack_bytes, None)
     }
 
     /// Its packs are in memory, and every read of them is a request.
     pub(crate) fn in_a_bucket() -> Self {
-        Self::over(16 << 20, Some(Arc::default()))
+        Self::over(16 << 20, None, Some(Arc::default()))
     }
 
-    fn over(pack_bytes: u64, objects: Option<Arc<InMemory>>) -> Self {
+    /// A store that is encrypted, or not.
+    pub(crate) fn with(pack_bytes: u64, key: Option<VaultKey>) -> Self {
+        Self::over(pack_bytes, key, None)
+    }
+
+    fn over(pack_bytes: u64, key: Option<VaultKey>, objects: Option<Arc<InMemory>>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig {
             place: StorePlace::Directory(directory.path().join("store")),
@@ -80,6 +92,7 @@ impl Bench {
             disk_cache_bytes_max: 64 << 20,
             zstd_level: 1,
             threads: 2,
+            key,
         };
         let mut bench = Self {
             directory,
@@ -91,6 +104,19 @@ impl Bench {
         };
         bench.reopen();
         bench
+    }
+
+    /// Bytes that each record is longer by than its plain content and its head.
+    pub(crate) fn seal_bytes(&self) -> u64 {
+        self.config.key.as_ref().map_or(0, |_| SEAL_BYTES as u64)
+    }
+
+    /// What a pack shows of a content of one chunk, exactly when it holds it.
+    pub(crate) fn trace_of(&self, content: &[u8]) -> Vec<u8> {
+        match &self.config.key {
+            None => content[..64].to_vec(),
+            Some(key) => key.cipher().chunk_name(content).0.to_vec(),
+        }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -166,6 +192,7 @@ impl Bench {
                 }
             }
         }
+        files.retain(|file| !file.ends_with(KEY_NAME));
         files.sort();
         files
     }

@@ -2,12 +2,13 @@
 //!
 //! Crashes are in `tests/crash.rs`, damage in `tests/damage.rs` and `tests/repair.rs`,
 //! removal in `tests/removal.rs`, the catalog's failures in `tests/uncommitted.rs`, moving the
-//! store in `tests/migrate.rs`, its journal, its writer and its cache in files of these
+//! store in `tests/migrate.rs`, encryption, its journal, its writer and its cache in files of these
 //! names, what a store might do on purpose in `tests/hostile.rs`.
 
 mod crash;
 mod damage;
 mod disk_cache;
+mod encrypted;
 mod hostile;
 mod journal;
 mod lease;
@@ -195,8 +196,8 @@ fn readers_go_on_while_packs_move_from_the_spool_to_the_store_and_on() {
 
 #[test]
 fn a_pack_can_be_read_without_the_catalog() {
-    use super::codec::decode;
     use super::pack;
+    let coding = super::codec::Coding::new(None);
     let bench = Bench::new();
     let source = noise(3 << 20, 1);
     bench.write(&source);
@@ -217,7 +218,7 @@ fn a_pack_can_be_read_without_the_catalog() {
         assert_eq!(pack::record_at(&bytes, at, id).as_ref(), Some(entry));
         let end = super::open_pack::end_of(entry);
         let stored = bytes[entry.offset as usize..end as usize].to_vec();
-        plain.extend(decode(entry, stored).unwrap());
+        plain.extend(coding.decode(entry, stored).unwrap());
         at = end;
     }
     assert_eq!(at, span.offset);

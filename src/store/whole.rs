@@ -4,7 +4,7 @@
 //! chunk.
 
 use super::check::flaw_of_table;
-use super::codec::decode;
+use super::codec::Coding;
 use super::open_pack::end_of;
 use super::pack::{
     Flaw, RECORD_HEADER_BYTES, TRAILER_BYTES, TableSpan, has_clean_reserve, has_header, is_sane,
@@ -15,7 +15,12 @@ use crate::model::PackId;
 
 /// What is wrong with the bytes of a pack that holds these chunks, as the catalog says.
 /// `None`: nothing.
-pub(super) fn flaw(pack: PackId, chunks: &[ChunkRecord], bytes: &[u8]) -> Option<Flaw> {
+pub(super) fn flaw(
+    coding: &Coding,
+    pack: PackId,
+    chunks: &[ChunkRecord],
+    bytes: &[u8],
+) -> Option<Flaw> {
     if !has_header(bytes, pack) {
         return Some("its header is damaged".into());
     }
@@ -31,14 +36,14 @@ pub(super) fn flaw(pack: PackId, chunks: &[ChunkRecord], bytes: &[u8]) -> Option
     });
     match entries {
         Ok(entries) => flaw_of_table(&entries, chunks).or_else(|| {
-            let damaged = chunks.iter().find(|chunk| !is_whole(chunk, bytes));
+            let damaged = chunks.iter().find(|chunk| !is_whole(coding, chunk, bytes));
             damaged.map(|chunk| format!("chunk {} does not match its blake3", chunk.hash))
         }),
         Err(flaw) => Some(flaw),
     }
 }
 
-fn is_whole(chunk: &ChunkRecord, bytes: &[u8]) -> bool {
+fn is_whole(coding: &Coding, chunk: &ChunkRecord, bytes: &[u8]) -> bool {
     let record = chunk
         .offset
         .checked_sub(RECORD_HEADER_BYTES)
@@ -46,6 +51,6 @@ fn is_whole(chunk: &ChunkRecord, bytes: &[u8]) -> bool {
         .and_then(|start| bytes.get(start as usize..end_of(chunk) as usize));
     record.is_some_and(|record| {
         let (header, stored) = record.split_at(RECORD_HEADER_BYTES as usize);
-        header == record_header(chunk) && decode(chunk, stored.to_vec()).is_some()
+        header == record_header(chunk) && coding.decode(chunk, stored.to_vec()).is_some()
     })
 }

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
 use super::chunker::{CHUNK_BYTES_MIN, Chunker, Tail, read_full};
-use super::codec::{Encoder, hash};
+use super::codec::{Coding, Encoder, hash};
 use super::error::{Result, StoreError};
 use super::in_flight::Pins;
 use super::open_pack::Encoded;
@@ -44,12 +44,12 @@ impl std::fmt::Debug for ScratchPool {
 }
 
 impl ScratchPool {
-    fn take(&self, zstd_level: i32) -> Result<Scratch> {
+    fn take(&self, coding: &Coding, zstd_level: i32) -> Result<Scratch> {
         let pooled = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         pooled.map_or_else(
             || {
                 Ok(Scratch {
-                    encoder: Encoder::new(zstd_level)?,
+                    encoder: coding.encoder(zstd_level)?,
                     head: vec![0; CHUNK_BYTES_MIN + 1],
                     long: Vec::new(),
                 })
@@ -73,7 +73,9 @@ pub(super) fn write(
     reader: &mut (dyn Read + Send),
     tail: Tail,
 ) -> Result<Written> {
-    let mut scratch = shared.scratch.take(shared.config.zstd_level)?;
+    let mut scratch = shared
+        .scratch
+        .take(&shared.coding, shared.config.zstd_level)?;
     let outcome = write_with(shared, reader, &mut scratch, tail);
     shared.scratch.give_back(scratch);
     outcome
@@ -146,7 +148,7 @@ fn write_long(
     tail: Tail,
 ) -> Result<Written> {
     let buffer = std::mem::take(&mut scratch.long);
-    let mut chunker = Chunker::new(&scratch.head, reader, buffer, tail);
+    let mut chunker = shared.coding.chunker(&scratch.head, reader, buffer, tail);
     let pins = shared.in_flight.begin();
     let mut long = Long::default();
     let mut chunks = Vec::new();
@@ -204,7 +206,7 @@ fn write_on_threads(
             .get_or_insert(error);
     };
     let work = |used: mpsc::Sender<Vec<u8>>| {
-        let mut encoder = match Encoder::new(shared.config.zstd_level) {
+        let mut encoder = match shared.coding.encoder(shared.config.zstd_level) {
             Ok(encoder) => Some(encoder),
             Err(error) => {
                 fail(error);
@@ -277,7 +279,7 @@ fn store_chunk<T>(
     encoder: &mut Encoder,
     then: impl FnOnce(&mut dyn Catalog, ChunkHash) -> Result<T>,
 ) -> Result<(bool, T)> {
-    let hash = hash(plain);
+    let hash = shared.coding.name(plain);
     let _claim = pins.claim(hash);
     let known = {
         let mut catalog = shared.catalog()?;
@@ -294,7 +296,7 @@ fn store_chunk<T>(
     {
         return Ok((false, then(&mut **shared.catalog()?, hash)?));
     }
-    let (codec, stored) = encoder.encode(plain);
+    let (codec, stored) = encoder.encode(&hash, plain)?;
     let encoded = Encoded {
         hash,
         plain_bytes: plain.len() as u32,
@@ -344,7 +346,7 @@ fn store_chunk<T>(
 /// Stores a chunk though the catalog knows one of that name, whose bytes are gone or
 /// lie in a pack that shall go.
 pub(super) fn store_anew(shared: &Shared, plain: &[u8], encoder: &mut Encoder) -> Result<()> {
-    shared.presence.chunk_is_damaged(hash(plain));
+    shared.presence.chunk_is_damaged(shared.coding.name(plain));
     let pins = shared.in_flight.begin();
     store_chunk(shared, &pins, plain, encoder, |_, _| Ok(())).map(|_| ())
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::catalog::Durability;
 use crate::model::{Deadline, PublicId, VersionSeq};
 
-use super::ingest::Queue;
+use super::ingest_queue::Queue;
 use super::{Result, Vault, VaultError, lock};
 
 /// Between two looks at the queue.

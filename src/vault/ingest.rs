@@ -4,95 +4,22 @@
 //! that needs an answer now. `record` makes what was read here durable. The
 //! surprise: the bytes may move to the spool, or to another name, while they are read.
 
-use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::catalog::{Catalog, Standing, atomically};
 use crate::model::{InodeKey, PublicId, Version, VersionSeq, VersionState, failpoint};
 use crate::store::{Tail, Written};
 
+use super::ingest_queue::{Queue, SealedAt};
 use super::live::Found;
 use super::spool::reopen_for_reading;
 use super::{Result, Vault, VaultError, live, lock};
 
-/// How long ingest waits after it failed.
-pub(super) const RETRY_WAIT: Duration = Duration::from_secs(5);
-
-/// So many versions a walk may be ahead of ingest.
-const AHEAD_MAX: usize = 1024;
-/// How often the walk looks whether it may go on.
-const PACE: Duration = Duration::from_millis(5);
-
 /// Stored versions wait for a common flush up to this many bytes.
-/// Of so many versions it is remembered where they were sealed; the catalog knows of all.
-const REMEMBERED_MAX: usize = 1 << 16;
 const BATCH_BYTES_MAX: u64 = 64 << 20;
-
-/// What waits for ingest and what is under way.
-#[derive(Debug, Default)]
-pub(super) struct Ingest {
-    pub(super) queue: Mutex<Queue>,
-    pub(super) changed: Condvar,
-    /// The queue became idle, or blocked.
-    pub(super) settled: Condvar,
-}
-
-/// The queue's state.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    pub(super) waiting: VecDeque<VersionSeq>,
-    /// Taken by a worker that has not begun with it, or has not told its end.
-    pub(super) taken: HashSet<VersionSeq>,
-    /// Where they were sealed. What an earlier run sealed is not here.
-    sealed_at: HashMap<VersionSeq, SealedAt>,
-    pub(super) active: HashSet<VersionSeq>,
-    pub(super) written: Vec<(VersionSeq, Written)>,
-    pub(super) written_bytes: u64,
-    /// When the oldest of `written` was added.
-    pub(super) written_since: Option<Instant>,
-    /// Somebody waits for everything to be durable.
-    pub(super) draining: u32,
-    /// Versions that could not be read for the moment.
-    pub(super) postponed: Vec<Postponed>,
-    /// Threads that take from `waiting`.
-    pub(super) workers: usize,
-    pub(super) stopping: bool,
-    /// Why the store takes nothing at the moment.
-    pub(super) blocked: Option<String>,
-    /// Why packs stay in the spool.
-    pub(super) unflushed: Option<String>,
-}
-
-/// A version that is tried again later.
-#[derive(Debug)]
-pub(super) struct Postponed {
-    pub(super) seq: VersionSeq,
-    pub(super) retry_at: Instant,
-    /// What was wrong at the last try.
-    pub(super) reason: String,
-}
-
-impl Postponed {
-    pub(super) fn of(seq: VersionSeq, error: &VaultError) -> Self {
-        Self {
-            seq,
-            retry_at: Instant::now() + RETRY_WAIT,
-            reason: error.to_string(),
-        }
-    }
-}
-
-/// What is known at the seal, and would else cost ingest more than half of its queries.
-#[derive(Debug)]
-pub(super) struct SealedAt {
-    /// Its file had this name. Whoever reads looks whether it still has.
-    pub(super) id: PublicId,
-    pub(super) tail: Tail,
-}
 
 /// A version to be read.
 struct Source {
@@ -100,45 +27,6 @@ struct Source {
     /// Where its live file may be.
     names: Vec<PublicId>,
     tail: Tail,
-}
-
-impl Ingest {
-    pub(super) fn enqueue(&self, seq: VersionSeq, sealed_at: Option<SealedAt>) {
-        let mut queue = lock(&self.queue);
-        queue.waiting.push_back(seq);
-        if queue.sealed_at.len() < REMEMBERED_MAX {
-            queue.sealed_at.extend(sealed_at.map(|at| (seq, at)));
-        }
-        drop(queue);
-        self.changed.notify_all();
-    }
-
-    /// Returns when a walk over files that were there before may go on: so far ahead
-    /// of ingest that what it reads ahead is of use, and not further.
-    pub(super) fn keep_pace(&self) {
-        let mut queue = lock(&self.queue);
-        while queue.waiting.len() > AHEAD_MAX
-            && queue.workers > 0
-            && !queue.stopping
-            && queue.blocked.is_none()
-        {
-            // Not woken for each version: that would cost more than it brings.
-            queue = self
-                .settled
-                .wait_timeout(queue, PACE)
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .0;
-        }
-    }
-}
-
-impl Queue {
-    pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
-            && self.taken.is_empty()
-            && self.active.is_empty()
-            && self.written.is_empty()
-    }
 }
 
 impl Vault {

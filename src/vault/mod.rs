@@ -14,11 +14,13 @@ mod drain;
 mod error;
 mod hold;
 mod ingest;
+mod ingest_queue;
 mod link;
 pub mod live;
 mod lookup;
 mod migrate;
 mod names;
+mod overridden;
 mod pins;
 mod preserve;
 mod prune;
@@ -65,10 +67,10 @@ use crate::catalog::{Catalog, CatalogGuard, Durability, SharedCatalog, take_turn
 use crate::config::Config;
 use crate::model::{Clock, InodeKey, Location, NodeId, PublicId, VersionIds, VersionSeq};
 use crate::policy::Policy;
-use crate::store::{Store, StoreConfig};
+use crate::store::{Store, StoreConfig, VaultKey};
 
 use commits::{Commits, Epoch};
-use ingest::Ingest;
+use ingest_queue::Ingest;
 use live::LiveTree;
 use pins::{Held, Pins, Promised, SpoolName};
 use spool::Spool;
@@ -120,11 +122,17 @@ const DEVICE_SETTING: &str = "live_device";
 
 impl Vault {
     /// Opens a vault over a catalog: takes up open packs, the spool and the versions
-    /// that still wait for ingest. Starts no thread; see [`Workers`].
+    /// that still wait for ingest. Starts no thread; see [`Workers`]. `key` is `None` for a
+    /// vault that is not encrypted.
     ///
     /// # Errors
     /// When the live tree, the spool or the store cannot be opened.
-    pub fn open(config: Config, catalog: Box<dyn Catalog>, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn open(
+        config: Config,
+        catalog: Box<dyn Catalog>,
+        clock: Arc<dyn Clock>,
+        key: Option<VaultKey>,
+    ) -> Result<Self> {
         let catalog: SharedCatalog = Arc::new(Mutex::new(catalog));
         let policy = Policy::new(&config.policy).map_err(|error| VaultError::BadVault {
             path: config.vault_dir.join("keepfs.toml"),
@@ -149,6 +157,7 @@ impl Vault {
             disk_cache_bytes_max: config.disk_cache_bytes_max,
             zstd_level: config.zstd_level,
             threads: config.ingest_threads,
+            key,
         };
         let store = Store::open(&store_config, catalog.clone(), clock.clone())?;
         let vault = Self {

@@ -10,7 +10,7 @@ use crate::catalog::{Catalog, Durability, atomically};
 use crate::model::{Origin, Version, VersionSeq, VersionState, failpoint};
 use crate::store::Written;
 
-use super::ingest::{Postponed, RETRY_WAIT};
+use super::ingest_queue::{Postponed, RETRY_WAIT};
 use super::{Result, Vault, lock};
 
 /// What became of one entry of a batch.

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use crate::catalog::{Catalog, atomically};
 use crate::model::{
-    ChunkHash, FileFacts, InodeKey, Location, NodeId, Origin, Override, PublicId, Version,
-    VersionId, VersionSeq, VersionState, Xattrs, failpoint,
+    ChunkHash, FileFacts, InodeKey, Location, NodeId, Origin, PublicId, Version, VersionId,
+    VersionSeq, VersionState, Xattrs, failpoint,
 };
 use crate::store::Tail;
 
-use super::ingest::SealedAt;
+use super::ingest_queue::SealedAt;
 use super::live::Found;
 use super::names::KnownAsset;
 use super::pins::{Held, Promised, SpoolName};
@@ -300,36 +300,6 @@ impl Vault {
             Ok(_) => Comparison::Different,
             Err(_) => Comparison::Unknown,
         })
-    }
-
-    /// `user.keepfs.backup` was set on or removed from a file or directory.
-    /// `file` is open for reading where `id` is a regular file; with `On`, its
-    /// present content is kept at once.
-    ///
-    /// # Errors
-    /// When the catalog fails or the file cannot be read.
-    pub fn override_changed(
-        &self,
-        id: &PublicId,
-        value: Option<Override>,
-        file: Option<BorrowedFd<'_>>,
-    ) -> Result<()> {
-        if let Some(file) = file {
-            if value == Some(Override::On) {
-                self.keep_present(id, file, Origin::Backup)?;
-            }
-            return Ok(());
-        }
-        let mut catalog = self.catalog();
-        atomically(catalog.as_mut(), |catalog| {
-            let node = self.ensure_directory(catalog, id, self.clock.now())?;
-            catalog.set_directory_override(node, value)?;
-            catalog.set_setting(super::names::OVERRIDES_SETTING, Some("1"))?;
-            Ok::<_, VaultError>(())
-        })?;
-        self.has_overrides
-            .store(true, std::sync::atomic::Ordering::Relaxed);
-        Ok(())
     }
 
     /// Seals the present content of a file, unless somebody is writing it: their close

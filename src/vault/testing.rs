@@ -274,5 +274,5 @@ impl TestVault {
 
 fn open(config: Config, clock: &Arc<ManualClock>) -> Vault {
     let catalog = SqliteCatalog::open(&config.catalog_path).unwrap();
-    Vault::open(config, Box::new(catalog), clock.clone()).unwrap()
+    Vault::open(config, Box::new(catalog), clock.clone(), None).unwrap()
 }

@@ -10,7 +10,7 @@ use crate::catalog::Durability;
 use crate::model::Deadline;
 
 use super::drain::DrainScope;
-use super::ingest::{Postponed, Queue, RETRY_WAIT};
+use super::ingest_queue::{Postponed, Queue, RETRY_WAIT};
 use super::{Result, Vault, VaultError, lock};
 use crate::store::StoreError;
 

@@ -86,7 +86,7 @@ pub const LAYERS: [Layer; 13] = [
 ];
 
 /// Crates that only some modules may name, and why.
-const CRATES: [(&[&str], &[&str], &str); 7] = [
+const CRATES: [(&[&str], &[&str], &str); 9] = [
     (
         &["fuser"],
         &["mount"],
@@ -101,6 +101,16 @@ const CRATES: [(&[&str], &[&str], &str); 7] = [
         &["object_store"],
         &["store"],
         "buckets are the store's business; elsewhere content is read by range",
+    ),
+    (
+        &["chacha20poly1305", "argon2"],
+        &["store"],
+        "what is encrypted, and how, is one place to read and to review",
+    ),
+    (
+        &["rpassword"],
+        &["cli"],
+        "only a command has a terminal; below it a secret is a value",
     ),
     (
         &["tokio"],

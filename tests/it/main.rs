@@ -19,6 +19,7 @@ mod check;
 mod commit_remote;
 mod crash;
 mod deleted;
+mod encryption;
 mod faults;
 mod history;
 mod hostile;

@@ -32,11 +32,8 @@ pub(super) fn chunk_from(row: &Row<'_>) -> rusqlite::Result<ChunkRecord> {
         offset: row.get::<_, i64>(2)?.cast_unsigned(),
         stored_bytes: row.get(3)?,
         plain_bytes: row.get(4)?,
-        codec: if row.get::<_, i64>(5)? == 0 {
-            Codec::Plain
-        } else {
-            Codec::Zstd
-        },
+        // A number that stands for none reads as damage.
+        codec: Codec::from_number(row.get(5)?).unwrap_or(Codec::Zstd),
     })
 }
 
@@ -161,7 +158,7 @@ impl SqliteCatalog {
                 chunk.offset.cast_signed(),
                 stored,
                 plain,
-                i64::from(chunk.codec == Codec::Zstd)
+                i64::from(chunk.codec.number())
             ];
             if let Some(known) = self.known_chunk(&chunk.hash)? {
                 add(known.pack, known.refs, -known.stored);

@@ -1,10 +1,12 @@
-//! One object of the journal: a header, a batch of the catalog's rows, a checksum.
+//! One object of the journal: a header, a batch of the catalog's rows, a checksum. In an
+//! encrypted vault the batch is sealed, bound to its header.
 //!
 //! The objects of one publishing are a *group*: they make sense together or not at all.
 //! Each group names the one before it, so that what a kill left of a group that was
 //! written anew is never taken for its sequel. All numbers are little endian.
 
 use crate::model::{Fence, Timestamp};
+use crate::store::cipher::{Cipher, Purpose};
 use crate::store::error::{Result, StoreError};
 
 const MAGIC: [u8; 8] = *b"KEEPJRNL";
@@ -14,6 +16,7 @@ const HEADER_BYTES: usize = 80;
 const HASH_BYTES: usize = 32;
 const LAST: u32 = 1;
 const SNAPSHOT: u32 = 2;
+const SEALED: u32 = 4;
 const ZSTD_LEVEL: i32 = 9;
 /// Of a batch, before compression. Longer than any that the catalog makes, unless one
 /// row alone is.
@@ -49,9 +52,9 @@ pub(super) struct Header {
     pub published_at: Timestamp,
 }
 
-/// An object as bytes.
-pub(super) fn write(header: &Header, batch: &[u8]) -> Result<Vec<u8>> {
-    let body = zstd::bulk::compress(batch, ZSTD_LEVEL)
+/// An object as bytes. `cipher` is `None` in a vault that is not encrypted.
+pub(super) fn write(header: &Header, batch: &[u8], cipher: Option<&Cipher>) -> Result<Vec<u8>> {
+    let mut body = zstd::bulk::compress(batch, ZSTD_LEVEL)
         .map_err(|error| StoreError::Io(format!("compressing the journal: {error}")))?;
     let mut flags = 0;
     if header.is_last {
@@ -59,6 +62,9 @@ pub(super) fn write(header: &Header, batch: &[u8]) -> Result<Vec<u8>> {
     }
     if header.kind == Kind::Snapshot {
         flags |= SNAPSHOT;
+    }
+    if cipher.is_some() {
+        flags |= SEALED;
     }
     let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len() + HASH_BYTES);
     bytes.extend(MAGIC);
@@ -73,6 +79,9 @@ pub(super) fn write(header: &Header, batch: &[u8]) -> Result<Vec<u8>> {
     bytes.extend((batch.len() as u64).to_le_bytes());
     bytes.extend(header.published_at.nanos().to_le_bytes());
     bytes.extend([0; 8]);
+    if let Some(cipher) = cipher {
+        cipher.seal_in_place(Purpose::Journal, &bytes, &mut body)?;
+    }
     bytes.extend(body);
     let hash = blake3::hash(&bytes);
     bytes.extend(hash.as_bytes());
@@ -83,7 +92,10 @@ pub(super) fn write(header: &Header, batch: &[u8]) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// One line that says what is wrong with them.
-pub(super) fn read(bytes: &[u8]) -> std::result::Result<(Header, Vec<u8>), String> {
+pub(super) fn read(
+    bytes: &[u8],
+    cipher: Option<&Cipher>,
+) -> std::result::Result<(Header, Vec<u8>), String> {
     let cut = || String::from("it is cut short");
     let (rest, hash) = bytes.split_last_chunk::<HASH_BYTES>().ok_or_else(cut)?;
     let (head, body) = rest.split_first_chunk::<HEADER_BYTES>().ok_or_else(cut)?;
@@ -118,7 +130,17 @@ pub(super) fn read(bytes: &[u8]) -> std::result::Result<(Header, Vec<u8>), Strin
     if plain_bytes > PLAIN_BYTES_MAX {
         return Err(format!("it claims {plain_bytes} bytes"));
     }
-    let batch = zstd::bulk::decompress(body, plain_bytes as usize)
+    let opened = match (cipher, flags & SEALED) {
+        (None, 0) => None,
+        (None, _) => return Err("it is encrypted, and this vault is not".into()),
+        (Some(_), 0) => return Err("it is not encrypted, and this vault is".into()),
+        (Some(cipher), _) => {
+            let opened = cipher.open(Purpose::Journal, head, body.to_vec());
+            Some(opened.ok_or("the vault's key does not open it")?)
+        }
+    };
+    let frame = opened.as_deref().unwrap_or(body);
+    let batch = zstd::bulk::decompress(frame, plain_bytes as usize)
         .map_err(|error| format!("it cannot be unpacked: {error}"))?;
     if batch.len() as u64 != plain_bytes {
         return Err(cut());
@@ -165,33 +187,57 @@ mod tests {
         ) {
             let kind = if is_snapshot { Kind::Snapshot } else { Kind::Changes };
             let header = header(kind, is_last, number);
-            let bytes = write(&header, &batch).unwrap();
-            prop_assert_eq!(read(&bytes), Ok((header, batch)));
+            let bytes = write(&header, &batch, None).unwrap();
+            prop_assert_eq!(read(&bytes, None), Ok((header, batch)));
         }
 
         #[test]
         fn one_flipped_bit_anywhere_is_noticed(
             at: prop::sample::Index, bit in 0..8u8, batch in any::<Vec<u8>>()
         ) {
-            let mut bytes = write(&header(Kind::Changes, true, 1), &batch).unwrap();
+            let mut bytes = write(&header(Kind::Changes, true, 1), &batch, None).unwrap();
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
-            prop_assert!(read(&bytes).is_err());
+            prop_assert!(read(&bytes, None).is_err());
         }
 
         #[test]
         fn any_bytes_are_refused_in_words(bytes: Vec<u8>) {
-            prop_assert!(read(&bytes).is_err());
+            prop_assert!(read(&bytes, None).is_err());
         }
     }
 
     #[test]
     fn a_claim_of_many_bytes_takes_no_memory() {
-        let mut bytes = write(&header(Kind::Changes, true, 1), b"rows").unwrap();
+        let mut bytes = write(&header(Kind::Changes, true, 1), b"rows", None).unwrap();
         bytes[56..64].copy_from_slice(&u64::MAX.to_le_bytes());
         let end = bytes.len() - HASH_BYTES;
         let hash = *blake3::hash(&bytes[..end]).as_bytes();
         bytes[end..].copy_from_slice(&hash);
-        assert!(read(&bytes).unwrap_err().contains("claims"));
+        assert!(read(&bytes, None).unwrap_err().contains("claims"));
+    }
+
+    #[test]
+    fn a_sealed_object_shows_no_rows_and_opens_only_as_it_was_written() {
+        let key = crate::store::testing::vault_key();
+        let cipher = Some(&**key.cipher());
+        let header = header(Kind::Changes, true, 1);
+        let bytes = write(&header, b"wedding-of-zoe.txt", cipher).unwrap();
+        assert!(!bytes.windows(7).any(|window| window == b"wedding"));
+        let (read_header, batch) = read(&bytes, cipher).unwrap();
+        assert_eq!(
+            (read_header, &batch[..]),
+            (header, &b"wedding-of-zoe.txt"[..])
+        );
+        assert!(read(&bytes, None).unwrap_err().contains("is encrypted"));
+        let plain = write(&header, b"rows", None).unwrap();
+        assert!(read(&plain, cipher).unwrap_err().contains("not encrypted"));
+        // Under another number, with a checksum to match.
+        let mut moved = bytes.clone();
+        moved[24] ^= 1;
+        let end = moved.len() - HASH_BYTES;
+        let hash = *blake3::hash(&moved[..end]).as_bytes();
+        moved[end..].copy_from_slice(&hash);
+        assert!(read(&moved, cipher).unwrap_err().contains("does not open"));
     }
 }

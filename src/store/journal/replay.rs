@@ -12,6 +12,7 @@ use super::{JOURNAL, below, key, number_of};
 use crate::catalog::{CatalogBuilder, Group};
 use crate::model::{Fence, StorePlace, Timestamp};
 use crate::store::backend::Backend;
+use crate::store::cipher::Cipher;
 use crate::store::error::{Result, StoreError};
 
 /// What to do about an object that is missing between others.
@@ -37,7 +38,7 @@ pub struct Replayed {
 }
 
 /// Makes a new catalog file out of the journal in a store: of the newest writer, or of
-/// the one with the number `fence`.
+/// the one with the number `fence`. `cipher` is `None` where the store has no key document.
 ///
 /// # Errors
 /// `NoJournal`, `JournalGap`, `Foreign`, and what the store and the file say. The file is
@@ -46,6 +47,7 @@ pub fn replay(
     place: &StorePlace,
     fence: Option<Fence>,
     gap: Gap,
+    cipher: Option<&Cipher>,
     catalog: &Path,
 ) -> Result<Replayed> {
     let backend = Backend::open(place, false)?;
@@ -54,7 +56,7 @@ pub fn replay(
         None => fences(&backend)?,
     };
     while let Some(fence) = fences.pop() {
-        let journal = Journal::list(&backend, fence)?;
+        let journal = Journal::list(&backend, fence, cipher)?;
         if let Some(snapshot) = journal.newest_snapshot()? {
             return journal.apply(&snapshot, gap, catalog);
         }
@@ -79,6 +81,7 @@ fn fences(backend: &Backend) -> Result<Vec<Fence>> {
 struct Journal<'a> {
     backend: &'a Backend,
     fence: Fence,
+    cipher: Option<&'a Cipher>,
     snapshots: BTreeSet<u64>,
     changes: BTreeSet<u64>,
 }
@@ -90,7 +93,7 @@ struct Snapshot {
 }
 
 impl<'a> Journal<'a> {
-    fn list(backend: &'a Backend, fence: Fence) -> Result<Self> {
+    fn list(backend: &'a Backend, fence: Fence, cipher: Option<&'a Cipher>) -> Result<Self> {
         let names = backend.names_below(&below(fence))?;
         let (mut snapshots, mut changes) = (BTreeSet::new(), BTreeSet::new());
         for (number, kind) in names.iter().filter_map(|name| number_of(name)) {
@@ -102,6 +105,7 @@ impl<'a> Journal<'a> {
         Ok(Self {
             backend,
             fence,
+            cipher,
             snapshots,
             changes,
         })
@@ -199,7 +203,7 @@ impl<'a> Journal<'a> {
         let bytes = self.backend.object(&key, OBJECT_BYTES_MAX)?;
         let bytes = bytes.ok_or_else(|| StoreError::JournalGap { key: key.clone() })?;
         let foreign = |problem| StoreError::Foreign { key, problem };
-        let (header, batch) = object::read(&bytes).map_err(foreign)?;
+        let (header, batch) = object::read(&bytes, self.cipher).map_err(foreign)?;
         let is_its_own = (header.kind, header.fence, header.number) == (kind, self.fence, number);
         match is_its_own {
             true => Ok((header, batch)),

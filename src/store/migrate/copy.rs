@@ -249,8 +249,9 @@ impl Way<'_> {
             if listed == Some(pack.bytes) && self.has_table(pack, &chunks)? {
                 return Ok(Outcome::WasThere);
             }
+            let coding = &self.shared.coding;
             match self.shared.backend().whole_pack(pack.id, pack.bytes) {
-                Ok(bytes) if whole::flaw(pack.id, &chunks, &bytes).is_none() => {
+                Ok(bytes) if whole::flaw(coding, pack.id, &chunks, &bytes).is_none() => {
                     return self.put(pack, bytes);
                 }
                 Ok(_) | Err(StoreError::PackMissing { .. } | StoreError::PackDamaged { .. }) => {}

@@ -3,9 +3,10 @@
 
 use std::fs::{self, File};
 
+use super::Bench;
 use crate::catalog::{Catalog, PackRecord, PackState};
 use crate::model::{StorePlace, VersionSeq};
-use crate::store::testing::{Bench, noise};
+use crate::store::testing::noise;
 use crate::store::{CheckDepth, StoreError};
 
 fn spool_file(bench: &Bench) -> std::path::PathBuf {
@@ -86,7 +87,8 @@ fn a_pack_that_the_catalog_never_heard_of_is_removed_from_spool_and_store() {
 #[test]
 fn whatever_part_of_the_spool_file_is_lost_only_its_versions_are_and_writing_heals_them() {
     let sources: Vec<_> = (0..4).map(|seed| noise(1000 + seed, seed as u64)).collect();
-    let record = |index: usize| 48 + 1000 + index as u64;
+    let seal_bytes = Bench::new().seal_bytes();
+    let record = |index: usize| 48 + 1000 + index as u64 + seal_bytes;
     let ends: Vec<u64> = (0..5)
         .map(|count| 32 + (0..count).map(record).sum::<u64>())
         .collect();
@@ -149,7 +151,7 @@ fn bytes_that_reached_the_disk_as_zeros_are_lost_bytes() {
     bench.close();
     let path = spool_file(&bench);
     let mut bytes = fs::read(&path).unwrap();
-    let middle = 32 + 5048;
+    let middle = 32 + 5048 + bench.seal_bytes() as usize;
     bytes[middle + 100..middle + 4196].fill(0);
     fs::write(&path, bytes).unwrap();
     bench.reopen();

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use super::Bench;
 use crate::catalog::sqlite::SqliteCatalog;
 use crate::catalog::{Catalog, Durability, SharedCatalog};
 use crate::model::{AssetId, Fence, ManualClock, Name, ROOT, StorePlace, Timestamp};
-use crate::store::testing::Bench;
 use crate::store::{Gap, Replayed, Store, StoreConfig, StoreError, replay};
 
 /// A store with a catalog in a file.
@@ -38,7 +38,7 @@ impl Journaled {
             place: StorePlace::Directory(directory.path().join("store")),
             spool_dir: directory.path().join("spool"),
             vault_dir: directory.path().into(),
-            ..Bench::new().config
+            ..Bench::new().config.clone()
         };
         let clock = Arc::new(ManualClock::at_seconds(1_700_000_000));
         let (catalog, store) = open(directory.path(), &config, &clock);
@@ -112,7 +112,8 @@ impl Journaled {
         for suffix in ["", "-wal", "-shm"] {
             let _ = fs::remove_file(format!("{}{suffix}", path.display()));
         }
-        let replayed = replay(&self.config.place, None, gap, &path)?;
+        let cipher = self.config.key.as_ref().map(|key| &**key.cipher());
+        let replayed = replay(&self.config.place, None, gap, cipher, &path)?;
         Ok((replayed, SqliteCatalog::open(&path).unwrap()))
     }
 

@@ -7,8 +7,9 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use super::Bench;
 use crate::model::{StorePlace, VersionSeq};
-use crate::store::testing::{Bench, noise};
+use crate::store::testing::noise;
 use crate::store::{CheckDepth, Copied, Migrated, StoreError};
 
 const PACK_BYTES: u64 = 64 << 10;
@@ -32,14 +33,14 @@ fn place(bench: &Bench, name: &str) -> StorePlace {
 }
 
 /// Moves to `name` with nothing in the way.
-fn migrate(bench: &Bench, name: &str) -> super::super::Result<Migrated> {
+fn migrate(bench: &Bench, name: &str) -> crate::store::Result<Migrated> {
     let watch = &mut |_, _| ControlFlow::Continue(());
     bench
         .store()
         .migrate(&place(bench, name), &|| Ok(()), watch)
 }
 
-fn moved(outcome: super::super::Result<Migrated>) -> Copied {
+fn moved(outcome: crate::store::Result<Migrated>) -> Copied {
     match outcome.unwrap() {
         Migrated::Moved(copied) => copied,
         damaged => panic!("{damaged:?}"),
@@ -214,8 +215,7 @@ fn what_is_purged_while_it_runs_is_not_at_the_new_place() {
         bench.write(&content(seed));
     }
     bench.store().flush().unwrap();
-    let victim = content(5);
-    let needle = &victim[1000..1064];
+    let needle = &bench.trace_of(&content(5))[..];
     let was_copied = Cell::new(false);
     let watch = &mut |bytes, bytes_total| {
         if bytes == bytes_total && bytes > 0 && !was_copied.get() {

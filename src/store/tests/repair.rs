@@ -6,11 +6,12 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::damage::writable;
+use super::Bench;
 use crate::catalog::Catalog;
 use crate::model::{ContentId, PackId, VersionSeq};
 use crate::store::backend::Backend;
-use crate::store::testing::{Bench, noise};
+use crate::store::testing::noise;
+use crate::store::tests::damage::writable;
 use crate::store::{CheckDepth, Orphan, Sampled, Share, StoreError, Tail};
 
 /// Repairs what a check finds, with these contents to search. Returns the lost chunks.
@@ -77,10 +78,10 @@ fn a_flipped_bit_a_cut_pack_and_a_missing_one_are_repaired_from_the_same_content
 #[test]
 fn a_chunk_is_found_in_a_content_that_changed_around_it() {
     let mut bench = Bench::new();
-    let source = noise(12 << 20, 1);
+    let source = noise(6 << 20, 1);
     let content = bench.write(&source);
     bench.store().flush().unwrap();
-    flip(&bench.files("store")[0], 5 << 20);
+    flip(&bench.files("store")[0], 3 << 20);
     bench.reopen();
     let changed = [&noise(5_000, 9)[..], &source, &noise(70_000, 10)].concat();
     assert_eq!(repair(&bench, CheckDepth::ReadData, &[&changed]), 0);
@@ -102,12 +103,15 @@ fn what_readers_have_in_memory_repairs_a_pack_without_any_other_source() {
 #[test]
 fn damage_around_the_chunks_is_repaired_from_the_pack_itself() {
     // Header, head of a record, table, trailer.
-    for at in [3, 33, 30_200, 30_399] {
+    let from_the_end = |bytes| move |file: &Path| fs::metadata(file).unwrap().len() - bytes;
+    let places: [&dyn Fn(&Path) -> u64; 4] =
+        [&|_| 3, &|_| 33, &from_the_end(208), &from_the_end(9)];
+    for (at, place) in places.iter().enumerate() {
         let (mut bench, contents) = three();
         let file = bench.files("store")[0].clone();
-        flip(&file, at);
-        assert_eq!(bench.damages(CheckDepth::ReadData).len(), 1, "byte {at}");
-        assert_eq!(repair(&bench, CheckDepth::ReadData, &[]), 0, "byte {at}");
+        flip(&file, place(&file));
+        assert_eq!(bench.damages(CheckDepth::ReadData).len(), 1, "place {at}");
+        assert_eq!(repair(&bench, CheckDepth::ReadData, &[]), 0, "place {at}");
         assert_whole(&mut bench, &contents);
     }
 }

@@ -1,9 +1,10 @@
 //! A rewrite whose commit fails deletes nothing: whatever comes next, another
 //! reclaim or a crash, finds every live chunk.
 
+use super::Bench;
 use crate::catalog::Catalog;
 use crate::model::{ContentId, VersionSeq};
-use crate::store::testing::{Bench, Failing, noise};
+use crate::store::testing::{Failing, noise};
 use crate::store::{CheckDepth, Result, StoreError};
 
 const MARKER: &[u8] = b"the marker of a content to be forgotten, long enough to be told apart";
