@@ -53,17 +53,21 @@ fn verify(m: &Mount, files: u64) {
 
 /// All files with their bytes.
 fn snapshot(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let files = files_below(directory).into_iter();
+    read_all(files_below(directory))
+}
+
+fn read_all(files: Vec<PathBuf>) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = files.into_iter();
     files
         .map(|file| (file.clone(), fs::read(file).expect("a file")))
         .collect()
 }
 
-/// The packs of a store with their bytes.
+/// The packs of a store with their bytes. Its journal may go on meanwhile.
 fn packs(store: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = snapshot(store);
-    files.retain(|file, _| file.extension().is_some_and(|end| end == "pack"));
-    files
+    let mut files = files_below(store);
+    files.retain(|file| file.extension().is_some_and(|end| end == "pack"));
+    read_all(files)
 }
 
 /// The line of the settings.

@@ -90,7 +90,8 @@ fn the_cache_keeps_its_bound_with_a_smaller_one_too_and_nothing_at_zero() {
         let files = entries(bench);
         files
             .iter()
-            .map(|file| fs::metadata(file).unwrap().len())
+            // One that goes at this moment is not held any more.
+            .filter_map(|file| Some(fs::metadata(file).ok()?.len()))
             .sum()
     };
     assert!(held(&bench) >= bytes.len() as u64);
