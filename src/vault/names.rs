@@ -204,6 +204,40 @@ impl Vault {
         Ok(())
     }
 
+    /// Mode, owner or time of a live file were set, its content was not. `mtime_before` is
+    /// its time before that.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn attributes_changed(
+        &self,
+        file: std::os::fd::BorrowedFd<'_>,
+        mtime_before: Timestamp,
+    ) -> Result<()> {
+        let now =
+            live::facts_of(file).map_err(|error| VaultError::io("a file's attributes", error))?;
+        let is_being_written = self.is_being_written(now.inode);
+        let mut catalog = self.catalog();
+        for asset in catalog.assets_on_inode(now.inode)? {
+            let Some(seen) = catalog.asset(asset)?.and_then(|record| record.file) else {
+                continue;
+            };
+            // A file that was written since must not look as if its last version were that.
+            let is_as_seen =
+                seen.size == now.size && seen.attributes.mtime == mtime_before && !is_being_written;
+            let mtime = match is_as_seen {
+                true => now.attributes.mtime,
+                false => seen.attributes.mtime,
+            };
+            let attributes = Attributes {
+                mtime,
+                ..now.attributes
+            };
+            self.note_file(catalog.as_mut(), asset, &FileFacts { attributes, ..seen })?;
+        }
+        Ok(())
+    }
+
     /// A directory was made. Where one of that name was known, the new one starts with
     /// its own mode and owner, and without the old one's override.
     ///

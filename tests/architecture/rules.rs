@@ -131,7 +131,7 @@ const CRATES: [(&[&str], &[&str], &str); 9] = [
 ];
 
 /// Verbs of `Vault` that change something. `remove` is told from a map's by its receiver.
-const MUTATING_VERBS: [&str; 14] = [
+const MUTATING_VERBS: [&str; 15] = [
     "before_write",
     "closed",
     "remove",
@@ -140,6 +140,7 @@ const MUTATING_VERBS: [&str; 14] = [
     "override_changed",
     "undelete",
     "directory_changed",
+    "attributes_changed",
     "purge",
     "delete_version",
     "restore",

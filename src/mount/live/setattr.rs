@@ -49,6 +49,10 @@ impl Live {
             self.truncate(&node, size, caller)?;
         }
         let anchor = self.anchor(&node)?;
+        let mtime_before = match node.kind {
+            FileType::RegularFile => Some(Stat::of(&anchor)?.mtime()),
+            _ => None,
+        };
         if changes.uid.is_some() || changes.gid.is_some() {
             let uid = changes.uid.map(Uid::from_raw);
             let gid = changes.gid.map(Gid::from_raw);
@@ -61,10 +65,14 @@ impl Live {
         if changes.atime.is_some() || changes.mtime.is_some() {
             set_times(anchor.as_fd(), changes)?;
         }
-        if node.kind == FileType::Directory
-            && (changes.mode.is_some() || changes.uid.is_some() || changes.gid.is_some())
-        {
+        if node.kind == FileType::Directory && changes.changes_owner_or_mode() {
             self.tell_directory(&node, &anchor)?;
+        }
+        if let Some(mtime_before) = mtime_before
+            && (changes.changes_owner_or_mode() || changes.mtime.is_some())
+        {
+            self.vault
+                .attributes_changed(anchor.as_fd(), mtime_before)?;
         }
         let stat = Stat::of(&anchor)?;
         if let Some(open) = node.open() {
@@ -103,6 +111,12 @@ impl Live {
             self.vault.directory_changed(&path, anchor.as_fd())?;
         }
         Ok(())
+    }
+}
+
+impl Changes {
+    fn changes_owner_or_mode(&self) -> bool {
+        self.mode.is_some() || self.uid.is_some() || self.gid.is_some()
     }
 }
 
