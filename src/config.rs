@@ -192,6 +192,14 @@ impl Config {
         Ok(Self::of(vault_dir, settings))
     }
 
+    /// The text of the file that [`create`](Self::create) makes.
+    ///
+    /// # Errors
+    /// [`ConfigError`], where an option cannot stand in it.
+    pub fn default_text(options: &InitOptions) -> Result<String, ConfigError> {
+        template::render(options)
+    }
+
     /// Puts mount flags over what the file says.
     ///
     /// # Errors

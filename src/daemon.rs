@@ -16,6 +16,7 @@ mod mount_table;
 mod mountpoint;
 mod opened;
 mod ready;
+mod rebuild;
 mod run;
 mod stop;
 
@@ -28,6 +29,7 @@ pub use mount_table::keepfs_mount_of;
 pub use mountpoint::{Standing, detach_stale, standing};
 pub use opened::Opened;
 pub use ready::{Announce, PipeAnnounce};
+pub use rebuild::{LiveAsOf, RebuildRequest, Rebuilt, rebuild};
 pub use run::{MountRequest, run_mount};
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use super::output::Format;
 use super::{
     backup, check, completions, delete_version, deleted, exit, init, key, man, mount, pin, policy,
-    prune, purge, restore, scan, space, status, store, umount, unpin, versions, wait,
+    prune, purge, rebuild, restore, scan, space, status, store, umount, unpin, versions, wait,
 };
 
 const LONG_ABOUT: &str = "A filesystem that never forgets a file.
@@ -63,6 +63,7 @@ pub enum Command {
     DeleteVersion(delete_version::DeleteVersion),
     Purge(purge::Purge),
     Store(store::Store),
+    Rebuild(rebuild::Rebuild),
     Key(key::Key),
     Completions(completions::Completions),
     Man(man::Man),

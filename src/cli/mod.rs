@@ -26,6 +26,7 @@ mod policy;
 mod progress;
 mod prune;
 mod purge;
+mod rebuild;
 mod restore;
 mod scan;
 mod secret;

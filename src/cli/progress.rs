@@ -65,6 +65,14 @@ impl Bar {
                 bar.set_length(*bytes_total);
                 bar.set_position(*bytes);
             }
+            Progress::Rebuilt { bytes, bytes_total } => {
+                style(
+                    bar,
+                    "{spinner} restoring [{bar:30}] {binary_bytes}/{binary_total_bytes} {eta}",
+                );
+                bar.set_length(*bytes_total);
+                bar.set_position(*bytes);
+            }
             Progress::Migrated { bytes, bytes_total } => {
                 style(
                     bar,

@@ -67,6 +67,7 @@ fn run(command: Command) -> Outcome {
         Command::DeleteVersion(command) => command.run(),
         Command::Purge(command) => command.run(),
         Command::Store(command) => command.run(),
+        Command::Rebuild(command) => command.run(),
         Command::Key(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),

@@ -67,7 +67,7 @@ impl Migrate {
 }
 
 /// A directory is meant from here, not from the vault.
-fn destination(url: &Path) -> Result<StorePlace, Stop> {
+pub(super) fn destination(url: &Path) -> Result<StorePlace, Stop> {
     let bad = |problem: String| stop(ErrorCode::BadInput, problem);
     let place = match url.to_str() {
         Some(text) => StorePlace::parse(text).map_err(bad)?,

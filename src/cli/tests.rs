@@ -15,8 +15,8 @@ fn help_texts_are_what_was_reviewed() {
     let mut command = Arguments::command().term_width(100);
     insta::assert_snapshot!("help", command.render_long_help().to_string());
     for name in [
-        "mount", "restore", "umount", "backup", "check", "purge", "pin", "prune", "usage", "init",
-        "key",
+        "mount", "restore", "umount", "backup", "check", "purge", "pin", "prune", "rebuild",
+        "usage", "init", "key",
     ] {
         let mut arguments = Arguments::command().term_width(100);
         arguments.build();

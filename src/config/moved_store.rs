@@ -35,29 +35,37 @@ impl Config {
         let new = replaced(&file, &text, place)?;
         super::write_atomically(file.parent().unwrap_or(vault_dir), &file, &new).map_err(failed)
     }
+
+    /// Writes the settings `text` of a vault that was elsewhere into the directory that it is
+    /// rebuilt in, with its store at `place`. `name` is what it was called there, for a text
+    /// that leaves that to the directory.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; there is no file then.
+    pub fn rebuild(
+        vault_dir: &Path,
+        text: &str,
+        name: &str,
+        place: &StorePlace,
+    ) -> Result<Config, ConfigError> {
+        let file = vault_dir.join(FILE_NAME);
+        let mut text = replaced(&file, text, place)?;
+        if file::read(&file, &text)?.name.is_none() {
+            text = with_value(&file, &text, "name", &toml::Value::from(name).to_string())?;
+        }
+        let settings = file::read(&file, &text)?;
+        super::write_atomically(vault_dir, &file, &text)
+            .map_err(|error| ConfigError::io("writing", &file, error))?;
+        let vault_dir = fs::canonicalize(vault_dir)
+            .map_err(|error| ConfigError::io("resolving", vault_dir, error))?;
+        Ok(Self::of(vault_dir, settings))
+    }
 }
 
 /// The text with another value of `store`.
 fn replaced(file: &Path, text: &str, place: &StorePlace) -> Result<String, ConfigError> {
     let value = toml::Value::from(written(place)).to_string();
-    let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
-        file: file.to_owned(),
-        line: error.span().map_or(1, |span| line_of(text, span.start)),
-        problem: error.message().replace('\n', " "),
-    })?;
-    let table = table.get_ref();
-    let (span, new) = match (table.get_key_value("store"), table.get("format")) {
-        (Some((_, old)), _) => (old.span(), value.clone()),
-        // Every file has a format; what stands behind it belongs to no table yet.
-        (None, Some(format)) => {
-            let end = format.span().end;
-            let line_end = text[end..].find('\n').map_or(text.len(), |at| end + at);
-            (line_end..line_end, format!("\nstore = {value}"))
-        }
-        (None, None) => (0..0, format!("store = {value}\n")),
-    };
-    let mut moved = text.to_owned();
-    moved.replace_range(span, &new);
+    let moved = with_value(file, text, "store", &value)?;
     let read = file::read(file, &moved)?;
     let expected = StorePlace::parse(&written(place));
     if expected.as_ref() != Ok(&read.store) {
@@ -69,6 +77,29 @@ fn replaced(file: &Path, text: &str, place: &StorePlace) -> Result<String, Confi
         });
     }
     Ok(moved)
+}
+
+/// The text with `value` for a key of the first table.
+fn with_value(file: &Path, text: &str, key: &str, value: &str) -> Result<String, ConfigError> {
+    let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
+        file: file.to_owned(),
+        line: error.span().map_or(1, |span| line_of(text, span.start)),
+        problem: error.message().replace('\n', " "),
+    })?;
+    let table = table.get_ref();
+    let (span, new) = match (table.get_key_value(key), table.get("format")) {
+        (Some((_, old)), _) => (old.span(), value.to_owned()),
+        // Every file has a format; what stands behind it belongs to no table yet.
+        (None, Some(format)) => {
+            let end = format.span().end;
+            let line_end = text[end..].find('\n').map_or(text.len(), |at| end + at);
+            (line_end..line_end, format!("\n{key} = {value}"))
+        }
+        (None, None) => (0..0, format!("{key} = {value}\n")),
+    };
+    let mut changed = text.to_owned();
+    changed.replace_range(span, &new);
+    Ok(changed)
 }
 
 /// As people write it: a directory without a scheme, where it is text.

@@ -166,7 +166,7 @@ pub fn prepare(vault: &Path, at: &Path) -> Result<(Config, Created), DaemonError
 
 /// Packs and catalog are for the owner's eyes: live files may be private. Returns the
 /// directory where this made it.
-fn make_private_directory(vault: &Path) -> io::Result<Option<PathBuf>> {
+pub(super) fn make_private_directory(vault: &Path) -> io::Result<Option<PathBuf>> {
     if let Some(parent) = vault.parent() {
         fs::create_dir_all(parent)?;
     }

@@ -37,9 +37,36 @@ pub enum DaemonError {
         /// The directory.
         path: PathBuf,
     },
+    /// A vault cannot be rebuilt among other things.
+    #[error(
+        "{path} is not empty: name a directory that is empty or not there yet",
+        path = .path.display()
+    )]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Files would be written among others.
+    #[error(
+        "the live tree {path} is not empty: move away what is there, or leave --live out; the next mount then takes up what differs",
+        path = .path.display()
+    )]
+    LiveNotEmpty {
+        /// The live tree.
+        path: PathBuf,
+    },
+    /// A rebuild did not come to its end.
+    #[error(
+        "{path} was not rebuilt to its end: run the same keepfs rebuild again",
+        path = .path.display()
+    )]
+    Unfinished {
+        /// The vault.
+        path: PathBuf,
+    },
     /// The catalog is gone, the packs are not.
     #[error(
-        "{path} is missing, but the store holds packs: put it back from a copy; starting without it would hide all history",
+        "{path} is missing, but the store holds packs: put it back from a copy, or have keepfs rebuild make a new vault out of the store; starting without it would hide all history",
         path = .path.display()
     )]
     CatalogMissing {
@@ -78,6 +105,9 @@ impl From<DaemonError> for Failure {
             DaemonError::Background(failure) => failure,
             DaemonError::Mountpoint { .. } => Failure::new(ErrorCode::Refused, message),
             DaemonError::NotAVault { .. } => Failure::new(ErrorCode::BadInput, message),
+            DaemonError::NotEmpty { .. }
+            | DaemonError::LiveNotEmpty { .. }
+            | DaemonError::Unfinished { .. } => Failure::new(ErrorCode::Refused, message),
             DaemonError::CatalogMissing { .. } => Failure::new(ErrorCode::Damaged, message),
             DaemonError::Mount(_) | DaemonError::Io { .. } => {
                 Failure::new(ErrorCode::Failed, message)

@@ -76,6 +76,47 @@ pub fn unlock(
     Ok(Some(key))
 }
 
+/// Opens a key document of which there are no settings: with `given`, else with what
+/// environment or `ask` have.
+///
+/// # Errors
+/// When there is no secret or the wrong one.
+pub(super) fn unlock_document(
+    document: &KeyDocument,
+    place: &str,
+    given: Option<&Secret>,
+    ask: Ask<'_>,
+) -> Result<VaultKey, DaemonError> {
+    let missing = |problem: &str| StoreError::BadSecret {
+        from: place.into(),
+        problem: problem.into(),
+    };
+    let secret = if let Some(secret) = given {
+        Ok(secret.clone())
+    } else if document.is_by_passphrase() {
+        match passphrase_in_environment().map_err(VaultError::from)? {
+            Some(secret) => Ok(secret),
+            None => match ask(&format!("Passphrase of {place}: ")) {
+                Some(text) => Secret::passphrase(text, "what was typed"),
+                None => Err(missing(
+                    "it is encrypted with a passphrase, and there is no terminal to ask on: give \
+                     --passphrase-file, or --recovery-key",
+                )),
+            },
+        }
+    } else {
+        match file_in(KEY_FILE) {
+            Some(file) => Secret::from_key_file(&file),
+            None => Err(missing(
+                "it is encrypted with a key file: give --key-file, or --recovery-key",
+            )),
+        }
+    };
+    let secret = secret.map_err(VaultError::from)?;
+    let key = document.unlock(&secret, place).map_err(VaultError::from)?;
+    Ok(key)
+}
+
 fn find(
     config: &Config,
     place: &SecretPlace,

@@ -23,13 +23,16 @@ pub enum Purpose {
     Drain,
     /// Runs one command.
     Command,
+    /// Makes it anew out of its store.
+    Rebuild,
 }
 
 impl Purpose {
-    const ALL: [(Purpose, &'static str); 3] = [
+    const ALL: [(Purpose, &'static str); 4] = [
         (Purpose::Mount, "mount"),
         (Purpose::Drain, "drain"),
         (Purpose::Command, "command"),
+        (Purpose::Rebuild, "rebuild"),
     ];
 
     fn as_str(self) -> &'static str {
@@ -43,7 +46,7 @@ impl Purpose {
     /// may be just happening.
     fn patience(self) -> Duration {
         match self {
-            Purpose::Mount => Duration::from_millis(500),
+            Purpose::Mount | Purpose::Rebuild => Duration::from_millis(500),
             Purpose::Command => Duration::from_secs(3),
             Purpose::Drain => Duration::from_secs(30),
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::error::DaemonError;
 use super::key::{Ask, unlock};
 use super::lock::{Purpose, VaultLock};
+use super::rebuild::UNFINISHED;
 use crate::catalog::Durability;
 use crate::catalog::sqlite::SqliteCatalog;
 use crate::config::{Config, FILE_NAME};
@@ -18,6 +19,8 @@ const CLEAN_STOP: &str = "clean_stop";
 
 /// The text of the settings file.
 pub(super) const SETTINGS: &str = "config";
+/// What people call the vault, wherever its directory is.
+pub(super) const VAULT_NAME: &str = "vault_name";
 
 /// An open vault and its lock.
 #[derive(Debug)]
@@ -64,6 +67,11 @@ impl Opened {
         note: &mut dyn FnMut(&str),
     ) -> Result<Self, DaemonError> {
         let lock = VaultLock::take(&config.lock_path, &config.vault_dir, purpose, note)?;
+        if purpose != Purpose::Rebuild && config.vault_dir.join(UNFINISHED).exists() {
+            return Err(DaemonError::Unfinished {
+                path: config.vault_dir,
+            });
+        }
         if !config.catalog_path.exists() && has_packs(&config) {
             return Err(DaemonError::CatalogMissing {
                 path: config.catalog_path,
@@ -105,22 +113,19 @@ impl Opened {
     }
 }
 
-/// Takes the text of `keepfs.toml` into the catalog, and so into the journal: who rebuilds
+/// Takes the text of `keepfs.toml`, and what the vault is called, into the catalog, and so into the journal: who rebuilds
 /// the vault elsewhere gets its settings. There are no secrets in it.
 fn remember_settings(vault: &Vault) -> Result<(), DaemonError> {
     let path = vault.config().vault_dir.join(FILE_NAME);
     let text = std::fs::read_to_string(&path)
         .map_err(|error| DaemonError::io(path.display().to_string(), error))?;
     let mut catalog = vault.catalog();
-    if catalog
-        .setting(SETTINGS)
-        .map_err(VaultError::from)?
-        .as_deref()
-        != Some(&text)
-    {
-        catalog
-            .set_setting(SETTINGS, Some(&text))
-            .map_err(VaultError::from)?;
+    for (key, value) in [(SETTINGS, &text), (VAULT_NAME, &vault.config().name)] {
+        if catalog.setting(key).map_err(VaultError::from)?.as_ref() != Some(value) {
+            catalog
+                .set_setting(key, Some(value))
+                .map_err(VaultError::from)?;
+        }
     }
     Ok(())
 }

@@ -76,6 +76,18 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// RFC 3339, with any offset.
+impl std::str::FromStr for Timestamp {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let time: jiff::Timestamp = text.parse()?;
+        Ok(Self(
+            i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX),
+        ))
+    }
+}
+
 /// The source of time and randomness.
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The time now.

@@ -135,6 +135,13 @@ pub enum Progress {
         /// In all.
         bytes_total: u64,
     },
+    /// Bytes of a rebuilt live tree that are there.
+    Rebuilt {
+        /// So far.
+        bytes: u64,
+        /// In all.
+        bytes_total: u64,
+    },
     /// Bytes of the store that are at its new place.
     Migrated {
         /// So far.

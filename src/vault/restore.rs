@@ -40,6 +40,15 @@ pub struct Restore {
     pub clobber: Clobber,
 }
 
+/// When a restored file must be on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durable {
+    /// Before it takes its place.
+    Now,
+    /// When all are there: whoever writes them sees to it.
+    Later,
+}
+
 /// What a restore did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
@@ -113,7 +122,7 @@ impl Vault {
         })?;
         let directory = self.make_live_directory(&parent)?;
         let temporary = temporary_name(&name, self.clock.random());
-        let written = self.write_temporary(&directory, &temporary, &chosen.version);
+        let written = self.write_temporary(&directory, &temporary, &chosen.version, Durable::Now);
         let version = written.and_then(|()| {
             failpoint::reach("restore.written");
             self.take_place(
@@ -151,7 +160,7 @@ impl Vault {
     }
 
     /// Opens a live directory; makes missing ones as they were when last seen.
-    fn make_live_directory(&self, id: &PublicId) -> Result<OwnedFd> {
+    pub(super) fn make_live_directory(&self, id: &PublicId) -> Result<OwnedFd> {
         match self.live.open_directory(id) {
             Ok(directory) => return Ok(directory),
             Err(error) if live::is_absent(&error) && !id.is_root() => {}
@@ -174,7 +183,11 @@ impl Vault {
         };
         let io = |error: rustix::io::Errno| VaultError::io(id.to_string(), error);
         let mode = recorded.map_or(0o755, |attributes| attributes.mode | 0o700);
-        rustix::fs::mkdirat(&parent, name.as_os_str(), Mode::from_raw_mode(mode)).map_err(io)?;
+        match rustix::fs::mkdirat(&parent, name.as_os_str(), Mode::from_raw_mode(mode)) {
+            // Somebody else restores into it, too.
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(io(error)),
+        }
         let directory = self
             .live
             .open_directory(id)
@@ -186,7 +199,13 @@ impl Vault {
         Ok(directory)
     }
 
-    fn write_temporary(&self, directory: &OwnedFd, name: &str, version: &Version) -> Result<()> {
+    pub(super) fn write_temporary(
+        &self,
+        directory: &OwnedFd,
+        name: &str,
+        version: &Version,
+        durable: Durable,
+    ) -> Result<()> {
         let io = |error| VaultError::io("writing the restored file", error);
         let errno = |error: rustix::io::Errno| VaultError::io("writing the restored file", error);
         let VersionState::Stored { content, .. } = version.state else {
@@ -222,7 +241,10 @@ impl Vault {
             last_modification: mtime,
         };
         rustix::fs::futimens(&file, &times).map_err(errno)?;
-        file.sync_all().map_err(io)
+        match durable {
+            Durable::Now => file.sync_all().map_err(io),
+            Durable::Later => Ok(()),
+        }
     }
 
     /// The temporary file becomes the asset's live file, and the row says so.
@@ -299,7 +321,7 @@ impl Vault {
 }
 
 /// Owner and group where we may set them; an ordinary user keeps what is its own.
-fn give_to(
+pub(super) fn give_to(
     file: std::os::fd::BorrowedFd<'_>,
     uid: u32,
     gid: u32,
@@ -322,7 +344,7 @@ fn temporary_name(name: &Name, random: u128) -> String {
     format!(".keepfs-restore.R{digits}{}", &suffix[..4])
 }
 
-fn timespec(time: Timestamp) -> Timespec {
+pub(super) fn timespec(time: Timestamp) -> Timespec {
     let (seconds, nanos) = time.parts();
     Timespec {
         tv_sec: seconds,

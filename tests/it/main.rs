@@ -30,6 +30,7 @@ mod mounting;
 mod policy;
 mod proxy;
 mod prune;
+mod rebuild;
 mod renames;
 mod semantics;
 mod servers;

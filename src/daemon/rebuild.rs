@@ -1,0 +1,298 @@
+//! A vault out of nothing but its store, on a machine that never had it.
+//!
+//! The journal becomes a catalog, the catalog is compared with the packs that are there,
+//! and on request the live tree is filled. The surprise: nothing is written to the store,
+//! not even the lease: the first mount takes that over. A rebuild that was interrupted
+//! leaves a mark, by which no command takes the vault for a whole one.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::create::make_private_directory;
+use super::error::DaemonError;
+use super::key::{Ask, unlock_document, write_document};
+use super::lock::Purpose;
+use super::opened::{Opened, SETTINGS, VAULT_NAME, mark_clean};
+use crate::catalog::sqlite::SqliteCatalog;
+use crate::catalog::{Catalog, Durability, Totals};
+use crate::config::{Config, FILE_NAME, InitOptions};
+use crate::model::failpoint::reach;
+use crate::model::{Clock, Fence, StorePlace, SystemClock, Timestamp, WriteClaim};
+use crate::store::{Gap, Replayed, Secret, VaultKey, key_document_at, reconcile, replay};
+use crate::vault::{Materialised, Settled, VaultError, settle_rebuilt};
+
+/// Present in a vault while it is being rebuilt. Says whether the live tree is ours.
+pub(super) const UNFINISHED: &str = "rebuild.unfinished";
+const LIVE_IS_OURS: &str = "the live tree was empty\n";
+
+/// What to rebuild, and where.
+#[derive(Debug)]
+pub struct RebuildRequest {
+    /// The vault; must be empty or not there yet.
+    pub vault_dir: PathBuf,
+    /// The store.
+    pub place: StorePlace,
+    /// Whose journal is read. `None`: the newest writer's.
+    pub writer: Option<Fence>,
+    /// What is done where an object of the journal is missing.
+    pub gap: Gap,
+    /// What becomes of the live tree.
+    pub live: LiveAsOf,
+    /// What opens an encrypted vault. `None`: what environment or a person have.
+    pub secret: Option<Secret>,
+}
+
+/// What the live tree shall hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LiveAsOf {
+    /// Nothing, or what is there.
+    Untouched,
+    /// All that was live when the journal was last written.
+    LastUpload,
+    /// All that was live at an instant.
+    At(Timestamp),
+}
+
+/// A vault that was rebuilt.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// Its settings.
+    pub config: Config,
+    /// What of the journal was used.
+    pub replayed: Replayed,
+    /// What the lost machine took with it.
+    pub settled: Settled,
+    /// Packs that were in the store and are gone.
+    pub packs_missing: usize,
+    /// Versions that need one of them.
+    pub versions_hurt: usize,
+    /// What it has.
+    pub totals: Totals,
+    /// What is in the live tree. `None`: it was not touched.
+    pub live: Option<Materialised>,
+    /// Why nothing can be written to the store before it is taken over. `None`: it can.
+    pub held_by: Option<String>,
+}
+
+/// Rebuilds a vault. `ask` is asked for a passphrase that no file has; `progress` hears
+/// how many bytes of the live tree are there, and of how many.
+///
+/// # Errors
+/// When the directory is in use, the store has no journal or does not answer, or the disk
+/// says no. The same request goes on where it was.
+pub fn rebuild(
+    request: &RebuildRequest,
+    ask: Ask<'_>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Rebuilt, DaemonError> {
+    let key = key_of(request, ask)?;
+    let site = Site::begin(&request.vault_dir)?;
+    let (config, found) = match make_catalog(request, key.as_ref()) {
+        Ok(made) => made,
+        Err(error) => {
+            site.give_up();
+            return Err(error);
+        }
+    };
+    if let Some(key) = &key {
+        write_document(&config, key)?;
+    }
+    reach("rebuild.settled");
+    site.claim_live(&config, request.live)?;
+    let mut rebuilt = fill(request, config, key, found, progress)?;
+    site.finish()?;
+    rebuilt.config.write_claim = WriteClaim::Keep;
+    Ok(rebuilt)
+}
+
+/// What was found while the catalog was made.
+struct Found {
+    replayed: Replayed,
+    settled: Settled,
+    packs_missing: usize,
+    versions_hurt: usize,
+}
+
+fn key_of(request: &RebuildRequest, ask: Ask<'_>) -> Result<Option<VaultKey>, DaemonError> {
+    let place = &request.place;
+    let Some(document) = key_document_at(place).map_err(VaultError::from)? else {
+        return Ok(None);
+    };
+    unlock_document(&document, &place.to_string(), request.secret.as_ref(), ask).map(Some)
+}
+
+fn make_catalog(
+    request: &RebuildRequest,
+    key: Option<&VaultKey>,
+) -> Result<(Config, Found), DaemonError> {
+    let path = request.vault_dir.join("catalog.db");
+    let cipher = key.map(VaultKey::cipher);
+    let place = &request.place;
+    let replayed = replay(
+        place,
+        request.writer,
+        request.gap,
+        cipher.map(|c| &**c),
+        &path,
+    )
+    .map_err(VaultError::from)?;
+    reach("rebuild.replayed");
+    let mut catalog = SqliteCatalog::open(&path).map_err(VaultError::from)?;
+    let catalog: &mut dyn Catalog = &mut catalog;
+    let reconciled = reconcile(place, catalog).map_err(VaultError::from)?;
+    let settled = settle_rebuilt(catalog, &reconciled.never_put, SystemClock.now())?;
+    let mut hurt = HashSet::new();
+    for &pack in &reconciled.missing {
+        hurt.extend(catalog.versions_in_pack(pack).map_err(VaultError::from)?);
+    }
+    let mut setting = |key| catalog.setting(key).map_err(VaultError::from);
+    let text = match setting(SETTINGS)? {
+        Some(text) => text,
+        None => Config::default_text(&InitOptions::default())?,
+    };
+    let name = setting(VAULT_NAME)?.unwrap_or_else(|| "keepfs".into());
+    catalog
+        .commit(Durability::Power)
+        .map_err(VaultError::from)?;
+    let config = Config::rebuild(&request.vault_dir, &text, &name, place)?;
+    config.validate_layout(None)?;
+    let found = Found {
+        replayed,
+        settled,
+        packs_missing: reconciled.missing.len(),
+        versions_hurt: hurt.len(),
+    };
+    Ok((config, found))
+}
+
+fn fill(
+    request: &RebuildRequest,
+    mut config: Config,
+    key: Option<VaultKey>,
+    found: Found,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Rebuilt, DaemonError> {
+    config.write_claim = WriteClaim::ReadOnly;
+    let opened = Opened::open(config.clone(), key, Purpose::Rebuild, &mut |_| {})?;
+    let vault = opened.vault();
+    let live = match request.live {
+        LiveAsOf::Untouched => None,
+        LiveAsOf::LastUpload => Some(vault.materialise(None, progress)?),
+        LiveAsOf::At(at) => Some(vault.materialise(Some(at), progress)?),
+    };
+    reach("rebuild.filled");
+    let totals = vault.catalog().totals().map_err(VaultError::from)?;
+    let held_by = vault.store().taken_over().map(|_| config.store.to_string());
+    let is_as_the_catalog_says = request.live == LiveAsOf::LastUpload
+        && live.as_ref().is_some_and(|live| live.failed.is_empty());
+    if is_as_the_catalog_says {
+        mark_clean(vault)?;
+    }
+    opened.close()?;
+    Ok(Rebuilt {
+        config,
+        replayed: found.replayed,
+        settled: found.settled,
+        packs_missing: found.packs_missing,
+        versions_hurt: found.versions_hurt,
+        totals,
+        live,
+        held_by,
+    })
+}
+
+/// The directory that a vault is rebuilt in.
+struct Site {
+    directory: PathBuf,
+    mark: PathBuf,
+    /// Whether this made the directory.
+    is_made: bool,
+}
+
+impl Site {
+    fn begin(directory: &Path) -> Result<Self, DaemonError> {
+        let failed =
+            |error: io::Error| DaemonError::io(format!("making {}", directory.display()), error);
+        let is_made = make_private_directory(directory).map_err(failed)?.is_some();
+        let site = Self {
+            mark: directory.join(UNFINISHED),
+            directory: directory.into(),
+            is_made,
+        };
+        if !site.mark.exists() {
+            let mut entries = fs::read_dir(directory).map_err(failed)?;
+            if entries.next().is_some() {
+                return Err(DaemonError::NotEmpty {
+                    path: directory.into(),
+                });
+            }
+            fs::write(&site.mark, "").map_err(failed)?;
+        }
+        site.sync()?;
+        site.remove_catalog();
+        Ok(site)
+    }
+
+    /// What another attempt left of what is made anew.
+    fn remove_catalog(&self) {
+        for name in [
+            "catalog.db",
+            "catalog.db-wal",
+            "catalog.db-shm",
+            FILE_NAME,
+            "key.json",
+        ] {
+            // One that cannot be removed cannot be made anew either, and is told then.
+            let _ = fs::remove_file(self.directory.join(name));
+        }
+    }
+
+    /// Nothing came of it: what was made goes, unless there are live files already.
+    fn give_up(&self) {
+        self.remove_catalog();
+        if fs::read_to_string(&self.mark).is_ok_and(|text| text.is_empty()) {
+            let _ = fs::remove_file(&self.mark);
+        }
+        if self.is_made {
+            let _ = fs::remove_dir(&self.directory);
+        }
+    }
+
+    /// Files are written only into a live tree that was empty when that began.
+    fn claim_live(&self, config: &Config, live: LiveAsOf) -> Result<(), DaemonError> {
+        let directory = &config.live_dir;
+        let failed =
+            |error: io::Error| DaemonError::io(format!("making {}", directory.display()), error);
+        fs::create_dir_all(directory).map_err(failed)?;
+        let is_ours = fs::read_to_string(&self.mark).is_ok_and(|text| text == LIVE_IS_OURS);
+        if live == LiveAsOf::Untouched || is_ours {
+            return Ok(());
+        }
+        if fs::read_dir(directory).map_err(failed)?.next().is_some() {
+            self.give_up();
+            return Err(DaemonError::LiveNotEmpty {
+                path: directory.clone(),
+            });
+        }
+        fs::write(&self.mark, LIVE_IS_OURS).map_err(failed)?;
+        self.sync()
+    }
+
+    fn finish(&self) -> Result<(), DaemonError> {
+        fs::remove_file(&self.mark)
+            .map_err(|error| DaemonError::io(self.mark.display().to_string(), error))?;
+        self.sync()
+    }
+
+    fn sync(&self) -> Result<(), DaemonError> {
+        let synced = match fs::File::open(&self.mark) {
+            Ok(mark) => mark.sync_all(),
+            Err(_) => Ok(()),
+        };
+        synced
+            .and_then(|()| fs::File::open(&self.directory)?.sync_all())
+            .map_err(|error| DaemonError::io(self.directory.display().to_string(), error))
+    }
+}

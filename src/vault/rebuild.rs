@@ -1,0 +1,81 @@
+//! A catalog that was made anew out of a store, on a machine that knows nothing of it.
+//!
+//! What only the lost machine had goes: versions whose bytes never reached the store, and
+//! what its files looked like. The surprise: versions whose bytes were there and are gone
+//! stay, for a copy of the store may bring them back.
+
+use crate::catalog::{Catalog, Child};
+use crate::model::{NodeId, PackId, ROOT, Timestamp, VersionSeq};
+
+use super::Result;
+use super::rename_directory::all_children;
+
+/// Read in one go.
+const PAGE: usize = 1000;
+
+/// What a vault has after it was made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Settled {
+    /// Versions that went, because their bytes were never in the store.
+    pub dropped: u64,
+    /// Assets of which no version was left.
+    pub forgotten: u64,
+}
+
+/// Takes out of a catalog what its machine took with it. `never_put` are the packs that
+/// did not reach the store.
+///
+/// # Errors
+/// When the catalog fails.
+pub fn settle_rebuilt(
+    catalog: &mut dyn Catalog,
+    never_put: &[PackId],
+    now: Timestamp,
+) -> Result<Settled> {
+    let mut settled = Settled::default();
+    loop {
+        let page = catalog.sealed_versions(VersionSeq(0), PAGE)?;
+        if page.is_empty() {
+            break;
+        }
+        for version in page {
+            catalog.remove_version(version.seq)?;
+            settled.dropped += 1;
+        }
+    }
+    for &pack in never_put {
+        for seq in catalog.versions_in_pack(pack)? {
+            catalog.remove_version(seq)?;
+            settled.dropped += 1;
+        }
+    }
+    catalog.remove_unused_contents()?;
+    for &pack in never_put {
+        catalog.remove_dead_chunks(pack)?;
+        catalog.remove_pack(pack)?;
+    }
+    let mut waiting = vec![ROOT];
+    while let Some(directory) = waiting.pop() {
+        for child in all_children(catalog, directory)? {
+            match child {
+                Child::Directory { node, .. } => waiting.push(node),
+                Child::Asset { node, .. } => settle_asset(catalog, node, now, &mut settled)?,
+            }
+        }
+    }
+    Ok(settled)
+}
+
+fn settle_asset(
+    catalog: &mut dyn Catalog,
+    asset: NodeId,
+    now: Timestamp,
+    settled: &mut Settled,
+) -> Result<()> {
+    if catalog.latest_versions(asset, 1)?.is_empty() {
+        settled.forgotten += 1;
+        return Ok(catalog.forget_asset(asset, now)?);
+    }
+    // Another filesystem gives the same numbers to other files.
+    Ok(catalog.set_asset_file(asset, None)?)
+}
