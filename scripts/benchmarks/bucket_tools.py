@@ -125,8 +125,9 @@ class KeepfsInBucket(Tool):
     def restore(self, data):
         """An empty machine: vault, catalog and live tree come out of the bucket."""
         self.restored = self.home / "rebuilt"
-        self.keepfs("rebuild", "--store", self.url, self.restored, "--live")
-        return self.restored / "live"
+        live = self.restored / "live"
+        self.keepfs("rebuild", "--store", self.url, self.restored, "--live", "--live-dir", live)
+        return live
 
     def close(self):
         if is_mounted(self.root):

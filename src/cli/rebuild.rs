@@ -43,6 +43,9 @@ pub struct Rebuild {
     /// Write the files of the live tree, too
     #[arg(long)]
     live: bool,
+    /// Where the live tree is from now on [default: where the settings say]
+    #[arg(long, value_name = "DIR")]
+    live_dir: Option<PathBuf>,
     /// The live tree as it was then: 2026-11-23T10:00:00Z, or with another offset
     #[arg(long, value_name = "TIME", requires = "live", value_parser = parse_time)]
     at: Option<Timestamp>,
@@ -108,12 +111,11 @@ impl Rebuild {
     }
 
     fn request(&self) -> Result<RebuildRequest, Stop> {
-        let vault_dir = std::path::absolute(&self.vault).map_err(|error| {
-            stop(
-                ErrorCode::BadInput,
-                format!("{}: {error}", self.vault.display()),
-            )
-        })?;
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path)
+                .map_err(|error| stop(ErrorCode::BadInput, format!("{}: {error}", path.display())))
+        };
+        let vault_dir = absolute(&self.vault)?;
         Ok(RebuildRequest {
             vault_dir,
             place: destination(&self.store)?,
@@ -122,6 +124,7 @@ impl Rebuild {
                 true => Gap::Accept,
                 false => Gap::Refuse,
             },
+            live_dir: self.live_dir.as_ref().map(absolute).transpose()?,
             live: match (self.live, self.at) {
                 (false, _) => LiveAsOf::Untouched,
                 (true, None) => LiveAsOf::LastUpload,

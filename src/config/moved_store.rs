@@ -38,7 +38,8 @@ impl Config {
 
     /// Writes the settings `text` of a vault that was elsewhere into the directory that it is
     /// rebuilt in, with its store at `place`. `name` is what it was called there, for a text
-    /// that leaves that to the directory.
+    /// that leaves that to the directory; `live` the place of the live tree, if not the one
+    /// in the text.
     ///
     /// # Errors
     /// [`ConfigError`]; there is no file then.
@@ -47,9 +48,17 @@ impl Config {
         text: &str,
         name: &str,
         place: &StorePlace,
+        live: Option<&Path>,
     ) -> Result<Config, ConfigError> {
         let file = vault_dir.join(FILE_NAME);
         let mut text = replaced(&file, text, place)?;
+        if let Some(live) = live {
+            let live = live.to_str().ok_or_else(|| ConfigError::BadFlag {
+                key: "live",
+                problem: format!("{} is not UTF-8: give another directory", live.display()),
+            })?;
+            text = with_value(&file, &text, "live", &toml::Value::from(live).to_string())?;
+        }
         if file::read(&file, &text)?.name.is_none() {
             text = with_value(&file, &text, "name", &toml::Value::from(name).to_string())?;
         }
@@ -176,6 +185,36 @@ mod tests {
             0o640
         );
         assert_eq!(Config::load(&vault).unwrap().store, place);
+    }
+
+    #[test]
+    fn settings_of_a_rebuilt_vault_name_its_own_store_and_keep_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = StorePlace::parse("gs://b/p").unwrap();
+        let rebuilt = |text, live| {
+            let live: Option<&str> = live;
+            let config = Config::rebuild(
+                directory.path(),
+                text,
+                "photos",
+                &place,
+                live.map(Path::new),
+            );
+            (
+                config.unwrap(),
+                fs::read_to_string(directory.path().join(FILE_NAME)).unwrap(),
+            )
+        };
+        let (config, text) = rebuilt("format = 1\nlive = \"/srv/x\"\nname = \"mine\"\n", None);
+        assert_eq!((&*config.name, &config.store), ("mine", &place));
+        assert_eq!(config.live_dir, Path::new("/srv/x"));
+        assert_eq!(
+            text,
+            "format = 1\nstore = \"gs://b/p\"\nlive = \"/srv/x\"\nname = \"mine\"\n"
+        );
+        let (config, _) = rebuilt("format = 1\nlive = \"/srv/x\"", Some("/new"));
+        assert_eq!(config.name, "photos");
+        assert_eq!(config.live_dir, Path::new("/new"));
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub enum DaemonError {
     },
     /// Files would be written among others.
     #[error(
-        "the live tree {path} is not empty: move away what is there, or leave --live out; the next mount then takes up what differs",
+        "the live tree {path} is not empty: give --live-dir another place, move away what is there, or leave --live out; the first mount then takes up what differs",
         path = .path.display()
     )]
     LiveNotEmpty {

@@ -38,6 +38,8 @@ pub struct RebuildRequest {
     pub writer: Option<Fence>,
     /// What is done where an object of the journal is missing.
     pub gap: Gap,
+    /// Where the live tree is. `None`: where the settings say.
+    pub live_dir: Option<PathBuf>,
     /// What becomes of the live tree.
     pub live: LiveAsOf,
     /// What opens an encrypted vault. `None`: what environment or a person have.
@@ -156,7 +158,8 @@ fn make_catalog(
     catalog
         .commit(Durability::Power)
         .map_err(VaultError::from)?;
-    let config = Config::rebuild(&request.vault_dir, &text, &name, place)?;
+    let live_dir = request.live_dir.as_deref();
+    let config = Config::rebuild(&request.vault_dir, &text, &name, place, live_dir)?;
     config.validate_layout(None)?;
     let found = Found {
         replayed,

@@ -305,6 +305,16 @@ fn without_live_everything_waits_in_deleted_or_is_recognised_in_a_tree_that_surv
         "is not empty",
     );
     assert!(!m.vault.exists());
+    // As somebody tries it out while the tree is in use.
+    let elsewhere = outside.path().join("tried");
+    let live_dir = elsewhere.to_str().unwrap();
+    rebuilt(&m, &server, &["--live", "--live-dir", live_dir]);
+    assert_eq!(
+        fs::read(elsewhere.join("lost")).unwrap(),
+        b"to be found in .deleted"
+    );
+    fs::remove_dir_all(&m.vault).unwrap();
+
     rebuilt(&m, &server, &[]);
     m.remount();
     m.run("\"$KEEPFS\" scan .");
