@@ -151,17 +151,23 @@ def record_restores(bench, what, data):
         server.stop()
         servers[tool] = server
     times = {tool.name: [] for tool in servers}
+    # What was restored stays until the end: ext4 does not give out an inode again within
+    # seconds, and would search for others on the next one's time.
+    all_restored = []
     for number, tool in bench.rounds(list(servers)):
         servers[tool].start()
         tool.forget_here()
+        tool.restored = tool.home / f"restored-{number}"
         drop_caches()
         start = time.monotonic()
         restored = tool.restore(data)
         times[tool.name].append(time.monotonic() - start)
         if number == 0 and digest(restored) != expected:
             fail(f"{tool.name}: what came back differs")
-        shutil.rmtree(tool.restored)
+        all_restored.append(tool.restored)
         servers[tool].stop()
+    for restored in all_restored:
+        shutil.rmtree(restored)
     for tool, server in servers.items():
         tool.remove()
         server.remove()

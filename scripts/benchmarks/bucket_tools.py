@@ -22,6 +22,7 @@ class Tool:
         self.bench = bench
         self.home = home
         self.home.mkdir()
+        self.restored = home / "restored"
         self.endpoint = f"http://127.0.0.1:{port}"
         self.environment = {
             name: value
@@ -65,8 +66,7 @@ class Restic(Tool):
         shutil.rmtree(self.home / "cache", ignore_errors=True)
 
     def restore(self, data):
-        """Gets the whole tree back; returns where it is."""
-        self.restored = self.home / "restored"
+        """Gets the whole tree back into `restored`; returns where it is."""
         self.run("restic", "-q", "restore", "latest", "--target", self.restored)
         return self.restored / data.relative_to("/")
 
@@ -124,7 +124,6 @@ class KeepfsInBucket(Tool):
 
     def restore(self, data):
         """An empty machine: vault, catalog and live tree come out of the bucket."""
-        self.restored = self.home / "rebuilt"
         live = self.restored / "live"
         self.keepfs("rebuild", "--store", self.url, self.restored, "--live", "--live-dir", live)
         return live

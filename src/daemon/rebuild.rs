@@ -178,6 +178,8 @@ fn fill(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Rebuilt, DaemonError> {
     config.write_claim = WriteClaim::ReadOnly;
+    // Each byte is read once.
+    let disk_cache_bytes_max = std::mem::replace(&mut config.disk_cache_bytes_max, 0);
     let opened = Opened::open(config.clone(), key, Purpose::Rebuild, &mut |_| {})?;
     let vault = opened.vault();
     let live = match request.live {
@@ -194,6 +196,7 @@ fn fill(
         mark_clean(vault)?;
     }
     opened.close()?;
+    config.disk_cache_bytes_max = disk_cache_bytes_max;
     Ok(Rebuilt {
         config,
         replayed: found.replayed,

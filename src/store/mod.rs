@@ -221,6 +221,20 @@ impl Store {
         journal::publish(&self.shared)
     }
 
+    /// Brings contents into memory that will be read at once, in as few requests as can be.
+    /// What cannot be brought, its reader reports. More than the cache holds is of no use.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn bring(&self, contents: &[ContentId]) -> Result<()> {
+        let mut chunks = Vec::new();
+        for &content in contents {
+            chunks.extend(self.shared.catalog()?.content_chunks(content)?);
+        }
+        fetch::bring(&self.shared, &chunks);
+        Ok(())
+    }
+
     /// A reader of one content.
     ///
     /// # Errors

@@ -5,23 +5,21 @@
 //! attempt that was interrupted, are compared. The surprise: the order is that of the
 //! packs, not of the names, so that each pack is read once.
 
-use std::collections::HashMap;
-use std::os::fd::AsFd;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
 use rustix::fs::{AtFlags, Mode, XattrFlags};
 
-use crate::catalog::{Catalog, Child, NodeKind, Standing};
-use crate::model::{
-    Attributes, FileFacts, NodeId, Override, PackId, PublicId, ROOT, Timestamp, Version,
-    VersionState, failpoint,
-};
+use crate::model::{ContentId, FileFacts, PublicId, Timestamp, Version, VersionState, failpoint};
 
+mod wanted;
+
+use self::wanted::{Tree, Wanted, batches};
 use super::live::{self, Found, facts_of};
 use super::names::BACKUP_XATTR;
-use super::rename_directory::all_children;
 use super::restore::{Durable, give_to, timespec};
 use super::{Result, Vault, VaultError};
 
@@ -34,31 +32,6 @@ pub struct Materialised {
     pub bytes: u64,
     /// Files that could not be brought back, and why.
     pub failed: Vec<(PublicId, VaultError)>,
-}
-
-/// A file to be brought.
-struct Wanted {
-    path: PublicId,
-    version: Version,
-    /// Those of the file, which may have changed since the version was kept.
-    attributes: Attributes,
-    /// Whether it is what the asset has now, so that a scan would find nothing.
-    is_current: bool,
-    /// Where its first byte lies.
-    begins_at: Option<(PackId, u64)>,
-}
-
-/// A directory to be brought.
-struct WantedDirectory {
-    attributes: Attributes,
-    backup: Option<Override>,
-}
-
-/// The tree to be brought, by path.
-#[derive(Default)]
-struct Tree {
-    files: Vec<Wanted>,
-    directories: HashMap<PublicId, WantedDirectory>,
 }
 
 impl Vault {
@@ -81,16 +54,20 @@ impl Vault {
         progress(0, bytes_in_all);
         let mut done = Materialised::default();
         let mut bytes_done = 0;
+        let batches = batches(&tree.files);
         let next = AtomicUsize::new(0);
         thread::scope(|scope| {
             let (send, received) = mpsc::channel();
             for _ in 0..self.config.ingest_threads.max(1) {
-                let (send, next, tree) = (send.clone(), &next, &tree);
+                let (send, next, batches) = (send.clone(), &next, &batches);
                 scope.spawn(move || {
-                    while let Some(file) = tree.files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let brought = self.bring(file);
-                        if send.send((file, brought)).is_err() {
-                            return;
+                    let mut directory = None;
+                    while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        self.read_ahead(batch);
+                        for file in *batch {
+                            if send.send((file, self.bring(file, &mut directory))).is_err() {
+                                return;
+                            }
                         }
                     }
                 });
@@ -119,32 +96,29 @@ impl Vault {
         Ok(done)
     }
 
-    fn tree_at(&self, at: Option<Timestamp>) -> Result<Tree> {
-        let mut tree = Tree::default();
-        let mut waiting = vec![(PublicId::root(), ROOT)];
-        while let Some((path, node)) = waiting.pop() {
-            // Locked for each directory anew: there may be many.
-            let mut catalog = self.catalog();
-            let catalog = catalog.as_mut();
-            if let Some(record) = catalog.directory(node)? {
-                let wanted = WantedDirectory {
-                    attributes: record.attributes,
-                    backup: record.backup,
-                };
-                tree.directories.insert(path.clone(), wanted);
-            }
-            for (path, node, kind) in children(catalog, &path, node, at)? {
-                match kind {
-                    NodeKind::Directory => waiting.push((path, node)),
-                    NodeKind::Asset => tree.files.extend(wanted(catalog, path, node, at)?),
-                }
-            }
+    /// Small files share requests; of a long one the reader sees to it.
+    fn read_ahead(&self, batch: &[Wanted]) {
+        if batch.len() < 2 {
+            return;
         }
-        Ok(tree)
+        let contents: Vec<ContentId> = batch
+            .iter()
+            .filter_map(|file| match file.version.state {
+                VersionState::Stored { content, .. } => Some(content),
+                VersionState::Sealed { .. } => None,
+            })
+            .collect();
+        if let Err(error) = self.store.bring(&contents) {
+            log::debug!("no reading ahead: {error}");
+        }
     }
 
-    fn bring(&self, file: &Wanted) -> Result<FileFacts> {
-        let io = |error: rustix::io::Errno| VaultError::io(file.path.to_string(), error);
+    /// `directory` is the one that was written into last, kept open for the next file.
+    fn bring(
+        &self,
+        file: &Wanted,
+        directory: &mut Option<(PublicId, OwnedFd)>,
+    ) -> Result<FileFacts> {
         if let Some(facts) = self.is_there(file)? {
             return Ok(facts);
         }
@@ -152,45 +126,52 @@ impl Vault {
             path: file.path.clone(),
             problem: "the mount root is a directory",
         })?;
-        let directory = self.make_live_directory(&parent)?;
+        let directory = match directory {
+            Some((path, directory)) if *path == parent => directory,
+            place => {
+                let opened = self.make_live_directory(&parent)?;
+                &mut place.insert((parent, opened)).1
+            }
+        };
         // Two threads never have the same, and the next attempt finds what this one left.
         let temporary = format!(".keepfs-rebuild.{}", file.version.asset.0);
-        let _ = rustix::fs::unlinkat(&directory, &temporary, AtFlags::empty());
         let version = Version {
             attributes: file.attributes,
             ..file.version.clone()
         };
-        let written = self
-            .write_temporary(&directory, &temporary, &version, Durable::Later)
-            .and_then(|()| {
-                failpoint::reach("rebuild.file-written");
-                rustix::fs::renameat(&directory, &temporary, &directory, name.as_os_str())
-                    .map_err(io)
-            });
-        if written.is_err() {
-            let _ = rustix::fs::unlinkat(&directory, &temporary, AtFlags::empty());
+        let write = || self.write_temporary(directory, &temporary, &version, Durable::Later);
+        let remove = || rustix::fs::unlinkat(&*directory, &temporary, AtFlags::empty());
+        let written = write().or_else(|error| match &error {
+            VaultError::Io { error, .. } if error.kind() == ErrorKind::AlreadyExists => {
+                remove().map_err(io(&file.path))?;
+                write()
+            }
+            _ => Err(error),
+        });
+        let brought = written.and_then(|written| {
+            failpoint::reach("rebuild.file-written");
+            rustix::fs::renameat(&*directory, &temporary, &*directory, name.as_os_str())
+                .map_err(io(&file.path))?;
+            facts_of(written.as_fd()).map_err(io(&file.path))
+        });
+        if brought.is_err() {
+            let _ = remove();
         }
-        written?;
-        let there = self
-            .live
-            .open_path(&file.path)
-            .and_then(|there| facts_of(there.as_fd()));
-        there.map_err(|error| VaultError::io(file.path.to_string(), error))
+        brought
     }
 
     /// What an earlier attempt brought, if it is whole.
     fn is_there(&self, file: &Wanted) -> Result<Option<FileFacts>> {
-        let io = |error| VaultError::io(file.path.to_string(), error);
         let VersionState::Stored { blake3, .. } = file.version.state else {
             return Ok(None);
         };
-        match self.live.find(&file.path).map_err(io)? {
+        match self.live.find(&file.path).map_err(io(&file.path))? {
             Some(Found::File(facts))
                 if facts.size == file.version.size && facts.attributes == file.attributes =>
             {
-                let there = self.live.open_file(&file.path).map_err(io)?;
+                let there = self.live.open_file(&file.path).map_err(io(&file.path))?;
                 let mut hasher = blake3::Hasher::new();
-                hasher.update_reader(there).map_err(io)?;
+                hasher.update_reader(there).map_err(io(&file.path))?;
                 Ok((hasher.finalize().as_bytes() == &blake3.0).then_some(facts))
             }
             _ => Ok(None),
@@ -203,20 +184,19 @@ impl Vault {
         let mut directories: Vec<_> = tree.directories.iter().collect();
         directories.sort_unstable_by_key(|(path, _)| std::cmp::Reverse(path.as_bytes().len()));
         for (path, wanted) in directories {
-            let errno = |error: rustix::io::Errno| VaultError::io(path.to_string(), error);
             let directory = match self.live.open_directory(path) {
                 Ok(directory) => directory,
                 // Nothing was in it.
                 Err(error) if live::is_absent(&error) && wanted.backup.is_none() => continue,
                 Err(error) if live::is_absent(&error) => self.make_live_directory(path)?,
-                Err(error) => return Err(VaultError::io(path.to_string(), error)),
+                Err(error) => return Err(io(path)(error)),
             };
             if let Some(backup) = wanted.backup {
                 let value = backup.as_str().as_bytes();
                 let flags = XattrFlags::empty();
                 match rustix::fs::fsetxattr(&directory, BACKUP_XATTR, value, flags) {
                     Ok(()) | Err(rustix::io::Errno::NOTSUP) => {}
-                    Err(error) => return Err(errno(error)),
+                    Err(error) => return Err(io(path)(error)),
                 }
             }
             if path.is_root() {
@@ -224,88 +204,21 @@ impl Vault {
                 continue;
             }
             let attributes = wanted.attributes;
-            give_to(directory.as_fd(), attributes.uid, attributes.gid).map_err(errno)?;
+            give_to(directory.as_fd(), attributes.uid, attributes.gid).map_err(io(path))?;
             let mode = Mode::from_raw_mode(attributes.mode);
-            rustix::fs::fchmod(&directory, mode).map_err(errno)?;
+            rustix::fs::fchmod(&directory, mode).map_err(io(path))?;
             let mtime = timespec(attributes.mtime);
             let times = rustix::fs::Timestamps {
                 last_access: mtime,
                 last_modification: mtime,
             };
-            rustix::fs::futimens(&directory, &times).map_err(errno)?;
+            rustix::fs::futimens(&directory, &times).map_err(io(path))?;
         }
         Ok(())
     }
 }
 
-fn children(
-    catalog: &mut dyn Catalog,
-    path: &PublicId,
-    node: NodeId,
-    at: Option<Timestamp>,
-) -> Result<Vec<(PublicId, NodeId, NodeKind)>> {
-    if let Some(at) = at {
-        let children = catalog.children_at(node, at)?.into_iter();
-        return Ok(children
-            .map(|(name, node, kind)| (path.join(&name), node, kind))
-            .collect());
-    }
-    let live = all_children(catalog, node)?.into_iter();
-    Ok(live
-        .filter_map(|child| match child {
-            Child::Directory { name, node, .. } => {
-                Some((path.join(&name), node, NodeKind::Directory))
-            }
-            Child::Asset {
-                name,
-                node,
-                standing: Standing::Live,
-            } => Some((path.join(&name), node, NodeKind::Asset)),
-            Child::Asset { .. } => None,
-        })
-        .collect())
-}
-
-/// The version that an asset had then. `None`: none was kept yet.
-fn wanted(
-    catalog: &mut dyn Catalog,
-    path: PublicId,
-    asset: NodeId,
-    at: Option<Timestamp>,
-) -> Result<Option<Wanted>> {
-    let Some(latest) = catalog.latest_versions(asset, 1)?.pop() else {
-        return Ok(None);
-    };
-    let record = catalog.asset(asset)?;
-    let is_live = record
-        .as_ref()
-        .is_some_and(|record| record.standing == Standing::Live);
-    let (version, is_current) = match at {
-        Some(at) if latest.kept_at > at => {
-            let versions = catalog.versions(asset)?.into_iter();
-            match versions.rev().find(|version| version.kept_at <= at) {
-                Some(version) => (version, false),
-                None => return Ok(None),
-            }
-        }
-        _ => (latest, is_live),
-    };
-    let begins_at = match version.state {
-        VersionState::Stored { content, .. } => {
-            let chunks = catalog.content_chunks(content)?;
-            chunks.first().map(|chunk| (chunk.pack, chunk.offset))
-        }
-        VersionState::Sealed { .. } => None,
-    };
-    let last_attributes = record.and_then(|record| record.last_attributes);
-    Ok(Some(Wanted {
-        path,
-        attributes: match last_attributes {
-            Some(last) if is_current => last,
-            _ => version.attributes,
-        },
-        version,
-        is_current,
-        begins_at,
-    }))
+/// Says which file it was.
+fn io<E: Into<std::io::Error>>(path: &PublicId) -> impl Fn(E) -> VaultError {
+    |error| VaultError::io(path.to_string(), error)
 }

@@ -123,7 +123,7 @@ impl Vault {
         let directory = self.make_live_directory(&parent)?;
         let temporary = temporary_name(&name, self.clock.random());
         let written = self.write_temporary(&directory, &temporary, &chosen.version, Durable::Now);
-        let version = written.and_then(|()| {
+        let version = written.and_then(|_| {
             failpoint::reach("restore.written");
             self.take_place(
                 &done.to,
@@ -205,7 +205,7 @@ impl Vault {
         name: &str,
         version: &Version,
         durable: Durable,
-    ) -> Result<()> {
+    ) -> Result<File> {
         let io = |error| VaultError::io("writing the restored file", error);
         let errno = |error: rustix::io::Errno| VaultError::io("writing the restored file", error);
         let VersionState::Stored { content, .. } = version.state else {
@@ -218,7 +218,7 @@ impl Vault {
             rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR).map_err(errno)?;
         let mut file = File::from(file);
         let reader = self.store.reader(content)?;
-        let mut buffer = vec![0u8; 1 << 20];
+        let mut buffer = vec![0u8; reader.size().clamp(1, 1 << 20) as usize];
         let mut offset = 0;
         while offset < reader.size() {
             let count = reader.read_at(offset, &mut buffer)?;
@@ -241,10 +241,10 @@ impl Vault {
             last_modification: mtime,
         };
         rustix::fs::futimens(&file, &times).map_err(errno)?;
-        match durable {
-            Durable::Now => file.sync_all().map_err(io),
-            Durable::Later => Ok(()),
+        if durable == Durable::Now {
+            file.sync_all().map_err(io)?;
         }
+        Ok(file)
     }
 
     /// The temporary file becomes the asset's live file, and the row says so.

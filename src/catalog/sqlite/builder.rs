@@ -2,7 +2,7 @@
 //!
 //! The batches come from a store that strangers may have written to: whatever is in
 //! them can end in an error, and in no statement but those below. Only when all are
-//! applied does [`CatalogBuilder::finish`] commit, and look whether they make sense.
+//! applied does [`CatalogBuilder::finish`] look whether they make sense.
 
 use std::path::{Path, PathBuf};
 
@@ -47,6 +47,10 @@ impl CatalogBuilder {
         };
         // The file is nobody's until it is finished.
         builder.execute("PRAGMA synchronous = OFF", [])?;
+        builder
+            .connection
+            .pragma_update(None, "wal_autocheckpoint", 1000)
+            .map_err(|error| failure(path, error))?;
         builder.execute("BEGIN", [])?;
         Ok(builder)
     }
@@ -92,12 +96,16 @@ impl CatalogBuilder {
         Ok(())
     }
 
-    /// Begins a group of batches that make sense only together.
+    /// Begins a group of batches that make sense only together. What was applied before
+    /// stays.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn begin_group(&mut self) -> Result<()> {
-        self.execute("SAVEPOINT journal_group", [])
+        // No savepoint: in one, SQLite writes each page that a statement touches to a
+        // temporary file, statement after statement.
+        self.execute("COMMIT", [])?;
+        self.execute("BEGIN", [])
     }
 
     /// Keeps the batches of a group, or takes them back.
@@ -105,10 +113,13 @@ impl CatalogBuilder {
     /// # Errors
     /// When the file cannot be written.
     pub fn end_group(&mut self, group: Group) -> Result<()> {
-        if group == Group::Unfinished {
-            self.execute("ROLLBACK TO journal_group", [])?;
+        match group {
+            Group::Whole => Ok(()),
+            Group::Unfinished => {
+                self.execute("ROLLBACK", [])?;
+                self.execute("BEGIN", [])
+            }
         }
-        self.execute("RELEASE journal_group", [])
     }
 
     /// Commits, brings the catalog to the newest format and looks for damage.

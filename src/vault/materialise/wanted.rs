@@ -1,0 +1,156 @@
+//! Which files and directories a live tree that is made anew shall have.
+//!
+//! Only asks the catalog. The surprise: an asset whose last version came later than the
+//! instant that is wanted has the one before it, and one that had none then is left out.
+
+use std::collections::HashMap;
+
+use crate::catalog::{Catalog, Child, NodeKind, Standing};
+use crate::model::{
+    Attributes, NodeId, Override, PackId, PublicId, ROOT, Timestamp, Version, VersionState,
+};
+use crate::vault::rename_directory::all_children;
+use crate::vault::{Result, Vault};
+
+/// Plain bytes of the files that are fetched together: a small part of what the cache for
+/// readers holds, for each thread.
+const BATCH_BYTES_MAX: u64 = 8 << 20;
+
+/// A file to be brought.
+pub(super) struct Wanted {
+    pub(super) path: PublicId,
+    pub(super) version: Version,
+    /// Those of the file, which may have changed since the version was kept.
+    pub(super) attributes: Attributes,
+    /// Whether it is what the asset has now, so that a scan would find nothing.
+    pub(super) is_current: bool,
+    /// Where its first byte lies.
+    pub(super) begins_at: Option<(PackId, u64)>,
+}
+
+/// A directory to be brought.
+pub(super) struct WantedDirectory {
+    pub(super) attributes: Attributes,
+    pub(super) backup: Option<Override>,
+}
+
+/// The tree to be brought, by path.
+#[derive(Default)]
+pub(super) struct Tree {
+    pub(super) files: Vec<Wanted>,
+    pub(super) directories: HashMap<PublicId, WantedDirectory>,
+}
+
+impl Vault {
+    /// Every file and directory that was there at an instant. `None`: by the catalog, now.
+    pub(super) fn tree_at(&self, at: Option<Timestamp>) -> Result<Tree> {
+        let mut tree = Tree::default();
+        let mut waiting = vec![(PublicId::root(), ROOT)];
+        while let Some((path, node)) = waiting.pop() {
+            // Locked for each directory anew: there may be many.
+            let mut catalog = self.catalog();
+            let catalog = catalog.as_mut();
+            if let Some(record) = catalog.directory(node)? {
+                let wanted = WantedDirectory {
+                    attributes: record.attributes,
+                    backup: record.backup,
+                };
+                tree.directories.insert(path.clone(), wanted);
+            }
+            for (path, node, kind) in children(catalog, &path, node, at)? {
+                match kind {
+                    NodeKind::Directory => waiting.push((path, node)),
+                    NodeKind::Asset => tree.files.extend(wanted(catalog, path, node, at)?),
+                }
+            }
+        }
+        Ok(tree)
+    }
+}
+
+/// Files that follow each other in the packs, some at a time.
+pub(super) fn batches(files: &[Wanted]) -> Vec<&[Wanted]> {
+    let mut batches = Vec::new();
+    let (mut first, mut bytes) = (0, 0);
+    for (index, file) in files.iter().enumerate() {
+        if index > first && bytes + file.version.size > BATCH_BYTES_MAX {
+            batches.push(&files[first..index]);
+            (first, bytes) = (index, 0);
+        }
+        bytes += file.version.size;
+    }
+    batches.push(&files[first..]);
+    batches
+}
+
+fn children(
+    catalog: &mut dyn Catalog,
+    path: &PublicId,
+    node: NodeId,
+    at: Option<Timestamp>,
+) -> Result<Vec<(PublicId, NodeId, NodeKind)>> {
+    if let Some(at) = at {
+        let children = catalog.children_at(node, at)?.into_iter();
+        return Ok(children
+            .map(|(name, node, kind)| (path.join(&name), node, kind))
+            .collect());
+    }
+    let live = all_children(catalog, node)?.into_iter();
+    Ok(live
+        .filter_map(|child| match child {
+            Child::Directory { name, node, .. } => {
+                Some((path.join(&name), node, NodeKind::Directory))
+            }
+            Child::Asset {
+                name,
+                node,
+                standing: Standing::Live,
+            } => Some((path.join(&name), node, NodeKind::Asset)),
+            Child::Asset { .. } => None,
+        })
+        .collect())
+}
+
+/// The version that an asset had then. `None`: none was kept yet.
+fn wanted(
+    catalog: &mut dyn Catalog,
+    path: PublicId,
+    asset: NodeId,
+    at: Option<Timestamp>,
+) -> Result<Option<Wanted>> {
+    let Some(latest) = catalog.latest_versions(asset, 1)?.pop() else {
+        return Ok(None);
+    };
+    let record = catalog.asset(asset)?;
+    let is_live = record
+        .as_ref()
+        .is_some_and(|record| record.standing == Standing::Live);
+    let (version, is_current) = match at {
+        Some(at) if latest.kept_at > at => {
+            let versions = catalog.versions(asset)?.into_iter();
+            match versions.rev().find(|version| version.kept_at <= at) {
+                Some(version) => (version, false),
+                None => return Ok(None),
+            }
+        }
+        _ => (latest, is_live),
+    };
+    let begins_at = match version.state {
+        VersionState::Stored { content, .. } => {
+            let chunks = catalog.content_chunks(content)?;
+            chunks.first().map(|chunk| (chunk.pack, chunk.offset))
+        }
+        VersionState::Sealed { .. } => None,
+    };
+    let last_attributes = record.and_then(|record| record.last_attributes);
+    Ok(Some(Wanted {
+        path,
+        attributes: match last_attributes {
+            Some(last) if is_current => last,
+            _ => version.attributes,
+        },
+        version,
+        is_current,
+        begins_at,
+    }))
+}
