@@ -4,6 +4,7 @@
 //! absolute, and checked once, so that no layer below checks again. Each error is
 //! one line that names the file, the key and the way out.
 
+mod api;
 mod encryption;
 mod error;
 mod file;
@@ -11,6 +12,7 @@ mod layout;
 mod moved_store;
 mod notify;
 mod retention;
+mod switched;
 mod template;
 mod units;
 
@@ -20,6 +22,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use api::ApiSettings;
 pub use encryption::SecretPlace;
 pub use error::ConfigError;
 pub use notify::{MailSettings, SmtpSecurity};
@@ -94,6 +97,8 @@ pub struct Config {
     pub encryption: Option<SecretPlace>,
     /// How mail is sent. `None`: nothing says how.
     pub mail: Option<MailSettings>,
+    /// What the HTTP server may do.
+    pub api: ApiSettings,
     /// What `keepfs prune` drops.
     pub retention: RetentionSettings,
 }
@@ -279,6 +284,7 @@ impl Config {
                 password_file: mail.password_file.as_deref().map(in_vault),
                 ..mail
             }),
+            api: settings.api,
             retention: settings.retention,
             vault_dir,
         }

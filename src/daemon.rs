@@ -8,6 +8,7 @@
 mod background;
 mod checkpoints;
 mod create;
+mod ending;
 mod error;
 mod key;
 mod lock;
@@ -18,6 +19,7 @@ mod opened;
 mod ready;
 mod rebuild;
 mod run;
+mod serve;
 mod stop;
 
 pub use background::{Background, start_in_background};
@@ -31,6 +33,7 @@ pub use opened::Opened;
 pub use ready::{Announce, PipeAnnounce};
 pub use rebuild::{LiveAsOf, RebuildRequest, Rebuilt, rebuild};
 pub use run::{MountRequest, run_mount};
+pub use serve::{ServeRequest, run_serve};
 
 #[cfg(test)]
 mod tests;

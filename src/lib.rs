@@ -27,6 +27,7 @@ pub mod model;
 pub mod mount;
 pub mod notify;
 pub mod policy;
+pub mod search;
 pub mod server;
 pub mod store;
 pub mod vault;

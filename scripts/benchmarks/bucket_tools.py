@@ -68,6 +68,8 @@ class Restic(Tool):
     def restore(self, data):
         """Gets the whole tree back into `restored`; returns where it is."""
         self.run("restic", "-q", "restore", "latest", "--target", self.restored)
+        # keepfs says that it is done when the files are on the disk.
+        self.run("sync", "--file-system", self.restored)
         return self.restored / data.relative_to("/")
 
 

@@ -13,8 +13,8 @@ use super::memory::MemoryCatalog;
 use super::sqlite::SqliteCatalog;
 use super::{Catalog, Child, ChunkRecord, Codec, PackRecord, PackState};
 use crate::model::{
-    AssetId, Attributes, ChunkHash, FileFacts, InodeKey, Location, Name, NodeId, Origin, PackId,
-    Timestamp, Version, VersionId, VersionSeq, VersionState,
+    AssetId, Attributes, ChunkHash, Context, FileFacts, InodeKey, Labels, Location, Name, NodeId,
+    Origin, PackId, Tags, Timestamp, Version, VersionId, VersionSeq, VersionState,
 };
 
 /// Runs a case on each implementation, and the search for damage after it.
@@ -64,6 +64,13 @@ fn facts(ino: u64) -> FileFacts {
         size: 10,
         attributes: attributes(0o640),
         ctime: time(77),
+    }
+}
+
+fn noted(tag: &str) -> Labels {
+    Labels {
+        tags: Tags::parse(tag).unwrap(),
+        context: Context::parse("k=v").unwrap(),
     }
 }
 

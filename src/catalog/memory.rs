@@ -6,6 +6,7 @@
 
 mod contents;
 mod facade;
+mod labels;
 mod namespace;
 mod space;
 mod versions;
@@ -14,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CatalogError, ChunkRecord, NodeKind, PackRecord, Result, Standing};
 use crate::model::{
-    AssetId, Attributes, ChunkHash, ContentId, FileFacts, Name, NodeId, Override, ROOT, Timestamp,
-    Version, VersionSeq,
+    AssetId, Attributes, ChunkHash, ContentId, FileFacts, Labels, Name, NodeId, Override, ROOT,
+    Timestamp, Version, VersionSeq,
 };
 
 /// A catalog that ends with the process.
@@ -37,6 +38,7 @@ struct Facts {
     last_seq: i64,
     versions: BTreeMap<VersionSeq, Version>,
     holds: BTreeSet<VersionSeq>,
+    labels: BTreeMap<NodeId, Labels>,
     last_content: i64,
     contents: BTreeMap<ContentId, Content>,
     chunks: BTreeMap<ChunkHash, ChunkRecord>,
@@ -99,6 +101,7 @@ impl MemoryCatalog {
                 last_seq: 0,
                 versions: BTreeMap::new(),
                 holds: BTreeSet::new(),
+                labels: BTreeMap::new(),
                 last_content: 0,
                 contents: BTreeMap::new(),
                 chunks: BTreeMap::new(),

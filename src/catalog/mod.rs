@@ -12,6 +12,7 @@ mod error;
 pub mod facts;
 pub mod journal;
 pub mod memory;
+mod noted;
 mod shared;
 pub mod space;
 pub mod sqlite;
@@ -23,6 +24,7 @@ pub use facts::{
 };
 
 pub use journal::{ChangeMark, Extent, JournalPosition, Unpublished};
+pub use noted::{LatestVersion, Noted, Sighting};
 pub use shared::{CatalogGuard, SharedCatalog, take_turn};
 pub use space::{AgeSpace, Space, SpaceQuery, SpaceReport, SpaceRow, SpaceRows};
 pub use sqlite::{CatalogBuilder, Changes, Group};
@@ -55,7 +57,7 @@ pub enum Durability {
 /// # Errors
 /// Every method fails with [`CatalogError`]; after an error the changes since
 /// the last savepoint may be partial, and the caller rolls back.
-pub trait Catalog: Send {
+pub trait Catalog: Noted + Send {
     // --- transactions -----------------------------------------------------
 
     /// Begins a nested unit: what follows is kept by [`release`](Self::release)

@@ -6,8 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 use super::output::Format;
 use super::{
-    backup, check, completions, delete_version, deleted, exit, init, key, man, mount, pin, policy,
-    prune, purge, rebuild, restore, scan, space, status, store, umount, unpin, versions, wait,
+    api_key, backup, check, completions, delete_version, deleted, exit, init, key, man, mount, pin,
+    policy, prune, purge, rebuild, restore, scan, search, serve, space, status, store, umount,
+    unpin, versions, wait,
 };
 
 const LONG_ABOUT: &str = "A filesystem that never forgets a file.
@@ -52,6 +53,7 @@ pub enum Command {
     Versions(versions::Versions),
     Deleted(deleted::Deleted),
     Usage(space::Usage),
+    Search(search::Search),
     Restore(restore::Restore),
     Backup(backup::Backup),
     Policy(policy::Policy),
@@ -65,6 +67,8 @@ pub enum Command {
     Store(store::Store),
     Rebuild(rebuild::Rebuild),
     Key(key::Key),
+    Serve(serve::Serve),
+    ApiKey(api_key::ApiKey),
     Completions(completions::Completions),
     Man(man::Man),
 }

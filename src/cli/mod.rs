@@ -5,6 +5,7 @@
 //! ([`Exit`]). Nothing here decides what a version is.
 
 mod access;
+mod api_key;
 mod arguments;
 mod backup;
 mod check;
@@ -29,7 +30,9 @@ mod purge;
 mod rebuild;
 mod restore;
 mod scan;
+mod search;
 mod secret;
+mod serve;
 mod space;
 mod start;
 mod status;

@@ -1,6 +1,7 @@
 //! `keepfs mount`: shows a vault at a mountpoint, in the background or not.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -58,6 +59,9 @@ pub struct Mount {
     /// Versions that only the other one has are not in this vault's catalog.
     #[arg(long)]
     take_over: bool,
+    /// Also serve the admin API and the Media Library there: 127.0.0.1:8787 (see keepfs serve)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
     /// Print nothing when it works
     #[arg(short, long)]
     quiet: bool,
@@ -170,6 +174,7 @@ impl Mount {
                 false => WriteClaim::Keep,
             },
             key: None,
+            listen: self.listen,
             vault_dir,
         })
     }
@@ -198,6 +203,9 @@ impl Mount {
         }
         if self.take_over {
             arguments.push("--take-over".into());
+        }
+        if let Some(listen) = self.listen {
+            arguments.extend(["--listen".into(), listen.to_string().into()]);
         }
         if request.key.is_some() {
             arguments.push("--key-on-stdin".into());

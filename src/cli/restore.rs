@@ -76,7 +76,8 @@ impl Restore {
             | Item::Prune(_)
             | Item::Pin(_)
             | Item::Repaired(_)
-            | Item::Orphan(_) => Ok(()),
+            | Item::Orphan(_)
+            | Item::Found(_) => Ok(()),
         })?;
         if format == Format::Json {
             print_json(&rows)?;

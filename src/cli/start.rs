@@ -44,6 +44,7 @@ fn parse_and_run(arguments: &[OsString]) -> Exit {
 fn run(command: Command) -> Outcome {
     let target = match &command {
         Command::Mount(mount) if mount.is_daemon() => LogTarget::Daemon,
+        Command::Serve(_) => LogTarget::Daemon,
         _ => LogTarget::Command,
     };
     start_logging(target);
@@ -56,6 +57,7 @@ fn run(command: Command) -> Outcome {
         Command::Versions(command) => command.run(),
         Command::Deleted(command) => command.run(),
         Command::Usage(command) => command.run(),
+        Command::Search(command) => command.run(),
         Command::Restore(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Policy(command) => command.run(),
@@ -69,6 +71,8 @@ fn run(command: Command) -> Outcome {
         Command::Store(command) => command.run(),
         Command::Rebuild(command) => command.run(),
         Command::Key(command) => command.run(),
+        Command::Serve(command) => command.run(),
+        Command::ApiKey(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
     }

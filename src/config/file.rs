@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use super::api::{self, ApiSettings};
 use super::encryption::{self, SecretPlace};
 use super::notify::{self, MailSettings};
 use super::retention::{self, Problem, Wrong};
@@ -21,7 +22,7 @@ use crate::policy::{Policy, PolicySettings, RetentionSettings};
 /// The one format there is.
 pub(super) const FORMAT: i64 = 1;
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "format",
     "name",
     "backup",
@@ -42,6 +43,7 @@ const KEYS: [&str; 21] = [
     "spool_bytes_max",
     "encryption",
     "notify",
+    "api",
     "retention",
 ];
 
@@ -65,6 +67,7 @@ pub(super) struct Settings {
     pub spool_bytes_max: u64,
     pub encryption: Option<SecretPlace>,
     pub mail: Option<MailSettings>,
+    pub api: ApiSettings,
     pub retention: RetentionSettings,
 }
 
@@ -92,6 +95,7 @@ impl Default for Settings {
             spool_bytes_max: 4 << 30,
             encryption: None,
             mail: None,
+            api: ApiSettings::default(),
             retention: RetentionSettings::default(),
         }
     }
@@ -154,6 +158,10 @@ pub(super) fn read(file: &Path, text: &str) -> Result<Settings, ConfigError> {
         if name == "notify" {
             let mail = notify::read(file, text, line(key.span()), value.get_ref())?;
             settings.mail = Some(mail);
+            continue;
+        }
+        if name == "api" {
+            settings.api = api::read(file, text, line(key.span()), value.get_ref())?;
             continue;
         }
         if name == "retention" {

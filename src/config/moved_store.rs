@@ -89,7 +89,12 @@ fn replaced(file: &Path, text: &str, place: &StorePlace) -> Result<String, Confi
 }
 
 /// The text with `value` for a key of the first table.
-fn with_value(file: &Path, text: &str, key: &str, value: &str) -> Result<String, ConfigError> {
+pub(super) fn with_value(
+    file: &Path,
+    text: &str,
+    key: &str,
+    value: &str,
+) -> Result<String, ConfigError> {
     let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
         file: file.to_owned(),
         line: error.span().map_or(1, |span| line_of(text, span.start)),

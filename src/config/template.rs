@@ -157,6 +157,7 @@ pub(super) fn render(options: &InitOptions) -> Result<String, ConfigError> {
     );
     page.0.push_str(&encryption(options.encryption.as_ref())?);
     page.0.push_str(NOTIFY);
+    page.0.push_str(API);
     page.0.push_str(RETENTION);
     Ok(page.0)
 }
@@ -200,6 +201,20 @@ const NOTIFY: &str = r#"
 #to = ["you@example.com"]
 #username = "keepfs"
 #password_file = "/etc/keepfs/smtp-password"
+"#;
+
+/// The defaults, and what has none behind a second `#`.
+const API: &str = r#"
+# The HTTP server: keepfs serve, and keepfs mount --listen.
+#[api]
+# Fetch uploads that name an address instead of a file; never from this machine's network.
+#allow_fetch = false
+# One upload can have so many bytes.
+#upload_bytes_max = "100 GiB"
+# How others reach the server, where that is not what they connect to.
+##public_url = "https://assets.example.com"
+# Who is told of finished initial backups and restores, unless the call says.
+##notification_url = "https://example.com/hooks/keepfs"
 "#;
 
 /// Tables come last: every key behind their heading is theirs. The examples are no

@@ -221,7 +221,7 @@ fn a_created_file_reads_back_and_explains_every_default() {
         .collect();
     let settings = spelled_out.lines().filter(|line| !line.starts_with('#'));
     let settings = settings.filter(|line| line.contains(" = ")).count();
-    assert_eq!(settings, 26, "{spelled_out}");
+    assert_eq!(settings, 28, "{spelled_out}");
     fs::write(place.join(FILE_NAME), spelled_out).unwrap();
     let name = "assets".to_owned();
     let mut spelled_out = Config::load(&place).unwrap();

@@ -1,26 +1,27 @@
 //! A mounted vault from start to end; the order is in the header of `daemon`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use sd_notify::NotifyState;
 
 use super::checkpoints::Checkpoints;
 use super::create::{Created, prepare};
+use super::ending::{Recovery, finish};
 use super::error::DaemonError;
 use super::key::unlock;
 use super::lock::Purpose;
 use super::mountpoint;
 use super::opened::{LastStop, Opened, mark_clean, mark_dirty};
 use super::ready::{Announce, tell_systemd};
-use super::stop::{End, StopSignals};
+use super::stop::StopSignals;
 use crate::config::{Config, Overrides};
-use crate::model::{Override, WriteClaim, failpoint};
+use crate::model::{Override, PublicId, WriteClaim, failpoint};
 use crate::mount::{Invalidator, MountOptions, mount};
 use crate::server::Server;
+use crate::server::api::{self, Door, HttpServer};
 use crate::store::VaultKey;
-use crate::vault::{Vault, VaultError, Workers};
 
 /// What to mount, where and how. Paths are absolute.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct MountRequest {
     pub write_claim: WriteClaim,
     /// The key of an encrypted vault. `None`: opened by what the files have.
     pub key: Option<VaultKey>,
+    /// Where the HTTP server listens. `None`: there is none.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Mounts a vault and returns when it is unmounted and everything is safe.
@@ -53,6 +56,7 @@ pub fn run_mount(request: &MountRequest, announce: &mut dyn Announce) -> Result<
         Some(key) => Some(key.clone()),
         None => unlock(&config, None, &mut |_| None)?,
     };
+    let listener = request.listen.map(take_address).transpose()?;
     let mut note = |text: &str| announce.note(text);
     let mut opened = Opened::open(config, key, Purpose::Mount, &mut note)?;
     let mountpoint = mountpoint::take(&request.mountpoint)?;
@@ -91,6 +95,18 @@ pub fn run_mount(request: &MountRequest, announce: &mut dyn Announce) -> Result<
     };
     // Set once, here: nobody else has the cell.
     let _ = invalidator.set(mounted.invalidator());
+    let http = match listener {
+        None => None,
+        Some(listener) => {
+            let invalidator = mounted.invalidator();
+            let door = Door::Mount(mountpoint.clone());
+            let changed = move |id: &PublicId| invalidator.invalidate(id);
+            let http = HttpServer::start(listener, vault.clone(), door, changed)
+                .map_err(|error| DaemonError::io("the HTTP server", error))?;
+            log::info!("listening on http://{}", http.address());
+            Some(http)
+        }
+    };
 
     let text = format!("{} on {}", vault.config().name, mountpoint.display());
     log::info!("mounted {text}");
@@ -103,6 +119,7 @@ pub fn run_mount(request: &MountRequest, announce: &mut dyn Announce) -> Result<
         .wait_for_end(mounted)
         .map_err(|error| DaemonError::io("waiting for the end of the mount", error))?;
 
+    drop(http);
     drop(checkpoints);
     opened.lock_mut().say(Purpose::Drain);
     log::info!("unmounted {text}");
@@ -114,11 +131,16 @@ pub fn run_mount(request: &MountRequest, announce: &mut dyn Announce) -> Result<
     vault.stop_migrations();
     // Dropped last, with the process's own end: clients wait for it.
     let lingering = server.stop();
-    let stopped = stop(&vault, workers, &recovery, end);
+    let stopped = finish(&vault, workers, &recovery, end);
     drop(vault);
     drop(opened);
     drop(lingering);
     stopped
+}
+
+/// Before anything else is begun: what fails here leaves nothing behind.
+pub(super) fn take_address(address: SocketAddr) -> Result<std::net::TcpListener, DaemonError> {
+    api::listen(address).map_err(|error| DaemonError::io(format!("listening on {address}"), error))
 }
 
 fn configure(request: &MountRequest) -> Result<Config, DaemonError> {
@@ -133,67 +155,4 @@ fn configure(request: &MountRequest) -> Result<Config, DaemonError> {
     }
     config.validate_layout(Some(&request.mountpoint))?;
     Ok(config)
-}
-
-fn stop(vault: &Vault, workers: Workers, recovery: &Recovery, end: End) -> Result<(), DaemonError> {
-    let mut last = 0;
-    let drained = workers.stop(&mut |waiting| {
-        if waiting != last {
-            last = waiting;
-            let status = format!("{waiting} versions wait for the store");
-            tell_systemd(&[NotifyState::Status(&status)]);
-        }
-    });
-    match end {
-        End::Unmounted(result) => result?,
-        End::Forced => {
-            log::warn!("files were still open: the next mount looks for what they left");
-            return Ok(drained?);
-        }
-    }
-    // What waits for the store is in the catalog and the spool: that is a clean stop, too.
-    if recovery.is_complete() && !vault.has_missed() {
-        mark_clean(vault)?;
-    }
-    failpoint::reach("daemon.stopped");
-    match drained {
-        // The next start looks for it anew, with the rest.
-        Err(error @ VaultError::Unreadable { .. }) if !recovery.is_complete() => {
-            log::warn!("{error}");
-            Ok(())
-        }
-        drained => Ok(drained?),
-    }
-}
-
-/// The scan after an unclean stop. A stop does not wait for it: the next start
-/// begins it anew.
-#[derive(Debug)]
-struct Recovery {
-    complete: Arc<AtomicBool>,
-}
-
-impl Recovery {
-    fn start(vault: &Arc<Vault>, last_stop: LastStop) -> Result<Self, DaemonError> {
-        let complete = Arc::new(AtomicBool::new(last_stop == LastStop::Clean));
-        if last_stop == LastStop::Unclean {
-            log::warn!("the last stop was not clean: looking for what changed");
-            let (vault, done) = (vault.clone(), complete.clone());
-            std::thread::Builder::new()
-                .name("keepfs-recovery".into())
-                .spawn(move || match vault.recover() {
-                    Ok(report) => {
-                        log::info!("recovery: {report:?}");
-                        done.store(true, Ordering::SeqCst);
-                    }
-                    Err(error) => log::error!("recovery: {error}; the next mount tries again"),
-                })
-                .map_err(|error| DaemonError::io("starting the recovery scan", error))?;
-        }
-        Ok(Self { complete })
-    }
-
-    fn is_complete(&self) -> bool {
-        self.complete.load(Ordering::SeqCst)
-    }
 }

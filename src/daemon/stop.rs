@@ -34,6 +34,13 @@ impl StopSignals {
         })
     }
 
+    /// Blocks until a signal comes.
+    pub(super) fn wait_for_one(mut self) {
+        if let Some(signal) = self.signals.forever().next() {
+            log::info!("signal {signal}: stopping");
+        }
+    }
+
     /// Blocks until the mount is over.
     pub(super) fn wait_for_end(mut self, mounted: Mounted) -> io::Result<End> {
         let (sender, receiver): (Sender<End>, Receiver<End>) = channel();

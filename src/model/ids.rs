@@ -177,6 +177,11 @@ impl VersionId {
 }
 
 impl AssetId {
+    /// When it was issued, to the millisecond.
+    pub fn made_at(self) -> Timestamp {
+        VersionId(self.0).issued_at()
+    }
+
     /// A new asset id; ordered in time so that the catalog's index grows at its end.
     pub fn new(clock: &dyn Clock) -> Self {
         Self(from_parts(clock.now(), clock.random()).to_be_bytes())

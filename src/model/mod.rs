@@ -9,6 +9,7 @@ mod deadline;
 pub mod failpoint;
 mod fence;
 mod ids;
+mod labels;
 mod path;
 mod reserved;
 mod store_place;
@@ -22,6 +23,7 @@ pub use ids::{
     AssetId, ChunkHash, ContentId, IdError, NodeId, PackId, ROOT, VersionId, VersionIdPrefix,
     VersionIds, VersionSeq,
 };
+pub use labels::{Context, LabelError, Labels, Tags};
 pub use path::{Name, PathError, PublicId};
 pub use reserved::{HISTORY_NAMES, HistoryName};
 pub use store_place::{BucketPlace, Cloud, STORE_FORMS, StorePlace};

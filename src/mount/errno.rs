@@ -33,6 +33,8 @@ pub(crate) enum Error {
     OwnAttribute,
     /// `user.keepfs.backup` takes `on` or `off`.
     BadOverride,
+    /// `user.keepfs.tags` takes `a,b`, `user.keepfs.context` takes `k=v|k2=v2`.
+    BadLabel,
     /// No attribute of that name.
     NoAttribute,
     /// The caller's buffer is too small for the attribute.
@@ -72,7 +74,7 @@ impl Error {
             Error::BadHandle => Errno::BADF,
             Error::HistoryIsReadOnly => Errno::ROFS,
             Error::HistoryNameTaken | Error::OwnAttribute => Errno::PERM,
-            Error::BadOverride | Error::BadFlags => Errno::INVAL,
+            Error::BadOverride | Error::BadLabel | Error::BadFlags => Errno::INVAL,
             Error::NoAttribute => Errno::NODATA,
             Error::SmallBuffer => Errno::RANGE,
         }
@@ -87,6 +89,9 @@ impl Error {
             Error::Vault(VaultError::NotFound { .. } | VaultError::BadPath(_)) => None,
             Error::Vault(_) => Some(self.vault_text()),
             Error::BadOverride => Some("user.keepfs.backup takes 'on' or 'off'".into()),
+            Error::BadLabel => {
+                Some("user.keepfs.tags takes a,b and user.keepfs.context k=v|k2=v2".into())
+            }
             _ => None,
         }
     }

@@ -126,6 +126,11 @@ impl Policy {
         })
     }
 
+    /// The vault's switch.
+    pub fn backup_switch(&self) -> Override {
+        self.backup
+    }
+
     /// Is this file backed up, and why (not)?
     pub fn decide(&self, subject: &Subject<'_>) -> Decision {
         let reason = self.reason(subject);

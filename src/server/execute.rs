@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::draining::{DrainRequest, drain};
 use super::failure::{ErrorCode, Failure};
 use super::protocol::{Event, Item, Progress, Reply, Request};
-use super::{check, listing, migrate, restore, retention, usage};
+use super::{check, found, listing, migrate, restore, retention, usage};
 use crate::model::{Hold, PublicId, VersionIdPrefix};
 use crate::vault::{Purged, ScanReport, Survey, Vault};
 
@@ -92,6 +92,7 @@ pub fn execute(vault: &Vault, request: &Request, door: &mut Door<'_>) -> Result<
         }
         Request::Prune(request) => retention::prune(vault, request, door),
         Request::Migrate { to } => migrate::migrate(vault, to, door),
+        Request::Search(request) => found::search(vault, request, door),
         Request::Drain(request) => drain(vault, request, door).map(|()| Reply::Done),
     }
 }

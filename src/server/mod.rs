@@ -5,12 +5,14 @@
 //! the vault itself. Nothing here knows of mounts: who must hear of a changed live
 //! file is handed in as a closure.
 
+pub mod api;
 mod check;
 mod checked;
 mod client;
 mod draining;
 mod execute;
 mod failure;
+mod found;
 mod listing;
 mod migrate;
 mod protocol;
@@ -27,6 +29,7 @@ pub use client::Client;
 pub use draining::DrainRequest;
 pub use execute::{Door, execute};
 pub use failure::{ErrorCode, Failure, code_of_config, code_of_store};
+pub use found::{FoundRow, SearchRequest};
 pub use migrate::MigrateSummary;
 pub use protocol::{
     DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, Switch, VersionRow,

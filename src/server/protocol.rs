@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::checked::{CheckRequest, OrphanRow, RepairedRow, SampleRow};
 use super::draining::DrainRequest;
 use super::failure::Failure;
+use super::found::{FoundRow, SearchRequest};
 use super::migrate::MigrateSummary;
 use super::restored::{RestoreRequest, RestoredRow};
 use super::retention::{PinRow, PruneRequest, PruneRow, PruneSummary};
@@ -87,6 +88,8 @@ pub enum Request {
         /// Where to, as a URL.
         to: String,
     },
+    /// Find assets; each is an item.
+    Search(SearchRequest),
     /// Wait until what is sealed is in the store.
     Drain(DrainRequest),
 }
@@ -173,6 +176,8 @@ pub enum Item {
     Repaired(RepairedRow),
     /// A pack in the store that the catalog does not know.
     Orphan(OrphanRow),
+    /// An asset that a search found.
+    Found(FoundRow),
 }
 
 /// One version.
@@ -293,6 +298,13 @@ pub enum Reply {
     Pruned(PruneSummary),
     /// The store is at another place.
     Migrated(MigrateSummary),
+    /// How many assets a search found.
+    Found {
+        /// All that match.
+        total_count: u64,
+        /// Where the next page begins.
+        next_cursor: Option<String>,
+    },
 }
 
 /// One line from the daemon.

@@ -36,11 +36,22 @@ pub(super) fn last_put(shared: &Shared) -> Result<Option<Timestamp>> {
     Ok(nanos.map(Timestamp::from_nanos))
 }
 
+/// How attempts to put packs ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attempts {
+    /// Packs that went into the store.
+    pub done: u64,
+    /// Attempts that failed; the same pack is tried again.
+    pub failed: u64,
+}
+
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Growing>,
     /// Packs that a thread is at.
     in_hand: HashSet<PackId>,
+    /// Packs that were put.
+    puts: u64,
     /// How often an attempt failed, and why the last one did.
     failures: u64,
     last_failure: Option<Failure>,
@@ -114,6 +125,15 @@ pub(super) struct Waiting {
 impl Waiting {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the attempts to put packs ended, since the start.
+    pub(super) fn attempts(&self) -> Attempts {
+        let state = self.state();
+        Attempts {
+            done: state.puts,
+            failed: state.failures,
+        }
     }
 
     /// Takes a full pack.
@@ -235,6 +255,7 @@ pub(super) fn run(shared: &Shared) {
         state.in_hand.remove(&id);
         match outcome {
             Ok(()) => {
+                state.puts += 1;
                 state.last_failure = None;
                 state.tried.remove(&full.pack.id);
                 state.marks.push(full.pack.id);

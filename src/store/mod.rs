@@ -71,6 +71,7 @@ pub use config::StoreConfig;
 pub use disk_cache::DiskCacheUse;
 pub use error::{Result, StoreError, Writer};
 pub use findings::{CheckDepth, Damage, Findings};
+pub use finish::Attempts;
 pub use journal::{Gap, Replayed, replay};
 pub use key_document::{KEY_NAME, KeyDocument, VaultKey};
 pub use key_object::key_document_at;

@@ -22,6 +22,11 @@ impl Store {
         self.shared.open_packs.unstored()
     }
 
+    /// How the attempts to put packs ended, since the start.
+    pub fn put_attempts(&self) -> finish::Attempts {
+        self.shared.waiting.attempts()
+    }
+
     /// When a pack last went from the spool into the store, in whichever run. `None`:
     /// none did yet.
     ///

@@ -27,6 +27,11 @@ impl Commits {
         }
     }
 
+    /// Commits since the start.
+    pub(super) fn count(&self) -> u64 {
+        self.process.load(Ordering::SeqCst)
+    }
+
     /// A commit went through; told with the catalog locked.
     pub(super) fn done(&self, durability: Durability) {
         self.process.fetch_add(1, Ordering::SeqCst);

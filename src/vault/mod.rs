@@ -5,6 +5,8 @@
 //! the live tree is handed in as a closure and runs inside the catalog's
 //! savepoint, so the tree and the catalog change together or not at all.
 
+mod account;
+mod browse;
 mod carry;
 mod check;
 mod checkpoint;
@@ -15,6 +17,7 @@ mod error;
 mod hold;
 mod ingest;
 mod ingest_queue;
+mod labels;
 mod link;
 pub mod live;
 mod lookup;
@@ -42,16 +45,20 @@ mod status;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod upload;
 mod usage;
 mod workers;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
+pub use account::LiveSpace;
+pub use browse::{Browsed, Case, Depth, Range, Standings};
 pub use check::{CheckReport, Remedy};
 pub use drain::DrainScope;
 pub use error::{Result, VaultError};
+pub use labels::{CONTEXT_XATTR, TAGS_XATTR};
 pub use lookup::{Chosen, UploadProgress};
 pub use materialise::Materialised;
 pub use migrate::{MigrationStatus, Moved};
@@ -64,6 +71,7 @@ pub use restore::{Clobber, Restore, Restored};
 pub use scan::{ScanReport, Survey};
 pub use seal::WriteIntent;
 pub use status::{DiskCacheStatus, Status};
+pub use upload::{Incoming, Placed, Placement};
 pub use usage::{Age, Usage};
 pub use workers::Workers;
 
@@ -85,7 +93,7 @@ pub struct Vault {
     clock: Arc<dyn Clock>,
     catalog: SharedCatalog,
     store: Store,
-    policy: Policy,
+    policy: RwLock<Policy>,
     live: LiveTree,
     spool: Spool,
     pins: Pins,
@@ -169,7 +177,7 @@ impl Vault {
             catalog,
             clock,
             store,
-            policy,
+            policy: RwLock::new(policy),
             live,
             spool,
             pins: Pins::default(),
@@ -213,6 +221,10 @@ impl Vault {
     /// The catalog, for reading.
     pub(crate) fn catalog(&self) -> CatalogGuard<'_> {
         take_turn(&self.catalog).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn policy(&self) -> RwLockReadGuard<'_, Policy> {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Commits what waits, if anything does.

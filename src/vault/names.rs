@@ -147,7 +147,7 @@ impl Vault {
         };
         let file_override = value(BACKUP_XATTR).and_then(|word| Override::from_word(word));
         let directory = self.directory_override(catalog, id)?;
-        Ok(self.policy.decide(&Subject {
+        Ok(self.policy().decide(&Subject {
             id,
             file_override,
             directory_override: directory.as_ref().map(|(path, value)| (path, *value)),

@@ -121,7 +121,7 @@ impl Vault {
             problem: "the mount root is a directory",
         })?;
         let directory = self.make_live_directory(&parent)?;
-        let temporary = temporary_name(&name, self.clock.random());
+        let temporary = temporary_name("restore", self.clock.random());
         let written = self.write_temporary(&directory, &temporary, &chosen.version, Durable::Now);
         let version = written.and_then(|_| {
             failpoint::reach("restore.written");
@@ -143,7 +143,7 @@ impl Vault {
         Ok(done)
     }
 
-    fn check_place(&self, to: &PublicId, clobber: Clobber) -> Result<()> {
+    pub(super) fn check_place(&self, to: &PublicId, clobber: Clobber) -> Result<()> {
         let found = self
             .live
             .find(to)
@@ -334,14 +334,14 @@ pub(super) fn give_to(
 }
 
 /// A transient name, so that nothing takes it for an asset if we end here.
-fn temporary_name(name: &Name, random: u128) -> String {
+pub(super) fn temporary_name(purpose: &str, random: u128) -> String {
     const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     let suffix: String = (0..6)
         .map(|place| LETTERS[(random >> (place * 5)) as usize % LETTERS.len()] as char)
         .collect();
     // One digit and one capital at least, as the rule for such names wants it.
-    let digits = name.as_bytes().len() % 10;
-    format!(".keepfs-restore.R{digits}{}", &suffix[..4])
+    let digit = (random >> 100) % 10;
+    format!(".keepfs-{purpose}.R{digit}{}", &suffix[..4])
 }
 
 pub(super) fn timespec(time: Timestamp) -> Timespec {

@@ -220,7 +220,11 @@ impl Vault {
         let now = self.clock.now();
         let mut origin = seal.origin;
         let asset = match known {
-            None => self.create_asset(catalog, seal.id, now)?,
+            None => {
+                let asset = self.create_asset(catalog, seal.id, now)?;
+                self.adopt_labels(catalog, asset, &seal.xattrs)?;
+                asset
+            }
             Some(asset) if asset.is_live() => asset.node(),
             Some(asset) => {
                 catalog.revive_asset(asset.node(), now)?;

@@ -104,7 +104,7 @@ impl Vault {
             vault: self.config.vault_dir.display().to_string(),
             live: self.config.live_dir.display().to_string(),
             store: self.store.place().to_string(),
-            backup: self.config.policy.backup.as_str().into(),
+            backup: self.backup_switch().as_str().into(),
             assets_live: totals.assets_live,
             assets_deleted: totals.assets_deleted,
             versions: totals.versions,

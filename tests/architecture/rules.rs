@@ -5,7 +5,7 @@ use std::fmt;
 use super::scan::{self, PathRef, Token};
 
 /// Each module, what it may import, and why no more.
-pub const LAYERS: [Layer; 13] = [
+pub const LAYERS: [Layer; 14] = [
     layer(
         "model",
         &[],
@@ -15,6 +15,11 @@ pub const LAYERS: [Layer; 13] = [
         "policy",
         &["model"],
         "policy is pure: whoever asks brings the facts",
+    ),
+    layer(
+        "search",
+        &["model"],
+        "search is pure: whoever asks brings the facts",
     ),
     layer(
         "config",
@@ -56,30 +61,31 @@ pub const LAYERS: [Layer; 13] = [
     layer(
         "server",
         &[
-            "history", "vault", "policy", "store", "catalog", "model", "config",
+            "history", "vault", "policy", "search", "store", "catalog", "model", "config", "notify",
         ],
         "the control socket is one of several doors: it knows no other door and not who opens it",
     ),
     layer(
         "daemon",
         &[
-            "server", "mount", "history", "vault", "policy", "store", "catalog", "model", "config",
+            "server", "mount", "history", "vault", "policy", "search", "store", "catalog", "model",
+            "config",
         ],
         "the daemon runs without a command line",
     ),
     layer(
         "cli",
         &[
-            "daemon", "server", "mount", "history", "vault", "policy", "store", "catalog", "model",
-            "config", "notify",
+            "daemon", "server", "mount", "history", "vault", "policy", "search", "store",
+            "catalog", "model", "config", "notify",
         ],
         "only main calls commands",
     ),
     layer(
         "main",
         &[
-            "cli", "daemon", "server", "mount", "history", "vault", "policy", "store", "catalog",
-            "model", "config", "notify",
+            "cli", "daemon", "server", "mount", "history", "vault", "policy", "search", "store",
+            "catalog", "model", "config", "notify",
         ],
         "main is the top",
     ),
@@ -131,7 +137,7 @@ const CRATES: [(&[&str], &[&str], &str); 9] = [
 ];
 
 /// Verbs of `Vault` that change something. `remove` is told from a map's by its receiver.
-const MUTATING_VERBS: [&str; 15] = [
+const MUTATING_VERBS: [&str; 17] = [
     "before_write",
     "closed",
     "remove",
@@ -144,6 +150,8 @@ const MUTATING_VERBS: [&str; 15] = [
     "purge",
     "delete_version",
     "restore",
+    "place",
+    "set_labels",
     "pin",
     "unpin",
     "prune",

@@ -9,6 +9,7 @@
 
 mod harness;
 
+mod api;
 mod backup;
 mod bad_input;
 mod bucket_crash;
@@ -23,6 +24,7 @@ mod encryption;
 mod faults;
 mod history;
 mod hostile;
+mod http;
 mod lease;
 mod migrate;
 mod model;

@@ -50,6 +50,24 @@ cases! {
         assert_eq!(shown(&catalog.children(ROOT, Some(&key), 9).unwrap()), ["x Live"]);
     }
 
+    fn labels_stay_with_a_deleted_asset_and_go_when_it_is_forgotten(catalog) {
+        let (a, b) = (asset(catalog, "a", 1), asset(catalog, "b", 2));
+        assert_eq!(catalog.labels(a).unwrap(), Labels::default());
+        catalog.set_labels(b, &noted("x")).unwrap();
+        catalog.set_labels(a, &noted("x,y")).unwrap();
+        catalog.set_labels(a, &noted("z")).unwrap();
+        catalog.delete_asset(a, time(3)).unwrap();
+        assert_eq!(catalog.labels(a).unwrap(), noted("z"));
+        let all = vec![(a, noted("z")), (b, noted("x"))];
+        assert_eq!(catalog.labelled(ROOT, 9).unwrap(), all);
+        assert_eq!(catalog.labelled(a, 9).unwrap(), all[1..]);
+        assert_eq!(catalog.labelled(ROOT, 1).unwrap(), all[..1]);
+        catalog.set_labels(b, &Labels::default()).unwrap();
+        catalog.forget_asset(a, time(4)).unwrap();
+        assert_eq!(catalog.labelled(ROOT, 9).unwrap(), []);
+        assert!(catalog.set_labels(a, &noted("x")).is_err());
+    }
+
     fn a_deleted_asset_keeps_its_name_and_loses_its_file(catalog) {
         let node = asset(catalog, "a", 1);
         catalog.set_asset_file(node, Some(&facts(u64::MAX))).unwrap();

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::published::Published;
 use super::*;
 use crate::catalog::{CatalogError, Durability, NodeKind, Result, SpaceQuery, SpaceRows};
-use crate::model::{ContentId, Hold, Override, ROOT};
+use crate::model::{ContentId, Hold, Labels, Override, ROOT};
 
 /// Small numbers: the choices must collide often.
 type Pick = u8;
@@ -37,6 +37,7 @@ enum Step {
     MoveVersion(Pick, Pick),
     RemoveVersion(Pick),
     SetHold(Pick, bool),
+    SetLabels(Pick, bool),
     AddPack(Pick, bool),
     PutChunks(Vec<Pick>, Pick),
     AddContent(Pick, Vec<Pick>),
@@ -71,6 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (n(), n()).prop_map(|(a, b)| Step::MoveVersion(a, b)),
         4 => n().prop_map(Step::RemoveVersion),
         3 => (n(), any::<bool>()).prop_map(|(a, b)| Step::SetHold(a, b)),
+        2 => (n(), any::<bool>()).prop_map(|(a, b)| Step::SetLabels(a, b)),
         2 => (few(), any::<bool>()).prop_map(|(a, b)| Step::AddPack(a, b)),
         4 => (prop::collection::vec(0u8..12, 0..5), few()).prop_map(|(a, b)| Step::PutChunks(a, b)),
         4 => (few(), prop::collection::vec(0u8..9, 0..6)).prop_map(|(a, b)| Step::AddContent(a, b)),
@@ -181,6 +183,13 @@ fn apply(catalog: &mut dyn Catalog, world: &World, step: &Step, now: i64) -> Res
             let hold = if *on { Hold::On } else { Hold::Off };
             done(c.set_hold(seq(v), hold))
         }
+        Step::SetLabels(a, on) => {
+            let mut labels = Labels::default();
+            if *on {
+                labels = noted(&now.to_string());
+            }
+            done(c.set_labels(node(a), &labels))
+        }
         Step::AddPack(p, stored) => {
             let state = if *stored {
                 PackState::Stored
@@ -213,6 +222,9 @@ fn seen(c: &mut dyn Catalog, until: i64) -> Result<Vec<String>> {
         let node = NodeId(number);
         lines.push(format!("{:?} {:?}", c.directory(node)?, c.asset(node)?));
         lines.push(format!("{:?} {:?}", c.path_of(node)?, c.version_ids(node)?));
+        lines.push(format!("{:?} {:?}", c.labels(node)?, c.labelled(node, 2)?));
+        lines.push(format!("{:?}", c.sightings(node, b"", 9)?));
+        lines.push(format!("{:?}", c.sightings(node, b"c", 1)?));
         lines.push(format!("{:?}", c.children(node, None, usize::MAX)?));
         let after = (name("b"), NodeKind::Directory);
         lines.push(format!("{:?}", c.children(node, Some(&after), 2)?));

@@ -213,6 +213,7 @@ impl Facts {
         let now = self.tick(now);
         self.end(asset, now);
         self.assets.remove(&asset);
+        self.labels.remove(&asset);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::varint::{put, put_step, take, take_step};
 
 /// The tables that are published. The place in the list is the code in the journal's
 /// format: add at the end only.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "setting",
     "state",
     "entry",
@@ -26,6 +26,7 @@ const TABLES: [&str; 11] = [
     "content",
     "chunk",
     "pack",
+    "label",
 ];
 
 /// A table that is published.

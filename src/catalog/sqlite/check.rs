@@ -13,7 +13,7 @@ use crate::model::Timestamp;
 const SHOWN: usize = 20;
 
 /// Queries that find nothing in a sound catalog, and what their rows are.
-const RULES: [(&str, &str); 15] = [
+const RULES: [(&str, &str); 16] = [
     (
         "entry without its directory",
         "SELECT node FROM entry WHERE until = 9223372036854775807 AND kind = 0
@@ -87,6 +87,10 @@ const RULES: [(&str, &str); 15] = [
     (
         "hold on no version",
         "SELECT seq FROM hold WHERE seq NOT IN (SELECT seq FROM version)",
+    ),
+    (
+        "label on no asset",
+        "SELECT asset FROM label WHERE asset NOT IN (SELECT node FROM asset)",
     ),
     (
         "chunk in an unknown pack",

@@ -97,7 +97,7 @@ impl SqliteCatalog {
             .collect()
     }
 
-    fn name(&self, bytes: &[u8]) -> Result<Name> {
+    pub(super) fn name(&self, bytes: &[u8]) -> Result<Name> {
         Name::new(bytes).map_err(|error| self.corrupt(error.to_string()))
     }
 

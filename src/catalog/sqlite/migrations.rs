@@ -14,10 +14,11 @@ use crate::catalog::{CatalogError, Result};
 /// "kpfs": what `file(1)` and we know a catalog by.
 const APPLICATION_ID: i64 = 0x6b70_6673;
 
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_hold.sql"),
     include_str!("migrations/0003_journal.sql"),
+    include_str!("migrations/0004_label.sql"),
 ];
 
 /// The newest format of this program.

@@ -17,6 +17,7 @@ mod contents;
 mod errors;
 mod facade;
 mod holds;
+mod labels;
 mod listing;
 mod migrations;
 mod moves;

@@ -124,6 +124,7 @@ impl SqliteCatalog {
         }
         let now = self.state.tick(now);
         self.end_entry(&entry, now)?;
+        self.drop_labels(asset)?;
         self.write("DELETE FROM asset WHERE node = ?1", values![asset.0])?;
         let (assets, deleted) = weight(entry.standing);
         self.count(entry.parent, (-assets, -deleted))?;

@@ -8,6 +8,7 @@ mod create;
 mod data;
 pub(crate) mod directory;
 mod flush;
+mod labels;
 mod lookup;
 mod open;
 mod remove;

@@ -1,7 +1,8 @@
 //! Extended attributes and ACLs, and the ones that keepfs answers itself.
 //!
 //! `user.keepfs.backup` is real and lives on the lower file, so that it travels with
-//! it. `user.keepfs.status`, `.vault` and `.policy` are made up and never listed.
+//! it. `user.keepfs.status`, `.vault` and `.policy` are made up and never listed; tags and
+//! context are in `labels`.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,6 +13,7 @@ use fuser::FileType;
 use rustix::fs::{OFlags, XattrFlags as LowerFlags, getxattr, listxattr, removexattr, setxattr};
 use rustix::io::Errno;
 
+use super::labels::Label;
 use super::{Caller, Live};
 use crate::model::{Override, PublicId};
 use crate::mount::attr::{SET_GID, Stat};
@@ -42,6 +44,9 @@ impl Live {
             }
             POLICY => return self.policy(&node),
             _ => {}
+        }
+        if let Some(label) = Label::named(name.as_bytes()) {
+            return self.label(&node, label);
         }
         let anchor = self.anchor(&node)?;
         let path = proc_path(anchor.as_fd());
@@ -94,6 +99,7 @@ impl Live {
                 other?;
             }
         }
+        self.list_labels(&node, &mut list);
         Ok(list)
     }
 
@@ -107,6 +113,9 @@ impl Live {
         caller: Caller,
     ) -> Result<()> {
         let node = self.nodes.get(id)?;
+        if let Some(label) = Label::named(name.as_bytes()) {
+            return self.set_label(&node, label, value);
+        }
         let setting = own_attribute(name.as_bytes())?
             .map(|()| Override::from_word(value).ok_or(Error::BadOverride))
             .transpose()?;
@@ -126,6 +135,10 @@ impl Live {
     /// removexattr(2).
     pub(crate) fn removexattr(&self, id: u64, name: &OsStr) -> Result<()> {
         let node = self.nodes.get(id)?;
+        if let Some(label) = Label::named(name.as_bytes()) {
+            self.label(&node, label)?;
+            return self.set_label(&node, label, b"");
+        }
         let is_backup = own_attribute(name.as_bytes())?.is_some();
         if is_backup {
             self.finish_closes_before_override(&node);

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::catalog::memory::MemoryCatalog;
 use crate::catalog::{
     AssetRecord, Catalog, CatalogError, Child, ChunkRecord, Claim, ContentUse, DirectoryRecord,
-    Durability, NodeKind, PackRecord, PackUse, Result, SharedCatalog, SpaceQuery, SpaceReport,
-    Totals,
+    Durability, NodeKind, Noted, PackRecord, PackUse, Result, SharedCatalog, Sighting, SpaceQuery,
+    SpaceReport, Totals,
 };
 use crate::model::{
-    AssetId, Attributes, ChunkHash, ContentId, FileFacts, Hold, InodeKey, Location, Name, NodeId,
-    Origin, Override, PackId, PublicId, ROOT, Timestamp, Version, VersionId, VersionSeq,
+    AssetId, Attributes, ChunkHash, ContentId, FileFacts, Hold, InodeKey, Labels, Location, Name,
+    NodeId, Origin, Override, PackId, PublicId, ROOT, Timestamp, Version, VersionId, VersionSeq,
     VersionState,
 };
 
@@ -136,6 +136,15 @@ macro_rules! as_in_memory {
             self.ledger().now.$name($($value),*)
         })*
     };
+}
+
+impl Noted for Facts {
+    as_in_memory! {
+        fn set_labels(asset: NodeId, labels: &Labels) -> ();
+        fn labels(asset: NodeId) -> Labels;
+        fn labelled(after: NodeId, limit: usize) -> Vec<(NodeId, Labels)>;
+        fn sightings(directory: NodeId, from: &[u8], limit: usize) -> Vec<Sighting>;
+    }
 }
 
 impl Catalog for Facts {

@@ -1,0 +1,119 @@
+//! The vault as a whole: usage, status, the backup switch, folders.
+
+use serde_json::{Map, Value, json};
+
+use super::Api;
+use super::asset::{Asset, shown};
+use super::error::{ApiError, Result};
+use super::parameters::Parameters;
+use crate::model::{Override, PublicId};
+use crate::vault::Status;
+
+impl Api {
+    pub(super) fn usage(&self) -> Result<Value> {
+        let status = self.vault.status()?;
+        let live = self.vault.live_space()?;
+        Ok(json!({
+            "plan": "keepfs",
+            "last_updated": shown(self.vault.clock().now()),
+            "objects": { "usage": status.assets_live },
+            "storage": { "usage": status.stored_bytes },
+            "requests": self.metrics.requests(),
+            "resources": status.assets_live,
+            "derived_resources": 0,
+            "live": { "free_bytes": live.free_bytes, "total_bytes": live.total_bytes },
+            "backup": {
+                "versions": status.versions,
+                "deleted_assets": status.assets_deleted,
+                "logical_bytes": status.logical_bytes,
+                "unique_bytes": status.unique_bytes,
+                "stored_bytes": status.stored_bytes,
+            },
+        }))
+    }
+
+    pub(super) fn config(&self) -> Value {
+        json!({
+            "cloud_name": self.cloud_name,
+            "created_at": shown(crate::model::Timestamp::default()),
+            "settings": { "folder_mode": "fixed" },
+        })
+    }
+
+    /// How far the store is, in words.
+    pub(super) fn backup_status(&self) -> Result<Value> {
+        let status = self.vault.status()?;
+        let state = state_of(&status);
+        Ok(json!({
+            "state": state,
+            "pending_versions": status.versions_pending,
+            "pending_bytes": status.pending_bytes + status.packs_pending_bytes,
+            "oldest_pending_seconds": status.waiting_seconds,
+            "last_success": status.last_success,
+            "store": status.store,
+            "message": status.blocked,
+            "warnings": status.warnings,
+        }))
+    }
+
+    pub(super) fn backup_settings(&self) -> Value {
+        json!({ "backup": self.vault.backup_switch().as_str() })
+    }
+
+    pub(super) fn set_backup(&self, parameters: &Parameters) -> Result<Value> {
+        let word = parameters.required("backup")?;
+        let value = Override::from_word(word.as_bytes())
+            .ok_or_else(|| ApiError::Bad(format!("Invalid backup {word}: give on or off")))?;
+        self.vault.set_backup_switch(value)?;
+        Ok(self.backup_settings())
+    }
+
+    /// Sets or takes away what one asset says for itself.
+    pub(super) fn set_override(&self, asset: &Asset, parameters: &Parameters) -> Result<Value> {
+        let value = match parameters.text("override") {
+            None => None,
+            Some(word) => Some(Override::from_word(word.as_bytes()).ok_or_else(|| {
+                ApiError::Bad(format!("Invalid override {word}: give on, off or null"))
+            })?),
+        };
+        if asset.file.is_none() {
+            return Err(ApiError::bad(
+                "A deleted asset has no file to set this on: restore it first",
+            ));
+        }
+        self.vault.set_file_override(&asset.id, value)?;
+        Ok(Value::Object(self.backup_of(asset)?))
+    }
+
+    /// The folders directly in a folder.
+    pub(super) fn folders(&self, path: &str) -> Result<Value> {
+        let folder = PublicId::new(path.trim_matches('/').as_bytes())?;
+        let mut names: Vec<String> = self.vault.folders_in(&folder)?;
+        names.sort();
+        let inside = |name: &str| match path.trim_matches('/') {
+            "" => name.to_owned(),
+            path => format!("{path}/{name}"),
+        };
+        let folders: Vec<Value> = names
+            .iter()
+            .map(|name| json!({ "name": name, "path": inside(name) }))
+            .collect();
+        Ok(json!({ "folders": folders, "total_count": names.len() }))
+    }
+}
+
+/// `ok`, `behind` or `blocked`.
+pub(super) fn state_of(status: &Status) -> &'static str {
+    /// A pack fills and goes within minutes; what waits longer is behind.
+    const BEHIND_SECONDS: u64 = 15 * 60;
+    match status.waiting_seconds {
+        _ if status.blocked.is_some() => "blocked",
+        Some(seconds) if seconds > BEHIND_SECONDS => "behind",
+        _ => "ok",
+    }
+}
+
+/// Nothing but an empty object: what a change without an answer answers.
+pub(super) fn nothing() -> Value {
+    Value::Object(Map::new())
+}

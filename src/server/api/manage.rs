@@ -1,0 +1,215 @@
+//! Calls on one asset that is there: rename, destroy, tags, context, and updates.
+
+use serde_json::{Map, Value, json};
+
+use super::Api;
+use super::asset::{Asset, path_of};
+use super::error::{ApiError, Result};
+use super::formats::{ResourceType, identify};
+use super::parameters::Parameters;
+use crate::model::{Context, Labels, Tags};
+use crate::vault::Clobber;
+
+/// Public_ids in one call.
+pub(super) const IDS_MAX: usize = 1000;
+
+impl Api {
+    /// `rename`: the history goes along.
+    pub(super) fn rename(
+        &self,
+        kind: ResourceType,
+        parameters: &Parameters,
+        key: &str,
+        base: &str,
+    ) -> Result<Value> {
+        let from = parameters.required("from_public_id")?;
+        let to = parameters.required("to_public_id")?;
+        let source = self.find(kind, &from)?.filter(|asset| !asset.is_deleted());
+        let source = source.ok_or_else(|| ApiError::not_found(&from))?;
+        let path = match source.path().and_then(|path| identify(path).format) {
+            Some(format) if kind != ResourceType::Raw => path_of(&format!("{to}.{format}"))?,
+            _ => path_of(&to)?,
+        };
+        let clobber = match parameters.switch("overwrite")? {
+            Some(true) => Clobber::Overwrite,
+            Some(false) | None => Clobber::Refuse,
+        };
+        match self.find(kind, &to)? {
+            Some(target) if target.is_deleted() => {
+                return Err(ApiError::Bad(format!(
+                    "to_public_id {to} belongs to a deleted asset with backups, so its name is reserved: restore it, or choose another name"
+                )));
+            }
+            Some(target) if target.asset_id != source.asset_id && clobber == Clobber::Refuse => {
+                return Err(ApiError::Bad(format!("to_public_id {to} already exists")));
+            }
+            Some(target) if target.id != path && target.asset_id != source.asset_id => {
+                // The same public_id in another format makes room as a file would.
+                self.names.remove(&target.id)?;
+            }
+            _ => {}
+        }
+        if source.id != path {
+            self.names.rename(&source.id, &path, clobber)?;
+            (self.changed)(&source.id);
+            (self.changed)(&path);
+        }
+        let renamed = self.asset_at(&path)?;
+        let renamed = renamed.ok_or_else(|| ApiError::not_found(&to))?;
+        if let Some(context) = parameters.text("context") {
+            let context = Context::parse(&context)?;
+            let tags = renamed.labels.tags.clone();
+            self.vault.set_labels(&path, &Labels { tags, context })?;
+        }
+        Ok(Value::Object(self.answer(&renamed, key, base)?))
+    }
+
+    /// `destroy`: the file goes, its backups stay.
+    pub(super) fn destroy(&self, kind: ResourceType, parameters: &Parameters) -> Result<Value> {
+        let public_id = parameters.required("public_id")?;
+        let result = match self.find(kind, &public_id)? {
+            Some(asset) if !asset.is_deleted() => {
+                self.names.remove(&asset.id)?;
+                (self.changed)(&asset.id);
+                "ok"
+            }
+            _ => "not found",
+        };
+        Ok(json!({ "result": result }))
+    }
+
+    /// `explicit`: notes what is given, and answers with the asset.
+    pub(super) fn explicit(
+        &self,
+        kind: ResourceType,
+        parameters: &Parameters,
+        key: &str,
+        base: &str,
+    ) -> Result<Value> {
+        let asset = self.need(kind, &parameters.required("public_id")?)?;
+        let asset = self.relabel(asset, parameters)?;
+        Ok(Value::Object(self.answer(&asset, key, base)?))
+    }
+
+    /// `update`: the same for the admin side.
+    pub(super) fn update(
+        &self,
+        kind: ResourceType,
+        public_id: &str,
+        parameters: &Parameters,
+        base: &str,
+    ) -> Result<Value> {
+        let asset = self.need(kind, public_id)?;
+        let asset = self.relabel(asset, parameters)?;
+        let described = self.describe(&asset, base);
+        Ok(Value::Object(described.unwrap_or_default()))
+    }
+
+    fn relabel(&self, mut asset: Asset, parameters: &Parameters) -> Result<Asset> {
+        let mut labels = asset.labels.clone();
+        if parameters.has("tags") {
+            let tags = parameters.list("tags");
+            labels.tags = Tags::of(tags.iter().map(String::as_str))?;
+        }
+        if parameters.has("context") {
+            labels.context = context_in(parameters)?;
+        }
+        if labels != asset.labels {
+            self.vault.set_labels(&asset.id, &labels)?;
+            asset.labels = labels;
+        }
+        Ok(asset)
+    }
+
+    /// `tags`: adds, removes, replaces or clears tags of several assets.
+    pub(super) fn tags(&self, kind: ResourceType, parameters: &Parameters) -> Result<Value> {
+        let tags = parameters.list("tag");
+        let tags = Tags::of(tags.iter().map(String::as_str))?;
+        let command = parameters.required("command")?;
+        self.label_each(kind, parameters, &|labels| {
+            match command.as_str() {
+                "add" => {
+                    for tag in tags.as_slice() {
+                        labels.tags.add(tag)?;
+                    }
+                }
+                "remove" => tags
+                    .as_slice()
+                    .iter()
+                    .for_each(|tag| labels.tags.remove(tag)),
+                "replace" | "set_exclusive" => labels.tags = tags.clone(),
+                "remove_all" => labels.tags = Tags::default(),
+                _ => return Err(unknown(&command, "add, remove, replace or remove_all")),
+            }
+            Ok(())
+        })
+    }
+
+    /// `context`: adds entries to several assets, or clears them.
+    pub(super) fn context(&self, kind: ResourceType, parameters: &Parameters) -> Result<Value> {
+        let command = parameters.required("command")?;
+        let entries = context_in(parameters)?;
+        self.label_each(kind, parameters, &|labels| {
+            match command.as_str() {
+                "add" => labels.context.merge(&entries)?,
+                "remove_all" => labels.context = Context::default(),
+                _ => return Err(unknown(&command, "add or remove_all")),
+            }
+            Ok(())
+        })
+    }
+
+    fn label_each(
+        &self,
+        kind: ResourceType,
+        parameters: &Parameters,
+        change: &dyn Fn(&mut Labels) -> Result<()>,
+    ) -> Result<Value> {
+        let public_ids = parameters.list("public_ids");
+        if public_ids.is_empty() {
+            return Err(ApiError::bad("Missing required parameter - public_ids"));
+        }
+        if public_ids.len() > IDS_MAX {
+            return Err(ApiError::Bad(format!(
+                "Too many public_ids: at most {IDS_MAX}"
+            )));
+        }
+        let mut changed = Vec::new();
+        for public_id in public_ids {
+            let Some(asset) = self.find(kind, &public_id)? else {
+                continue;
+            };
+            let mut labels = asset.labels.clone();
+            change(&mut labels)?;
+            self.vault.set_labels(&asset.id, &labels)?;
+            changed.push(public_id);
+        }
+        Ok(json!({ "public_ids": changed }))
+    }
+}
+
+/// Context as `k=v|k2=v2`, or as a JSON object.
+fn context_in(parameters: &Parameters) -> Result<Context> {
+    if let Some(Value::Object(entries)) = parameters.json("context") {
+        return from_object(entries);
+    }
+    match parameters.text("context") {
+        Some(text) => Ok(Context::parse(&text)?),
+        None => Ok(Context::default()),
+    }
+}
+
+fn from_object(entries: &Map<String, Value>) -> Result<Context> {
+    let mut context = Context::default();
+    for (key, value) in entries {
+        match value {
+            Value::String(text) => context.set(key, text)?,
+            other => context.set(key, &other.to_string())?,
+        }
+    }
+    Ok(context)
+}
+
+fn unknown(command: &str, known: &str) -> ApiError {
+    ApiError::Bad(format!("Invalid command {command}: give {known}"))
+}

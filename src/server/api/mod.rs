@@ -1,0 +1,151 @@
+//! The admin API, in the words of Cloudinary's SDKs, and the Media Library page.
+//!
+//! One more door to a vault: what is done here shows in the mount at once, and the reverse.
+//! The only part of keepfs that speaks HTTP. Work on the vault blocks, and runs on threads
+//! that may; what waits for the network does not.
+
+mod account;
+mod answer;
+mod asset;
+mod caller;
+mod chunks;
+mod command;
+mod delivery;
+mod error;
+mod fetch;
+mod formats;
+mod history;
+mod initial_backup;
+mod keys;
+mod made_ids;
+mod manage;
+mod media;
+mod metrics;
+mod names;
+mod page;
+mod parameters;
+mod receive;
+mod resources;
+mod route;
+mod search;
+mod select;
+mod serve;
+mod signature;
+mod tell;
+mod upload;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use axum::http::request::Parts;
+
+pub use command::{Found, find};
+pub use keys::{KeyRow, KeyUse, Keys};
+pub use serve::{HttpServer, listen};
+
+use caller::Sessions;
+use chunks::Chunks;
+use error::{ApiError, Result};
+use initial_backup::InitialBackups;
+use made_ids::MadeIds;
+use media::Media;
+use metrics::Metrics;
+use names::Names;
+
+use crate::config::ApiSettings;
+use crate::model::PublicId;
+use crate::vault::Vault;
+
+/// Who hears of live names that changed behind the kernel's back.
+type Changed = Arc<dyn Fn(&PublicId) + Send + Sync>;
+
+/// How names of the live tree are changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Door {
+    /// Through the mount at this place.
+    Mount(PathBuf),
+    /// Straight through the vault: nothing is mounted.
+    Vault,
+}
+
+/// One vault, as the API has it.
+struct Api {
+    vault: Arc<Vault>,
+    names: Box<dyn Names>,
+    changed: Changed,
+    settings: ApiSettings,
+    cloud_name: String,
+    keys: Keys,
+    sessions: Sessions,
+    chunks: Chunks,
+    media: Media,
+    made_ids: MadeIds,
+    backups: InitialBackups,
+    metrics: Metrics,
+    /// The initial backup that runs.
+    running: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Api({})", self.cloud_name)
+    }
+}
+
+impl Api {
+    fn new(vault: Arc<Vault>, door: Door, changed: Changed) -> Self {
+        let config = vault.config();
+        let names: Box<dyn Names> = match door {
+            Door::Mount(mountpoint) => Box::new(names::Mounted { mountpoint }),
+            Door::Vault => Box::new(names::Direct {
+                vault: vault.clone(),
+            }),
+        };
+        Self {
+            names,
+            changed,
+            settings: config.api.clone(),
+            cloud_name: config.name.clone(),
+            keys: Keys::of(&config.vault_dir),
+            sessions: Sessions::default(),
+            chunks: Chunks::default(),
+            media: Media::default(),
+            made_ids: MadeIds::default(),
+            backups: InitialBackups::of(&vault),
+            metrics: Metrics::default(),
+            running: Mutex::default(),
+            vault,
+        }
+    }
+
+    /// What comes before the path of an original in answers.
+    fn base_of(&self, parts: &Parts) -> String {
+        if let Some(url) = &self.settings.public_url {
+            return url.clone();
+        }
+        let host = parts
+            .headers
+            .get("host")
+            .and_then(|host| host.to_str().ok());
+        let is_host = |host: &&str| {
+            host.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))
+        };
+        format!("http://{}", host.filter(is_host).unwrap_or("localhost"))
+    }
+}
+
+/// Runs work on the vault where it may block.
+async fn blocking<T: Send + 'static>(
+    api: &Arc<Api>,
+    work: impl FnOnce(&Arc<Api>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let api = api.clone();
+    let done = tokio::task::spawn_blocking(move || work(&api)).await;
+    done.unwrap_or_else(|error| {
+        log::error!("API: {error}");
+        Err(ApiError::Internal)
+    })
+}

@@ -1,0 +1,276 @@
+//! Taking the body of a call in: parameters into memory, a file straight to the live disk.
+//!
+//! The surprise: whoever calls must have proved who it is before the first byte of a file
+//! is taken, so the SDKs' order (file last) is the only one. What is not finished leaves
+//! nothing behind.
+
+use std::io::Write;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Method};
+use futures_util::StreamExt;
+use md5::{Digest, Md5};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::error::{ApiError, Result};
+use super::parameters::Parameters;
+use super::signature::hex;
+use crate::vault::Incoming;
+
+/// A body that is no upload, and the parameters of one.
+pub(super) const PARAMETERS_BYTES_MAX: usize = 8 << 20;
+/// A client that sends nothing for so long is gone.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Pieces on their way to the disk.
+const PIECES_MAX: usize = 16;
+/// What is read of a refused upload, so that the refusal arrives.
+const DRAINED_BYTES_MAX: usize = 16 << 20;
+/// Of a content, for whoever must tell what it is.
+const HEAD_BYTES: usize = 64;
+
+/// A file that came in whole.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub incoming: Incoming,
+    pub bytes: u64,
+    pub md5: Md5,
+    /// Its first bytes.
+    pub head: Vec<u8>,
+    /// As the client calls it, often with directories of its own machine.
+    pub filename: Option<String>,
+}
+
+impl Received {
+    pub(super) fn new(incoming: Incoming) -> Self {
+        Self {
+            incoming,
+            bytes: 0,
+            md5: Md5::new(),
+            head: Vec::new(),
+            filename: None,
+        }
+    }
+
+    /// Adds a piece at the end.
+    pub(super) fn add(&mut self, piece: &[u8]) -> std::io::Result<()> {
+        self.incoming.write_all(piece)?;
+        self.md5.update(piece);
+        self.bytes += piece.len() as u64;
+        let missing = HEAD_BYTES.saturating_sub(self.head.len());
+        self.head.extend(piece.iter().take(missing));
+        Ok(())
+    }
+
+    pub(super) fn etag(&self) -> String {
+        hex(&self.md5.clone().finalize())
+    }
+}
+
+/// The file of a call.
+#[derive(Debug)]
+pub(super) enum File {
+    /// Its bytes were sent along.
+    Bytes(Box<Received>),
+    /// A text: a data URI or an address.
+    Text(String),
+}
+
+/// Reads the parameters of a call that has no file.
+pub(super) async fn parameters(
+    method: &Method,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Parameters> {
+    let mut parameters = Parameters::from_form(query.unwrap_or_default().as_bytes())?;
+    // The SDKs' GETs name a content type and have no content.
+    if method == Method::GET || method == Method::HEAD {
+        return Ok(parameters);
+    }
+    if let Some(boundary) = boundary(headers) {
+        let mut multipart = multer::Multipart::new(body.into_data_stream(), boundary);
+        while let Some(field) = next_field(&mut multipart).await? {
+            let name = field.name().unwrap_or_default().to_owned();
+            parameters.add(name, text_of(field, PARAMETERS_BYTES_MAX).await?)?;
+        }
+        return Ok(parameters);
+    }
+    let bytes = whole(body).await?;
+    let is_form = is_of_type(headers, "application/x-www-form-urlencoded");
+    parameters.merge(match is_form {
+        true => Parameters::from_form(&bytes)?,
+        false => Parameters::from_json(&bytes)?,
+    });
+    Ok(parameters)
+}
+
+/// Reads the parameters and the file of an upload. `begin` is asked when a file comes: it
+/// checks the parameters so far, and says what takes the bytes.
+pub(super) async fn upload(
+    headers: &HeaderMap,
+    body: Body,
+    begin: impl Fn(&Parameters) -> Result<Received>,
+    bytes_max: u64,
+) -> Result<(Parameters, Option<File>)> {
+    let Some(boundary) = boundary(headers) else {
+        return of_plain_body(headers, body).await;
+    };
+    let mut parameters = Parameters::default();
+    let mut file = None;
+    let mut multipart = multer::Multipart::new(body.into_data_stream(), boundary);
+    let mut texts_bytes = 0;
+    while let Some(mut field) = next_field(&mut multipart).await? {
+        let name = field.name().unwrap_or_default().to_owned();
+        let is_file = name == "file" && (field.file_name().is_some() || file.is_none());
+        if !is_file {
+            let text = text_of(field, PARAMETERS_BYTES_MAX.saturating_sub(texts_bytes)).await?;
+            texts_bytes += text.len();
+            parameters.add(name, text)?;
+            continue;
+        }
+        if field.file_name().is_none() {
+            // Without a name it is a text: base64 of a data URI takes a third more.
+            file = Some(File::Text(text_of(field, PARAMETERS_BYTES_MAX * 16).await?));
+            continue;
+        }
+        let mut received = match begin(&parameters) {
+            Ok(received) => received,
+            Err(error) => {
+                drain(&mut field).await;
+                return Err(error);
+            }
+        };
+        received.filename = field.file_name().map(str::to_owned);
+        file = Some(File::Bytes(Box::new(
+            take_in(&mut field, received, bytes_max).await?,
+        )));
+    }
+    Ok((parameters, file))
+}
+
+/// An upload as a form or JSON, with the file as text.
+async fn of_plain_body(headers: &HeaderMap, body: Body) -> Result<(Parameters, Option<File>)> {
+    let parameters = parameters(&Method::POST, None, headers, body).await?;
+    let file = parameters.text("file").map(File::Text);
+    Ok((parameters, file))
+}
+
+/// Writes a field to the disk on a thread of its own, piece by piece.
+async fn take_in(
+    field: &mut multer::Field<'_>,
+    mut received: Received,
+    bytes_max: u64,
+) -> Result<Received> {
+    let (send, mut pieces) = mpsc::channel::<Bytes>(PIECES_MAX);
+    let writer = tokio::task::spawn_blocking(move || {
+        while let Some(piece) = pieces.blocking_recv() {
+            received.add(&piece)?;
+        }
+        Ok::<_, std::io::Error>(received)
+    });
+    let mut bytes = 0;
+    loop {
+        let piece = timeout(PATIENCE, field.chunk()).await;
+        let piece = piece.map_err(|_| ApiError::bad("The upload stood still and was given up"))?;
+        match piece.map_err(broken_off)? {
+            None => break,
+            Some(piece) => {
+                bytes += piece.len() as u64;
+                if bytes > bytes_max {
+                    return Err(ApiError::Bad(format!(
+                        "File size too large. Maximum is {bytes_max} bytes."
+                    )));
+                }
+                // It ends early only when a write failed, which it says below.
+                if send.send(piece).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    drop(send);
+    match writer.await {
+        Ok(Ok(received)) => Ok(received),
+        Ok(Err(error)) => Err(super::error::of_io("the upload", &error)),
+        Err(_) => Err(ApiError::Internal),
+    }
+}
+
+async fn next_field<'a>(
+    multipart: &mut multer::Multipart<'a>,
+) -> Result<Option<multer::Field<'a>>> {
+    let next = timeout(PATIENCE, multipart.next_field()).await;
+    let next = next.map_err(|_| ApiError::bad("The upload stood still and was given up"))?;
+    next.map_err(broken_off)
+}
+
+fn broken_off(error: multer::Error) -> ApiError {
+    ApiError::Bad(format!("Invalid multipart body: {error}"))
+}
+
+async fn text_of(mut field: multer::Field<'_>, bytes_max: usize) -> Result<String> {
+    let mut text = Vec::new();
+    loop {
+        let piece = timeout(PATIENCE, field.chunk()).await;
+        let piece = piece.map_err(|_| ApiError::bad("The call stood still and was given up"))?;
+        let Some(piece) = piece.map_err(broken_off)? else {
+            break;
+        };
+        if text.len() + piece.len() > bytes_max {
+            return Err(too_long());
+        }
+        text.extend_from_slice(&piece);
+    }
+    String::from_utf8(text).map_err(|_| ApiError::bad("A parameter is not UTF-8"))
+}
+
+async fn drain(field: &mut multer::Field<'_>) {
+    let mut left = DRAINED_BYTES_MAX;
+    while let Ok(Ok(Some(piece))) = timeout(Duration::from_secs(5), field.chunk()).await {
+        left = match left.checked_sub(piece.len()) {
+            Some(left) => left,
+            None => return,
+        };
+    }
+}
+
+/// The whole of a short body.
+async fn whole(body: Body) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut stream = body.into_data_stream();
+    loop {
+        let piece = timeout(PATIENCE, stream.next()).await;
+        let piece = piece.map_err(|_| ApiError::bad("The call stood still and was given up"))?;
+        match piece {
+            None => return Ok(bytes),
+            Some(Err(_)) => return Err(ApiError::bad("The call was broken off")),
+            Some(Ok(piece)) if bytes.len() + piece.len() > PARAMETERS_BYTES_MAX => {
+                return Err(too_long());
+            }
+            Some(Ok(piece)) => bytes.extend_from_slice(&piece),
+        }
+    }
+}
+
+fn too_long() -> ApiError {
+    ApiError::Bad(format!(
+        "The parameters are too long: at most {PARAMETERS_BYTES_MAX} bytes"
+    ))
+}
+
+fn boundary(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("content-type")?.to_str().ok()?;
+    multer::parse_boundary(value).ok()
+}
+
+fn is_of_type(headers: &HeaderMap, expected: &str) -> bool {
+    let value = headers
+        .get("content-type")
+        .and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| {
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case(expected)
+    })
+}

@@ -1,0 +1,253 @@
+//! Searches: assets, live or deleted, by an expression.
+//!
+//! What is in the catalog's rows is asked first, so that labels are looked up and pictures
+//! opened only for those that may match. The surprise: there is no index that lags behind;
+//! what was written a moment ago is found.
+
+use std::cell::OnceCell;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::Api;
+use super::asset::{Asset, look_up, made_of};
+use super::error::{ApiError, Result};
+use super::formats::identify;
+use super::history::put_labels;
+use super::media::Media;
+use super::parameters::Parameters;
+use super::resources::PAGE_MAX;
+use super::select::{Place, Selection, select};
+use crate::catalog::Standing;
+use crate::model::{AssetId, Labels, Timestamp};
+use crate::search::{self, Expression, Order, Status, Subject};
+use crate::vault::{Browsed, Case, Depth, Range, Standings, Vault};
+
+const PAGE_DEFAULT: usize = 50;
+
+/// What is looked for, and how much of it is wanted.
+pub(super) struct Query {
+    expression: Expression,
+    order: Order,
+    most: usize,
+    cursor: Option<String>,
+}
+
+impl Query {
+    /// Reads an expression.
+    pub(super) fn new(
+        text: &str,
+        order: Order,
+        most: usize,
+        cursor: Option<String>,
+        now: Timestamp,
+    ) -> Result<Self> {
+        let expression = Expression::parse(text, now);
+        Ok(Self {
+            expression: expression.map_err(|error| ApiError::Bad(error.to_string()))?,
+            order,
+            most,
+            cursor,
+        })
+    }
+
+    /// Finds what matches.
+    pub(super) fn run(&self, vault: &Vault, media: &Media) -> Result<Selection> {
+        let range = range_of(&self.expression);
+        let cursor = self.cursor.as_deref();
+        let mut judge = |row: &Browsed| self.judge(row, vault, media);
+        select(vault, &range, &self.order, cursor, self.most, &mut judge)
+    }
+
+    /// Where a row belongs among the results. `None`: it does not match.
+    fn judge(&self, row: &Browsed, vault: &Vault, media: &Media) -> Result<Option<Place>> {
+        let Ok(path) = str::from_utf8(row.id.as_bytes()) else {
+            return Ok(None);
+        };
+        let identity = identify(path);
+        let public_id = identity.public_id;
+        let (folder, name) = public_id.rsplit_once('/').unwrap_or(("", public_id));
+        let Some(facts) = Facts::of(row) else {
+            return Ok(None);
+        };
+        let shown_id = facts.asset_id.to_string();
+        let found = OnceCell::new();
+        let dimensions = || {
+            *found.get_or_init(|| {
+                let asset = look_up(vault, &row.id).ok().flatten()?;
+                media.dimensions(vault, &asset)
+            })
+        };
+        let labels = match self.expression.needs_labels() {
+            true => vault.labels(&row.id)?,
+            false => Labels::default(),
+        };
+        let subject = Subject {
+            public_id,
+            asset_id: &shown_id,
+            filename: name,
+            display_name: name,
+            folder,
+            format: identity.format,
+            resource_type: identity.resource_type.as_str(),
+            kind: "upload",
+            tags: labels.tags.as_slice(),
+            context: labels.context.as_slice(),
+            bytes: facts.bytes,
+            status: facts.status,
+            created_at: facts.created_at,
+            uploaded_at: facts.uploaded_at,
+            updated_at: facts.uploaded_at,
+            dimensions: &dimensions,
+        };
+        if !self.expression.matches(&subject) {
+            return Ok(None);
+        }
+        let needs_dimensions = self.order.needs_dimensions();
+        Ok(Some(Place {
+            public_id: public_id.to_owned(),
+            asset_id: shown_id.clone(),
+            format: identity.format.map(str::to_owned),
+            resource_type: identity.resource_type.as_str().to_owned(),
+            bytes: facts.bytes,
+            created_at: facts.created_at.nanos(),
+            uploaded_at: facts.uploaded_at.nanos(),
+            dimensions: needs_dimensions.then(dimensions).flatten(),
+        }))
+    }
+}
+
+/// What a row says without another look.
+struct Facts {
+    asset_id: AssetId,
+    status: Status,
+    bytes: u64,
+    created_at: Timestamp,
+    uploaded_at: Timestamp,
+}
+
+impl Facts {
+    fn of(row: &Browsed) -> Option<Self> {
+        if let Some(asset) = &row.asset {
+            let created_at = asset.asset_id.made_at();
+            return Some(Self {
+                asset_id: asset.asset_id,
+                status: match asset.standing {
+                    Standing::Live => Status::Active,
+                    Standing::Deleted => Status::Deleted,
+                },
+                bytes: asset.latest.map_or(0, |latest| latest.size),
+                created_at,
+                uploaded_at: asset.latest.map_or(created_at, |latest| latest.kept_at),
+            });
+        }
+        let file = row.file?;
+        let changed_at = file.attributes.mtime;
+        Some(Self {
+            asset_id: made_of(&row.id),
+            status: Status::Active,
+            bytes: file.size,
+            created_at: changed_at,
+            uploaded_at: changed_at,
+        })
+    }
+}
+
+impl Api {
+    /// Finds assets.
+    pub(super) fn search(&self, parameters: &Parameters, base: &str) -> Result<Value> {
+        let started = Instant::now();
+        let text = parameters.text("expression").unwrap_or_default();
+        let most = parameters.number("max_results", PAGE_MAX)?;
+        let query = Query::new(
+            &text,
+            order_in(parameters)?,
+            most.unwrap_or(PAGE_DEFAULT),
+            parameters.text("next_cursor"),
+            self.vault.clock().now(),
+        )?;
+        let selection = query.run(&self.vault, &self.media)?;
+        let wanted = parameters.list("with_field");
+        let fields = parameters.list("fields");
+        let is_wanted = |name: &str| wanted.iter().chain(&fields).any(|field| field == name);
+        let (tags, context) = (is_wanted("tags"), is_wanted("context"));
+        let mut rows = Vec::new();
+        for asset in self.assets_of(&selection.ids)? {
+            let Some(mut row) = self.describe(&asset, base) else {
+                continue;
+            };
+            put_labels(&mut row, &asset);
+            row.retain(|name, _| match name.as_str() {
+                "tags" => tags,
+                "context" => context,
+                _ => true,
+            });
+            row.insert("backup_bytes".into(), json!(self.backup_bytes(&asset)?));
+            rows.push(Value::Object(row));
+        }
+        let mut answer = json!({
+            "total_count": selection.total,
+            "time": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "resources": rows,
+        });
+        if let Some(cursor) = selection.next_cursor {
+            answer["next_cursor"] = json!(cursor);
+        }
+        Ok(answer)
+    }
+
+    fn backup_bytes(&self, asset: &Asset) -> Result<u64> {
+        match asset.node {
+            Some(_) => Ok(self.vault.history_bytes(&asset.id)?),
+            None => Ok(0),
+        }
+    }
+}
+
+/// `[{"created_at": "desc"}, …]`, or one text such as `created_at desc`.
+fn order_in(parameters: &Parameters) -> Result<Order> {
+    let mut keys: Vec<(String, String)> = Vec::new();
+    match parameters.json("sort_by") {
+        Some(Value::Array(entries)) => {
+            for entry in entries {
+                let Some(entry) = entry.as_object() else {
+                    return Err(ApiError::bad(
+                        "Invalid sort_by: write [{\"field\": \"asc\"}]",
+                    ));
+                };
+                for (field, direction) in entry {
+                    let direction = direction.as_str().unwrap_or_default();
+                    keys.push((field.clone(), direction.to_owned()));
+                }
+            }
+        }
+        Some(_) => {
+            return Err(ApiError::bad(
+                "Invalid sort_by: write [{\"field\": \"asc\"}]",
+            ));
+        }
+        None => {}
+    }
+    let keys = keys
+        .iter()
+        .map(|(field, direction)| (field.as_str(), direction.as_str()));
+    Order::parse(keys).map_err(|error| ApiError::Bad(error.to_string()))
+}
+
+/// Where matches can be.
+fn range_of(expression: &Expression) -> Range {
+    let scope = expression.scope();
+    Range {
+        prefix: scope.public_id_prefix.clone().into_bytes(),
+        case: match scope.prefix_case {
+            search::Case::Exact => Case::Exact,
+            search::Case::Ignored => Case::Ignored,
+        },
+        standing: match scope.status {
+            search::StatusScope::Active => Standings::Live,
+            search::StatusScope::Deleted => Standings::Deleted,
+            search::StatusScope::Both => Standings::Both,
+        },
+        depth: Depth::All,
+    }
+}

@@ -1,0 +1,139 @@
+//! Telling somebody how work ended: a call to an address, signed as the SDKs verify it, or a
+//! mail.
+//!
+//! Whoever has a key may name the address, so it is a public one, like that of a fetched
+//! upload, unless the owner named it in the settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use sha1::{Digest, Sha1};
+
+use super::Api;
+use super::error::Result;
+use super::fetch::{Reach, check_address, client_for};
+use super::initial_backup::Audience;
+use super::parameters::Parameters;
+use super::signature::hex;
+use crate::notify::{Ending, MailSource, Notice, Notifier, Way};
+
+/// How often a call that is not answered is made, and how long after the one before.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(2);
+
+impl Api {
+    /// Whom a call wants to be told, else whom the settings say.
+    pub(super) fn notification_url(&self, parameters: &Parameters) -> Result<Option<String>> {
+        let asked = parameters.text("notification_url");
+        if let Some(url) = &asked {
+            check_address(url)?;
+        }
+        Ok(asked.or_else(|| self.settings.notification_url.clone()))
+    }
+
+    /// Tells them on a thread of its own: the answer does not wait for their server.
+    pub(super) fn tell_later(
+        self: &Arc<Self>,
+        audience: Audience,
+        subject: &'static str,
+        body: Value,
+    ) {
+        let api = self.clone();
+        let thread = std::thread::Builder::new().name("keepfs-tell".into());
+        if thread
+            .spawn(move || api.tell(&audience, subject, &body))
+            .is_err()
+        {
+            log::error!("nobody is told of the {subject}: no thread left");
+        }
+    }
+
+    /// Tells them. Whoever cannot be told is in the log.
+    pub(super) fn tell(&self, audience: &Audience, subject: &str, body: &Value) {
+        if let Some(email) = &audience.email {
+            self.mail(email, subject, body);
+        }
+        if let Some(url) = &audience.notification_url {
+            self.call(url, &audience.key, body);
+        }
+    }
+
+    fn mail(&self, email: &str, subject: &str, body: &Value) {
+        let settings = self.vault.config().mail.clone().map(|mut settings| {
+            settings.to = vec![email.to_owned()];
+            settings
+        });
+        let source = MailSource {
+            settings,
+            password: std::env::var("KEEPFS_SMTP_PASSWORD").ok(),
+        };
+        let is_good = body["status"] == "completed";
+        let told = Notifier::prepare(&[Way::Mail], &source).map(|notifier| {
+            notifier.tell(&Notice {
+                ending: if is_good {
+                    Ending::Done
+                } else {
+                    Ending::Failed
+                },
+                subject: format!("keepfs {}: {subject}", self.cloud_name),
+                text: format!("{subject}\n\n{body:#}\n"),
+            })
+        });
+        match told {
+            Ok(failures) => failures.iter().for_each(|error| log::error!("{error}")),
+            Err(error) => log::error!("{error}"),
+        }
+    }
+
+    fn call(&self, url: &str, key: &str, body: &Value) {
+        let reach = match self.settings.notification_url.as_deref() == Some(url) {
+            true => Reach::Everywhere,
+            false => Reach::Public,
+        };
+        let secret = self.keys.signing_secret(key).unwrap_or_default();
+        let text = body.to_string();
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+        else {
+            log::error!("{url} was not told: no runtime");
+            return;
+        };
+        let told = runtime.block_on(async {
+            for attempt in 0..ATTEMPTS {
+                if attempt > 0 {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                let timestamp = self.vault.clock().now().parts().0.to_string();
+                let signed = format!("{text}{timestamp}{secret}");
+                let sent = match client_for(url, reach).await {
+                    Err(error) => return Err(error.message().to_owned()),
+                    Ok((client, url)) => {
+                        client
+                            .post(url)
+                            .header("content-type", "application/json")
+                            .header("x-cld-timestamp", timestamp)
+                            .header("x-cld-signature", hex(&Sha1::digest(signed.as_bytes())))
+                            .body(text.clone())
+                            .timeout(Duration::from_secs(20))
+                            .send()
+                            .await
+                    }
+                };
+                match sent {
+                    Ok(answer) if answer.status().is_success() => return Ok(()),
+                    Ok(answer) if attempt + 1 == ATTEMPTS => {
+                        return Err(format!("it answered {}", answer.status()));
+                    }
+                    Err(_) if attempt + 1 == ATTEMPTS => return Err("it does not answer".into()),
+                    _ => {}
+                }
+            }
+            Ok(())
+        });
+        if let Err(problem) = told {
+            log::error!("{url} was not told: {problem}");
+        }
+    }
+}
