@@ -12,6 +12,7 @@ mod layout;
 mod moved_store;
 mod notify;
 mod retention;
+mod strange;
 mod switched;
 mod template;
 mod units;
@@ -25,6 +26,7 @@ use std::time::Duration;
 pub use api::ApiSettings;
 pub use encryption::SecretPlace;
 pub use error::ConfigError;
+pub use moved_store::Origin;
 pub use notify::{MailSettings, SmtpSecurity};
 pub use units::{Interval, parse_bytes, parse_duration, parse_interval};
 

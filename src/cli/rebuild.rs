@@ -182,6 +182,17 @@ fn sentences(rebuilt: &Rebuilt) -> String {
             count(live.files, "file", "files"),
             size(live.bytes)
         ));
+        if live.set_ids_left_out > 0 {
+            lines.push(format!(
+                "{} (set-user-ID) and not any more, because whoever can write to a store that is not \
+                 encrypted could have set that: chmod what shall, keepfs versions --json has the modes",
+                count(
+                    live.set_ids_left_out,
+                    "file ran as its owner or group",
+                    "files ran as their owner or group"
+                )
+            ));
+        }
     }
     if rebuilt.settled.dropped > 0 {
         lines.push(format!(

@@ -8,8 +8,18 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::file::{self, line_of};
+use super::strange::without_reach;
 use super::{Config, ConfigError, FILE_NAME};
 use crate::model::StorePlace;
+
+/// Who can have written settings that came out of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Only who has the vault's key.
+    Owner,
+    /// Whoever can write to the store.
+    Anybody,
+}
 
 impl Config {
     /// The same settings with another store. A bucket without a prefix gets the vault's
@@ -39,7 +49,8 @@ impl Config {
     /// Writes the settings `text` of a vault that was elsewhere into the directory that it is
     /// rebuilt in, with its store at `place`. `name` is what it was called there, for a text
     /// that leaves that to the directory; `live` the place of the live tree, if not the one
-    /// in the text.
+    /// in the text. Where anybody can have written the text, what reaches beyond the vault is
+    /// left out.
     ///
     /// # Errors
     /// [`ConfigError`]; there is no file then.
@@ -49,9 +60,13 @@ impl Config {
         name: &str,
         place: &StorePlace,
         live: Option<&Path>,
+        origin: Origin,
     ) -> Result<Config, ConfigError> {
         let file = vault_dir.join(FILE_NAME);
-        let mut text = replaced(&file, text, place)?;
+        let mut text = match origin {
+            Origin::Owner => replaced(&file, text, place)?,
+            Origin::Anybody => replaced(&file, &without_reach(&file, text)?, place)?,
+        };
         if let Some(live) = live {
             let live = live.to_str().ok_or_else(|| ConfigError::BadFlag {
                 key: "live",
@@ -204,6 +219,7 @@ mod tests {
                 "photos",
                 &place,
                 live.map(Path::new),
+                Origin::Owner,
             );
             (
                 config.unwrap(),

@@ -55,6 +55,15 @@ pub enum DaemonError {
         /// The live tree.
         path: PathBuf,
     },
+    /// Settings that came out of a store name a live tree outside of the vault.
+    #[error(
+        "the settings in the store put the live tree into {path}, outside of the vault: if that is where it shall be, give --live-dir {path}, else --live-dir with another place",
+        path = .path.display()
+    )]
+    LiveElsewhere {
+        /// Where they put it.
+        path: PathBuf,
+    },
     /// A rebuild did not come to its end.
     #[error(
         "{path} was not rebuilt to its end: run the same keepfs rebuild again",
@@ -107,6 +116,7 @@ impl From<DaemonError> for Failure {
             DaemonError::NotAVault { .. } => Failure::new(ErrorCode::BadInput, message),
             DaemonError::NotEmpty { .. }
             | DaemonError::LiveNotEmpty { .. }
+            | DaemonError::LiveElsewhere { .. }
             | DaemonError::Unfinished { .. } => Failure::new(ErrorCode::Refused, message),
             DaemonError::CatalogMissing { .. } => Failure::new(ErrorCode::Damaged, message),
             DaemonError::Mount(_) | DaemonError::Io { .. } => {

@@ -17,11 +17,11 @@ use super::lock::Purpose;
 use super::opened::{Opened, SETTINGS, VAULT_NAME, mark_clean};
 use crate::catalog::sqlite::SqliteCatalog;
 use crate::catalog::{Catalog, Durability, Totals};
-use crate::config::{Config, FILE_NAME, InitOptions};
+use crate::config::{Config, FILE_NAME, InitOptions, Origin};
 use crate::model::failpoint::reach;
 use crate::model::{Clock, Fence, StorePlace, SystemClock, Timestamp, WriteClaim};
 use crate::store::{Gap, Replayed, Secret, VaultKey, key_document_at, reconcile, replay};
-use crate::vault::{Materialised, Settled, VaultError, settle_rebuilt};
+use crate::vault::{Materialised, Settled, Trust, VaultError, settle_rebuilt};
 
 /// Present in a vault while it is being rebuilt. Says whether the live tree is ours.
 pub(super) const UNFINISHED: &str = "rebuild.unfinished";
@@ -159,7 +159,17 @@ fn make_catalog(
         .commit(Durability::Power)
         .map_err(VaultError::from)?;
     let live_dir = request.live_dir.as_deref();
-    let config = Config::rebuild(&request.vault_dir, &text, &name, place, live_dir)?;
+    let origin = match key {
+        Some(_) => Origin::Owner,
+        None => Origin::Anybody,
+    };
+    let config = Config::rebuild(&request.vault_dir, &text, &name, place, live_dir, origin)?;
+    // Whoever can write to the store must not choose where this machine is written to.
+    if live_dir.is_none() && !config.live_dir.starts_with(&config.vault_dir) {
+        return Err(DaemonError::LiveElsewhere {
+            path: config.live_dir,
+        });
+    }
     config.validate_layout(None)?;
     let found = Found {
         replayed,
@@ -180,12 +190,17 @@ fn fill(
     config.write_claim = WriteClaim::ReadOnly;
     // Each byte is read once.
     let disk_cache_bytes_max = std::mem::replace(&mut config.disk_cache_bytes_max, 0);
+    // A journal that is encrypted was written by who has the key; any other one perhaps not.
+    let trust = match &key {
+        Some(_) => Trust::Full,
+        None => Trust::Bytes,
+    };
     let opened = Opened::open(config.clone(), key, Purpose::Rebuild, &mut |_| {})?;
     let vault = opened.vault();
     let live = match request.live {
         LiveAsOf::Untouched => None,
-        LiveAsOf::LastUpload => Some(vault.materialise(None, progress)?),
-        LiveAsOf::At(at) => Some(vault.materialise(Some(at), progress)?),
+        LiveAsOf::LastUpload => Some(vault.materialise(None, trust, progress)?),
+        LiveAsOf::At(at) => Some(vault.materialise(Some(at), trust, progress)?),
     };
     reach("rebuild.filled");
     let totals = vault.catalog().totals().map_err(VaultError::from)?;

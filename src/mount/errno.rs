@@ -150,6 +150,7 @@ fn of_store(error: &StoreError) -> Errno {
         StoreError::Catalog(error) => of_catalog(error),
         StoreError::BadPlace { .. }
         | StoreError::NotAllowed { .. }
+        | StoreError::NoBucket { .. }
         | StoreError::OtherVault { .. }
         | StoreError::Foreign { .. }
         | StoreError::NoJournal { .. }

@@ -132,6 +132,7 @@ pub fn code_of_store(error: &StoreError) -> ErrorCode {
     match error {
         StoreError::BadPlace { .. } | StoreError::BadSecret { .. } => ErrorCode::BadInput,
         StoreError::NotAllowed { .. }
+        | StoreError::NoBucket { .. }
         | StoreError::OtherVault { .. }
         | StoreError::LeaseHeld(_)
         | StoreError::NotEmpty { .. }

@@ -254,7 +254,7 @@ pub(super) fn command_that_writes(place: &BucketPlace, key: &str) -> String {
             let account =
                 account.map_or_else(String::new, |name| format!(" --account-name {name}"));
             format!(
-                "az storage blob upload --container-name {bucket} --name '{key}' --data ''{account}"
+                "az storage blob upload --container-name {bucket} --name '{key}' --file /dev/null{account}"
             )
         }
     }
@@ -315,7 +315,7 @@ mod tests {
             ("gs://b/p", "gsutil cp /dev/null 'gs://b/k/x'"),
             (
                 "az://c/p?account=a",
-                "az storage blob upload --container-name c --name 'k/x' --data '' --account-name a",
+                "az storage blob upload --container-name c --name 'k/x' --file /dev/null --account-name a",
             ),
         ] {
             assert_eq!(command_that_writes(&bucket(url), "k/x"), command);

@@ -31,6 +31,16 @@ pub enum StoreError {
         /// Why not, and what to do.
         reason: String,
     },
+    /// The bucket is not there.
+    #[error(
+        "{place}: there is no bucket '{bucket}': make it with the cloud's own tool, or mend the name"
+    )]
+    NoBucket {
+        /// The place.
+        place: String,
+        /// Its bucket.
+        bucket: String,
+    },
     /// The bucket's owner did not say that this vault may write to it.
     #[error(
         "{place}: nobody allowed the vault '{vault}' to write there: its owner runs `keepfs store allow {place} --name {vault}`, or: {command}"

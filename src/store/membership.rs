@@ -5,8 +5,9 @@
 //! vault's prefix says whose prefix it is. The surprise: a vault that has been let in
 //! once mounts without asking when the bucket is away.
 
-use object_store::ObjectStoreExt;
+use futures_util::StreamExt;
 use object_store::path::Path as ObjectPath;
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 
 use super::backend::{Backend, runtime};
@@ -105,12 +106,35 @@ pub(super) fn ask_owner(place: &BucketPlace, vault: &str) -> Result<()> {
     let whole = connect_whole(place, Patience::Brief)?;
     match runtime()?.block_on(async { whole.head(&ObjectPath::from(marker.as_str())).await }) {
         Ok(_) => Ok(()),
-        Err(object_store::Error::NotFound { .. }) => Err(StoreError::NotAllowed {
-            place: shown(place),
-            vault: vault.into(),
-            command: command_that_writes(place, &marker),
-        }),
+        Err(object_store::Error::NotFound { .. }) => {
+            check_bucket(place, whole.as_ref())?;
+            Err(StoreError::NotAllowed {
+                place: shown(place),
+                vault: vault.into(),
+                command: command_that_writes(place, &marker),
+            })
+        }
         Err(error) => Err(refused("looking for the owner's marker", error)),
+    }
+}
+
+/// An empty bucket is an answer to whoever lists it; of one that is not there none is.
+fn check_bucket(place: &BucketPlace, whole: &dyn ObjectStore) -> Result<()> {
+    let listed = runtime()?.block_on(async { whole.list(None).next().await });
+    let Some(Err(error)) = listed else {
+        return Ok(());
+    };
+    // Not each cloud's answer is told apart by the client.
+    let said = format!("{error:?}");
+    let is_known = ["NoSuchBucket", "ContainerNotFound", "bucket does not exist"]
+        .iter()
+        .any(|words| said.contains(words));
+    match is_known || matches!(error, object_store::Error::NotFound { .. }) {
+        true => Err(StoreError::NoBucket {
+            place: shown(place),
+            bucket: place.bucket.clone(),
+        }),
+        false => Ok(()),
     }
 }
 

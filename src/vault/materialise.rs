@@ -32,6 +32,17 @@ pub struct Materialised {
     pub bytes: u64,
     /// Files that could not be brought back, and why.
     pub failed: Vec<(PublicId, VaultError)>,
+    /// Files that ran as their owner or group, and do not any more.
+    pub set_ids_left_out: u64,
+}
+
+/// How far the catalog that a tree is made of is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// In everything.
+    Full,
+    /// A stranger may have written it: no file gets a bit that makes it run as its owner.
+    Bytes,
 }
 
 impl Vault {
@@ -46,13 +57,17 @@ impl Vault {
     pub fn materialise(
         &self,
         at: Option<Timestamp>,
+        trust: Trust,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Materialised> {
         let mut tree = self.tree_at(at)?;
+        let mut done = Materialised::default();
+        if trust == Trust::Bytes {
+            done.set_ids_left_out = tree.leave_out_set_ids();
+        }
         tree.files.sort_unstable_by_key(|file| file.begins_at);
         let bytes_in_all: u64 = tree.files.iter().map(|file| file.version.size).sum();
         progress(0, bytes_in_all);
-        let mut done = Materialised::default();
         let mut bytes_done = 0;
         let batches = batches(&tree.files);
         let next = AtomicUsize::new(0);

@@ -6,6 +6,7 @@
 //! savepoint, so the tree and the catalog change together or not at all.
 
 mod account;
+mod audit;
 mod browse;
 mod carry;
 mod check;
@@ -60,7 +61,7 @@ pub use drain::DrainScope;
 pub use error::{Result, VaultError};
 pub use labels::{CONTEXT_XATTR, TAGS_XATTR};
 pub use lookup::{Chosen, UploadProgress};
-pub use materialise::Materialised;
+pub use materialise::{Materialised, Trust};
 pub use migrate::{MigrationStatus, Moved};
 pub use prune::{ClockTrust, Judged, Prune, PruneMode, Pruned};
 pub use purge::Purged;

@@ -90,6 +90,7 @@ impl Vault {
         let unique: BTreeSet<_> = versions.iter().map(|version| version.seq).collect();
         let mut catalog = self.catalog();
         let now = self.clock.now();
+        self.audit(catalog.as_mut(), asset, versions)?;
         let ended = atomically(catalog.as_mut(), |catalog| {
             catalog.set_setting(UNFINISHED_SETTING, Some(deletion))?;
             for seq in &unique {

@@ -228,7 +228,9 @@ impl Vault {
         let attributes = version.attributes;
         give_to(file.as_fd(), attributes.uid, attributes.gid).map_err(errno)?;
         rustix::fs::fchmod(&file, Mode::from_raw_mode(attributes.mode)).map_err(errno)?;
-        for (key, value) in &version.xattrs {
+        // None but these was ever kept; what else a catalog has, a stranger put there.
+        let own = version.xattrs.iter();
+        for (key, value) in own.filter(|(key, _)| key.starts_with(b"user.")) {
             let flags = rustix::fs::XattrFlags::empty();
             match rustix::fs::fsetxattr(&file, key.as_slice(), value, flags) {
                 Ok(()) | Err(rustix::io::Errno::NOTSUP) => {}

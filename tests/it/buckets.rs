@@ -138,11 +138,29 @@ fn wrong_credentials_are_one_line_without_the_secret() {
 fn a_bucket_that_is_not_there_is_named() {
     let server = BucketServer::start(Kind::S3);
     let url = server.url("p").replace("//bucket", "//nobody");
-    let mut command = Command::new(keepfs_binary());
-    command.args(["store", "allow", &url, "--name", "photos"]);
-    let done = output(command.envs(server.environment()));
-    assert!(!done.status.success(), "{done:?}");
-    assert_eq!(text(&done.stderr).trim_end().lines().count(), 1, "{done:?}");
+    let vault = tempfile::tempdir().unwrap();
+    let place = vault.path().join("v");
+    let place = place.to_str().unwrap();
+    for args in [
+        &["store", "allow", &url, "--name", "photos"][..],
+        &["init", place, "--store", &url, "--name", "photos"],
+    ] {
+        let mut command = Command::new(keepfs_binary());
+        let done = output(command.args(args).envs(server.environment()));
+        let said = text(&done.stderr);
+        assert!(!done.status.success(), "{done:?}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+        assert!(said.contains("nobody"), "{args:?}: {said}");
+    }
+    let done = output(
+        Command::new(keepfs_binary())
+            .args(["init", place, "--store", &url, "--name", "photos"])
+            .envs(server.environment()),
+    );
+    assert!(
+        text(&done.stderr).contains("there is no bucket 'nobody'"),
+        "{done:?}"
+    );
 }
 
 fn pending(m: &Mount) -> u64 {

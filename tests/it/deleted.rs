@@ -1,6 +1,7 @@
 //! Delete and restore (design 1.4).
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use rustix::io::Errno;
 
@@ -253,4 +254,21 @@ fn delete_version_and_purge_are_real() {
     // Purged: the name is free.
     m.rename("b", "a");
     assert_eq!(m.texts("a"), ["stays"]);
+    m.unmount();
+    let vault = m.vault.to_str().unwrap().to_owned();
+    let purge = ["purge", "--vault", &vault, "a", "--yes"];
+    assert!(m.keepfs(&purge).status.success());
+    let log = fs::read_to_string(m.vault.join("audit.log")).unwrap();
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3, "mounted, and not mounted: {log}");
+    assert_eq!(lines[0]["path"], "a");
+    assert_eq!(lines[0]["version_ids"], serde_json::json!([ids[0]]));
+    let mode = fs::metadata(m.vault.join("audit.log"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
 }

@@ -300,7 +300,12 @@ fn without_live_everything_waits_in_deleted_or_is_recognised_in_a_tree_that_surv
     fs::remove_file(live.join("lost")).unwrap();
 
     refused(
-        &rebuild(&m, &server.url("p"), &["--live"], &server.environment()),
+        &rebuild(
+            &m,
+            &server.url("p"),
+            &["--live", "--live-dir", live.to_str().unwrap()],
+            &server.environment(),
+        ),
         4,
         "is not empty",
     );
@@ -315,7 +320,7 @@ fn without_live_everything_waits_in_deleted_or_is_recognised_in_a_tree_that_surv
     );
     fs::remove_dir_all(&m.vault).unwrap();
 
-    rebuilt(&m, &server, &[]);
+    rebuilt(&m, &server, &["--live-dir", live.to_str().unwrap()]);
     m.remount();
     m.run("\"$KEEPFS\" scan .");
     assert_eq!(m.texts("kept"), ["as it was"]);
@@ -452,6 +457,46 @@ fn an_encrypted_vault_is_rebuilt_with_its_secret_only() {
     m.remount();
     assert_eq!(m.texts("a"), ["one", "two"]);
     assert_eq!(m.read("a"), b"two");
+}
+
+#[test]
+fn a_store_does_not_choose_where_this_machine_is_written_to_nor_what_runs_there() {
+    let server = BucketServer::start(Kind::S3);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let live = elsewhere.path().join("live");
+    let mut m = vault_in(&server)
+        .init(&["--live", live.to_str().unwrap()])
+        .start();
+    m.write("tool", "one");
+    fs::set_permissions(m.path("tool"), fs::Permissions::from_mode(0o4755)).unwrap();
+    m.run("\"$KEEPFS\" wait .");
+    m.unmount();
+    let settings = m.vault.join("keepfs.toml");
+    let mut text = fs::read_to_string(&settings).unwrap();
+    text.push_str("\n[api]\nnotification_url = \"http://169.254.169.254/\"\n");
+    fs::write(&settings, text).unwrap();
+    m.remount();
+    m.write("other", "two");
+    m.run("\"$KEEPFS\" wait .");
+    lose(&mut m);
+    fs::remove_dir_all(&live).unwrap();
+    for args in [&["--live"][..], &[]] {
+        let done = rebuild(&m, &server.url("p"), args, &server.environment());
+        refused(&done, 4, "--live-dir");
+        assert!(!live.exists() && !m.vault.exists());
+    }
+    let there = live.to_str().unwrap();
+    let told = rebuilt(&m, &server, &["--live", "--live-dir", there]);
+    assert!(told.contains("1 file ran as its owner"), "{told}");
+    let mode = fs::metadata(live.join("tool"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o7777, 0o755);
+    let settings = fs::read_to_string(&settings).unwrap();
+    assert!(settings.contains("\n#notification_url"), "{settings}");
+    m.remount();
+    assert_eq!(m.read("tool"), b"one");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::model::Timestamp;
 const SHOWN: usize = 20;
 
 /// Queries that find nothing in a sound catalog, and what their rows are.
-const RULES: [(&str, &str); 16] = [
+const RULES: [(&str, &str); 17] = [
     (
         "entry without its directory",
         "SELECT node FROM entry WHERE until = 9223372036854775807 AND kind = 0
@@ -67,6 +67,7 @@ const RULES: [(&str, &str); 16] = [
          WHERE directory.assets <> coalesce(direct.assets, 0) + coalesce(below.assets, 0)
             OR directory.deleted <> coalesce(direct.deleted, 0) + coalesce(below.deleted, 0)",
     ),
+    ("directory above the root", "SELECT id FROM entry WHERE node = 1"),
     (
         "version without its asset",
         "SELECT seq FROM version WHERE asset NOT IN (SELECT node FROM asset)",

@@ -3,14 +3,14 @@
 //! Only asks the catalog. The surprise: an asset whose last version came later than the
 //! instant that is wanted has the one before it, and one that had none then is left out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::catalog::{Catalog, Child, NodeKind, Standing};
 use crate::model::{
     Attributes, NodeId, Override, PackId, PublicId, ROOT, Timestamp, Version, VersionState,
 };
 use crate::vault::rename_directory::all_children;
-use crate::vault::{Result, Vault};
+use crate::vault::{Result, Vault, VaultError};
 
 /// Plain bytes of the files that are fetched together: a small part of what the cache for
 /// readers holds, for each thread.
@@ -41,12 +41,37 @@ pub(super) struct Tree {
     pub(super) directories: HashMap<PublicId, WantedDirectory>,
 }
 
+/// Set-user-ID and set-group-ID.
+const SET_IDS: u32 = 0o6000;
+
+impl Tree {
+    /// Takes the set-id bits from all modes; returns of how many files.
+    pub(super) fn leave_out_set_ids(&mut self) -> u64 {
+        let mut files = 0;
+        for file in &mut self.files {
+            files += u64::from(file.attributes.mode & SET_IDS != 0);
+            file.attributes.mode &= !SET_IDS;
+        }
+        for directory in self.directories.values_mut() {
+            directory.attributes.mode &= !SET_IDS;
+        }
+        files
+    }
+}
+
 impl Vault {
     /// Every file and directory that was there at an instant. `None`: by the catalog, now.
     pub(super) fn tree_at(&self, at: Option<Timestamp>) -> Result<Tree> {
         let mut tree = Tree::default();
         let mut waiting = vec![(PublicId::root(), ROOT)];
+        let mut seen = HashSet::new();
         while let Some((path, node)) = waiting.pop() {
+            // Only a catalog that somebody made up has a directory in two places.
+            if !seen.insert(node) {
+                let problem =
+                    "the catalog has this directory in two places; keepfs check says more";
+                return Err(VaultError::WrongKind { path, problem });
+            }
             // Locked for each directory anew: there may be many.
             let mut catalog = self.catalog();
             let catalog = catalog.as_mut();
