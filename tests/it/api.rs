@@ -66,6 +66,33 @@ fn the_node_sdk_drives_every_flow() {
 }
 
 #[test]
+fn the_page_does_by_hand_what_the_sdks_do() {
+    let served = Served::start(Setup::new());
+    let pictures = served.mount.vault.parent().unwrap().join("pictures");
+    fs::create_dir(&pictures).unwrap();
+    let mut command = Command::new("node");
+    command
+        .arg(sdk("page.cjs"))
+        .arg(&served.mount.root)
+        .args([
+            served.address.to_string(),
+            served.key.clone(),
+            served.secret.clone(),
+        ])
+        .arg(&pictures)
+        .env("CHROMIUM", "/usr/bin/chromium");
+    let told = run(&served, &mut command);
+    assert!(told.ends_with("all flows passed\n"), "{told}");
+    assert!(fs::read_dir(&pictures).unwrap().count() >= 10);
+    if let Some(kept) = std::env::var_os("KEEPFS_TEST_PICTURES") {
+        for picture in fs::read_dir(&pictures).unwrap() {
+            let picture = picture.unwrap();
+            fs::copy(picture.path(), Path::new(&kept).join(picture.file_name())).unwrap();
+        }
+    }
+}
+
+#[test]
 fn the_command_line_of_the_sdk_uploads_searches_restores_and_deletes() {
     let served = Served::start(Setup::new());
     let cld = |arguments: &[&str]| -> Value {

@@ -79,7 +79,8 @@ impl IntoResponse for ApiError {
         let body = Json(json!({ "error": { "message": self.message() } }));
         let mut response = (self.status(), body).into_response();
         if let ApiError::Unauthorized(_) = self {
-            let realm = axum::http::HeaderValue::from_static("Basic realm=\"keepfs\"");
+            // No browser knows the scheme, so none asks for a password over our page.
+            let realm = axum::http::HeaderValue::from_static("ApiKey realm=\"keepfs\"");
             response.headers_mut().insert("www-authenticate", realm);
         }
         response

@@ -27,6 +27,31 @@ macro_rules! files {
 
 const FILES: &[(&str, &str, &[u8])] = files! {
     "index.html": "text/html; charset=utf-8",
+    "page.css": "text/css; charset=utf-8",
+    "api.js": "text/javascript; charset=utf-8",
+    "app.js": "text/javascript; charset=utf-8",
+    "backup-view.js": "text/javascript; charset=utf-8",
+    "cards.js": "text/javascript; charset=utf-8",
+    "comparison.js": "text/javascript; charset=utf-8",
+    "details.js": "text/javascript; charset=utf-8",
+    "dialogs.js": "text/javascript; charset=utf-8",
+    "difference.js": "text/javascript; charset=utf-8",
+    "dom.js": "text/javascript; charset=utf-8",
+    "expression.js": "text/javascript; charset=utf-8",
+    "format.js": "text/javascript; charset=utf-8",
+    "icons.js": "text/javascript; charset=utf-8",
+    "initial-backup.js": "text/javascript; charset=utf-8",
+    "library.js": "text/javascript; charset=utf-8",
+    "log-in.js": "text/javascript; charset=utf-8",
+    "messages.js": "text/javascript; charset=utf-8",
+    "preview.js": "text/javascript; charset=utf-8",
+    "restoring.js": "text/javascript; charset=utf-8",
+    "route.js": "text/javascript; charset=utf-8",
+    "selection.js": "text/javascript; charset=utf-8",
+    "status.js": "text/javascript; charset=utf-8",
+    "thumbnails.js": "text/javascript; charset=utf-8",
+    "vault.js": "text/javascript; charset=utf-8",
+    "versions.js": "text/javascript; charset=utf-8",
 };
 
 const OPENAPI: &str = include_str!("openapi.json");

@@ -1,0 +1,213 @@
+// The Media Library in a real browser: node page.cjs MOUNTPOINT ADDRESS KEY SECRET PICTURES.
+// Each flow looks at the page and at the files in the mount, at the width of a desk and of a phone.
+'use strict';
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
+const { chromium } = require('playwright-core');
+
+const [mount, address, key, secret, pictures] = process.argv.slice(2);
+const inMount = (name) => path.join(mount, name);
+const test = (name) => `[data-test=${name}]`;
+
+const PNG = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC',
+  'base64',
+);
+
+function prepare() {
+  fs.mkdirSync(inMount('trip/day one'), { recursive: true });
+  fs.writeFileSync(inMount('trip/cat.png'), PNG);
+  fs.writeFileSync(inMount('trip/day one/b.txt'), 'b');
+  for (const name of ['gone-1.txt', 'gone-2.txt', 'gone-3.txt']) {
+    fs.writeFileSync(inMount(name), name);
+    fs.unlinkSync(inMount(name));
+  }
+}
+
+async function logIn(page) {
+  await page.goto(`http://${address}/`);
+  await page.fill(test('login-key'), key);
+  await page.fill(test('login-secret'), 'wrong');
+  await page.click(test('login-submit'));
+  await page.waitForFunction(() => document.querySelector('[data-test=login-error]').textContent !== '');
+  await page.fill(test('login-secret'), secret);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector(test('asset-card'));
+}
+
+const card = (name) => `${test('asset-card')}[data-public-id="${name}"]`;
+
+async function noSideways(page, where) {
+  const width = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
+  assert.ok(width[0] <= width[1], `${where}: ${width[0]} wide in a window of ${width[1]}`);
+}
+
+async function message(page, words) {
+  await page.waitForFunction(
+    (expected) => document.querySelector('[data-test=message]').textContent.includes(expected), words,
+  );
+}
+
+async function browsesAndSearches(page, shot) {
+  await page.waitForSelector(test('folder-link'));
+  await shot('library');
+  await page.click(`${test('folder-link')}:has-text("trip")`);
+  await page.waitForSelector(card('trip/cat'));
+  const loaded = await page.waitForFunction(() => {
+    const picture = document.querySelector('[data-public-id="trip/cat"] img');
+    return picture?.complete && picture.naturalWidth;
+  });
+  assert.strictEqual(await loaded.jsonValue(), 10, 'the thumbnail is the picture');
+  await page.click(`${test('folder-link')}:has-text("day one")`);
+  await page.waitForSelector(card('trip/day one/b.txt'));
+  await page.goBack();
+  await page.waitForSelector(card('trip/cat'));
+  await page.reload();
+  await page.waitForSelector(card('trip/cat'));
+  await page.fill(test('search'), 'format:png OR filename:b');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector(card('trip/day one/b.txt'));
+  assert.strictEqual(await page.locator(test('asset-card')).count(), 2);
+  await page.fill(test('search'), 'format:(png');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => /position/.test(document.querySelector('[data-test=search-error]').textContent));
+  await page.fill(test('search'), '');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector(card('trip/cat'));
+}
+
+async function showsHistory(page, shot, notes) {
+  await page.goto(`http://${address}/#`);
+  await page.click(`${card(notes)} a`);
+  await page.waitForSelector(test('version-row'));
+  assert.strictEqual(await page.locator(test('version-row')).count(), 2);
+  const rows = page.locator(test('version-row'));
+  await rows.nth(1).locator(test('version-preview')).click();
+  await page.waitForSelector('pre:has-text("three")');
+  await rows.nth(0).locator(test('version-diff')).click();
+  await page.waitForSelector(test('diff'));
+  assert.strictEqual(await page.locator(`${test('diff')} ins`).count(), 2);
+  assert.strictEqual(await page.locator(`${test('diff')} del`).count(), 1);
+  await shot('history');
+  const [opened] = await Promise.all([
+    page.context().waitForEvent('page'),
+    rows.nth(1).locator(test('version-open')).click(),
+  ]);
+  await opened.waitForLoadState();
+  assert.ok((await opened.content()).includes('two'));
+  await opened.close();
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    rows.nth(1).locator(test('version-download')).click(),
+  ]);
+  assert.strictEqual(fs.readFileSync(await download.path(), 'utf8'), 'one\ntwo\nthree\n');
+  assert.strictEqual(download.suggestedFilename(), notes);
+
+  await rows.nth(1).locator(test('version-restore')).click();
+  await message(page, 'again as it was');
+  assert.strictEqual(fs.readFileSync(inMount(notes), 'utf8'), 'one\ntwo\nthree\n');
+  await page.waitForFunction(() => document.querySelectorAll('[data-test=version-row]').length === 3);
+
+  await page.locator(test('version-row')).nth(2).locator(test('version-delete')).click();
+  await page.waitForSelector(test('confirm-dialog'));
+  const asked = await page.textContent(test('confirm-dialog'));
+  assert.ok(asked.includes('IRREVERSIBLE'), asked);
+  const focused = await page.evaluate(() => document.activeElement.dataset.test);
+  assert.strictEqual(focused, 'confirm-no', 'the harmless answer has the focus');
+  await shot('confirm');
+  await page.keyboard.press('Escape');
+  assert.strictEqual(await page.locator(test('version-row')).count(), 3, 'nothing was deleted');
+  await page.locator(test('version-row')).nth(2).locator(test('version-delete')).click();
+  await page.click(test('confirm-yes'));
+  await message(page, 'deleted for good');
+  await page.waitForFunction(() => document.querySelectorAll('[data-test=version-row]').length === 2);
+  assert.strictEqual(fs.readdirSync(inMount(`.versions/${notes}`)).length, 2);
+
+  await page.selectOption(test('override'), 'off');
+  await message(page, 'is not backed up');
+  assert.strictEqual(await page.inputValue(test('override')), 'off');
+  await page.selectOption(test('override'), 'follow');
+  await message(page, 'This file is backed up');
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => !document.querySelector('[data-test=details]').open);
+}
+
+async function restoresSeveral(page, shot) {
+  await page.click(`label:has(${test('filter-deleted')})`);
+  await page.waitForSelector(card('gone-1.txt'));
+  await page.locator(`${card('gone-1.txt')} ${test('select-asset')}`).check();
+  await page.locator(`${card('gone-3.txt')} ${test('select-asset')}`).check();
+  await shot('deleted');
+  await page.click(test('restore-selected'));
+  await page.waitForSelector(test('restore-results'));
+  await message(page, '2 of 2 files restored');
+  assert.strictEqual(fs.readFileSync(inMount('gone-1.txt'), 'utf8'), 'gone-1.txt');
+  assert.ok(fs.existsSync(inMount('gone-3.txt')) && !fs.existsSync(inMount('gone-2.txt')));
+  await page.click(`label:has(${test('filter-active')})`);
+  await page.waitForSelector(card('gone-1.txt'));
+  for (const name of ['gone-1.txt', 'gone-3.txt']) fs.unlinkSync(inMount(name));
+}
+
+async function backsUp(page, shot) {
+  await page.click(test('view-backup'));
+  await page.waitForSelector(`${test('backup-switch')}[aria-checked=true]`);
+  await page.click(test('backup-switch'));
+  await page.click(test('confirm-yes'));
+  await message(page, 'Automatic backup is off');
+  fs.writeFileSync(inMount('unkept.txt'), 'not yet');
+  await page.click(test('backup-switch'));
+  await message(page, 'Automatic backup is on');
+  await page.click(test('initial-backup-start'));
+  await page.waitForFunction(() => /Completed: \d+ files/.test(document.querySelector('[data-test=initial-backup-progress]').textContent));
+  assert.ok(fs.existsSync(inMount('.versions/unkept.txt')));
+  await shot('backup');
+  await page.click(test('view-library'));
+}
+
+(async () => {
+  prepare();
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
+  });
+  const sizes = { desk: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
+  for (const [name, viewport] of Object.entries(sizes)) {
+    const context = await browser.newContext({ viewport, colorScheme: name === 'phone' ? 'dark' : 'light' });
+    const page = await context.newPage();
+    const wrong = [];
+    page.on('pageerror', (error) => wrong.push(String(error)));
+    page.on('request', (request) => {
+      const { host, protocol } = new URL(request.url());
+      if (protocol.startsWith('http') && host !== address) wrong.push(`asked ${request.url()}`);
+    });
+    page.on('console', (line) => {
+      if (line.type() === 'error' && !/status of 40[014]/.test(line.text())) wrong.push(line.text());
+    });
+    const shot = async (place) => {
+      await noSideways(page, `${name} ${place}`);
+      await page.screenshot({ path: path.join(pictures, `${name}-${place}.png`) });
+    };
+    // A history of its own for each width.
+    const notes = `notes-${name}.txt`;
+    fs.writeFileSync(inMount(notes), 'one\ntwo\nthree\n');
+    fs.writeFileSync(inMount(notes), 'one\nTWO\nthree\nfour\n');
+    const showsItsHistory = () => showsHistory(page, shot, notes);
+    for (const flow of [logIn, browsesAndSearches, showsItsHistory, restoresSeveral, backsUp]) {
+      console.log(name, flow.name);
+      await flow(page, shot);
+    }
+    await page.setViewportSize({ width: 320, height: 640 });
+    await noSideways(page, '320');
+    await page.click(test('logout'));
+    await page.waitForSelector(test('login-key'));
+    assert.deepStrictEqual(wrong, []);
+    await context.close();
+  }
+  await browser.close();
+  console.log('all flows passed');
+})().catch((error) => {
+  console.error(error);
+  process.exit(1);
+});
