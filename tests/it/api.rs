@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Setup, keepfs_binary, noise, output, wait_for};
+use crate::crash::crash_points;
+use crate::harness::{Setup, keepfs_binary, noise, not_run, output, wait_for};
 use crate::http::{Served, free_port, make_key, multipart, test_servers};
 
 fn sdk(name: &str) -> std::path::PathBuf {
@@ -253,6 +254,49 @@ fn names(directory: &Path) -> Vec<String> {
     names
         .filter(|name| !matches!(name.as_str(), ".versions" | ".deleted"))
         .collect()
+}
+
+#[test]
+fn a_kill_at_any_point_of_an_upload_leaves_the_old_content_or_the_new_one() {
+    let mut points = crash_points();
+    points.retain(|point| point.starts_with("upload."));
+    if cfg!(not(debug_assertions)) {
+        return not_run("named points of an upload", "a release build has none");
+    }
+    assert!(points.len() >= 2, "{points:?}");
+    let mut served = Served::start(Setup::new());
+    let contents = [noise(1, 5000), noise(2, 5000)];
+    for point in points {
+        served.mount.write("a.bin", &contents[0]);
+        served.mount.unmount();
+        served.mount.set_env("KEEPFS_CRASH_AT", &point);
+        served.mount.remount();
+        let (content_type, body) = multipart(&[("public_id", "a.bin")], "x", &contents[1]);
+        let mut stream = served.connect();
+        let head = format!(
+            "POST /v1_1/demo/raw/upload HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\n\
+             content-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
+            served.authorization(),
+            body.len()
+        );
+        let _ = stream.write_all(head.as_bytes());
+        let _ = stream.write_all(&body);
+        assert!(served.mount.ends_soon(), "{point}: it was never reached");
+        served.mount.crash();
+        served.mount.clear_env();
+        served.mount.remount();
+        served.mount.run("\"$KEEPFS\" scan .");
+        let live = served.mount.read("a.bin");
+        assert!(contents.contains(&live), "{point}");
+        let versions = served.mount.versions("a.bin");
+        let latest = served.mount.version_path("a.bin", versions.last().unwrap());
+        assert!(
+            fs::read(latest).unwrap() == live,
+            "{point}: the live content is kept"
+        );
+        let listed = served.done("GET", "/v1_1/demo/resources/raw", None);
+        assert_eq!(listed["resources"].as_array().unwrap().len(), 1, "{point}");
+    }
 }
 
 #[test]
