@@ -166,6 +166,16 @@ fn broken_arrows_are_found_however_they_are_written() {
             "2: policy names std::fs",
         ),
         (
+            "src/search/parser.rs",
+            "use std::net::TcpStream;",
+            "2: search names std::net::TcpStream",
+        ),
+        (
+            "src/search/mod.rs",
+            "use crate::catalog::Catalog;",
+            "2: search → catalog is no arrow",
+        ),
+        (
             "src/history/at.rs",
             "fn f() { self.vault.remove(a) }",
             "2: history calls the mutating verb remove",

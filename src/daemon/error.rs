@@ -64,6 +64,23 @@ pub enum DaemonError {
         /// Where they put it.
         path: PathBuf,
     },
+    /// A secret was given for a store that has no key document.
+    #[error(
+        "{place} is not encrypted, or has lost its key.json: put that back, or leave the secret out if the vault never was encrypted"
+    )]
+    NotEncrypted {
+        /// The store.
+        place: String,
+    },
+    /// Another rebuild is at work in the same directory.
+    #[error(
+        "{path} is being rebuilt by another process: wait for its end",
+        path = .path.display()
+    )]
+    BeingRebuilt {
+        /// The vault.
+        path: PathBuf,
+    },
     /// A rebuild did not come to its end.
     #[error(
         "{path} was not rebuilt to its end: run the same keepfs rebuild again",
@@ -117,6 +134,8 @@ impl From<DaemonError> for Failure {
             DaemonError::NotEmpty { .. }
             | DaemonError::LiveNotEmpty { .. }
             | DaemonError::LiveElsewhere { .. }
+            | DaemonError::NotEncrypted { .. }
+            | DaemonError::BeingRebuilt { .. }
             | DaemonError::Unfinished { .. } => Failure::new(ErrorCode::Refused, message),
             DaemonError::CatalogMissing { .. } => Failure::new(ErrorCode::Damaged, message),
             DaemonError::Mount(_) | DaemonError::Io { .. } => {

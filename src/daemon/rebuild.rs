@@ -8,7 +8,8 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
 
 use super::create::make_private_directory;
 use super::error::DaemonError;
@@ -23,7 +24,8 @@ use crate::model::{Clock, Fence, StorePlace, SystemClock, Timestamp, WriteClaim}
 use crate::store::{Gap, Replayed, Secret, VaultKey, key_document_at, reconcile, replay};
 use crate::vault::{Materialised, Settled, Trust, VaultError, settle_rebuilt};
 
-/// Present in a vault while it is being rebuilt. Says whether the live tree is ours.
+/// Present in a vault while it is being rebuilt. Says which live tree is ours, and of which
+/// store it is made.
 pub(super) const UNFINISHED: &str = "rebuild.unfinished";
 const LIVE_IS_OURS: &str = "the live tree was empty\n";
 
@@ -120,7 +122,13 @@ struct Found {
 fn key_of(request: &RebuildRequest, ask: Ask<'_>) -> Result<Option<VaultKey>, DaemonError> {
     let place = &request.place;
     let Some(document) = key_document_at(place).map_err(VaultError::from)? else {
-        return Ok(None);
+        // A store that was encrypted does not become plain by losing an object.
+        return match &request.secret {
+            None => Ok(None),
+            Some(_) => Err(DaemonError::NotEncrypted {
+                place: place.to_string(),
+            }),
+        };
     };
     unlock_document(&document, &place.to_string(), request.secret.as_ref(), ask).map(Some)
 }
@@ -165,7 +173,7 @@ fn make_catalog(
     };
     let config = Config::rebuild(&request.vault_dir, &text, &name, place, live_dir, origin)?;
     // Whoever can write to the store must not choose where this machine is written to.
-    if live_dir.is_none() && !config.live_dir.starts_with(&config.vault_dir) {
+    if live_dir.is_none() && !is_inside(&config.live_dir, &config.vault_dir) {
         return Err(DaemonError::LiveElsewhere {
             path: config.live_dir,
         });
@@ -178,6 +186,14 @@ fn make_catalog(
         versions_hurt: hurt.len(),
     };
     Ok((config, found))
+}
+
+/// True for a place below a directory by its words alone: `..` can lead anywhere.
+fn is_inside(place: &Path, directory: &Path) -> bool {
+    place.strip_prefix(directory).is_ok_and(|rest| {
+        let mut parts = rest.components();
+        parts.all(|part| matches!(part, Component::Normal(_)))
+    })
 }
 
 fn fill(
@@ -197,6 +213,9 @@ fn fill(
     };
     let opened = Opened::open(config.clone(), key, Purpose::Rebuild, &mut |_| {})?;
     let vault = opened.vault();
+    if trust == Trust::Bytes {
+        vault.distrust_modes()?;
+    }
     let live = match request.live {
         LiveAsOf::Untouched => None,
         LiveAsOf::LastUpload => Some(vault.materialise(None, trust, progress)?),
@@ -230,6 +249,8 @@ struct Site {
     mark: PathBuf,
     /// Whether this made the directory.
     is_made: bool,
+    /// The mark, locked: who else would rebuild here waits outside.
+    locked: fs::File,
 }
 
 impl Site {
@@ -237,20 +258,27 @@ impl Site {
         let failed =
             |error: io::Error| DaemonError::io(format!("making {}", directory.display()), error);
         let is_made = make_private_directory(directory).map_err(failed)?.is_some();
-        let site = Self {
-            mark: directory.join(UNFINISHED),
-            directory: directory.into(),
-            is_made,
-        };
-        if !site.mark.exists() {
+        let mark = directory.join(UNFINISHED);
+        if !mark.exists() {
             let mut entries = fs::read_dir(directory).map_err(failed)?;
             if entries.next().is_some() {
                 return Err(DaemonError::NotEmpty {
                     path: directory.into(),
                 });
             }
-            fs::write(&site.mark, "").map_err(failed)?;
+            fs::write(&mark, "").map_err(failed)?;
         }
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        let locked = fs::File::open(&mark).map_err(failed)?;
+        locked.try_lock().map_err(|_| DaemonError::BeingRebuilt {
+            path: directory.into(),
+        })?;
+        let site = Self {
+            mark,
+            directory: directory.into(),
+            is_made,
+            locked,
+        };
         site.sync()?;
         site.remove_catalog();
         Ok(site)
@@ -260,6 +288,7 @@ impl Site {
     fn remove_catalog(&self) {
         for name in [
             "catalog.db",
+            "catalog.db-journal",
             "catalog.db-wal",
             "catalog.db-shm",
             FILE_NAME,
@@ -273,7 +302,9 @@ impl Site {
     /// Nothing came of it: what was made goes, unless there are live files already.
     fn give_up(&self) {
         self.remove_catalog();
-        if fs::read_to_string(&self.mark).is_ok_and(|text| text.is_empty()) {
+        let is_alone = fs::read_dir(&self.directory).is_ok_and(|entries| entries.count() == 1);
+        // With anything beside it, the same command must be able to go on.
+        if is_alone && fs::read_to_string(&self.mark).is_ok_and(|text| text.is_empty()) {
             let _ = fs::remove_file(&self.mark);
         }
         if self.is_made {
@@ -287,7 +318,8 @@ impl Site {
         let failed =
             |error: io::Error| DaemonError::io(format!("making {}", directory.display()), error);
         fs::create_dir_all(directory).map_err(failed)?;
-        let is_ours = fs::read_to_string(&self.mark).is_ok_and(|text| text == LIVE_IS_OURS);
+        let ours = format!("{LIVE_IS_OURS}{}\n{}\n", directory.display(), config.store);
+        let is_ours = fs::read_to_string(&self.mark).is_ok_and(|text| text == ours);
         if live == LiveAsOf::Untouched || is_ours {
             return Ok(());
         }
@@ -297,7 +329,7 @@ impl Site {
                 path: directory.clone(),
             });
         }
-        fs::write(&self.mark, LIVE_IS_OURS).map_err(failed)?;
+        fs::write(&self.mark, ours).map_err(failed)?;
         self.sync()
     }
 
@@ -308,12 +340,29 @@ impl Site {
     }
 
     fn sync(&self) -> Result<(), DaemonError> {
-        let synced = match fs::File::open(&self.mark) {
-            Ok(mark) => mark.sync_all(),
-            Err(_) => Ok(()),
-        };
-        synced
+        self.locked
+            .sync_all()
             .and_then(|()| fs::File::open(&self.directory)?.sync_all())
             .map_err(|error| DaemonError::io(self.directory.display().to_string(), error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_tree_is_inside_by_its_words_alone() {
+        let vault = Path::new("/srv/vault");
+        for (place, expected) in [
+            ("/srv/vault/live", true),
+            ("/srv/vault/a/b", true),
+            ("/srv/vault/../../etc", false),
+            ("/srv/vault/live/../../../etc", false),
+            ("/etc", false),
+            ("/srv/vaults", false),
+        ] {
+            assert_eq!(is_inside(Path::new(place), vault), expected, "{place}");
+        }
     }
 }

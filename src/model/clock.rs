@@ -82,9 +82,9 @@ impl std::str::FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let time: jiff::Timestamp = text.parse()?;
-        Ok(Self(
-            i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX),
-        ))
+        let nanos = time.as_nanosecond();
+        let nearest = if nanos < 0 { i64::MIN } else { i64::MAX };
+        Ok(Self(i64::try_from(nanos).unwrap_or(nearest)))
     }
 }
 

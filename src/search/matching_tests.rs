@@ -1,7 +1,9 @@
 //! What expressions mean.
 
-use super::super::Status;
-use super::super::sample::{Sample, finds, time};
+use std::cell::Cell;
+
+use super::super::sample::{Sample, finds, parsed, time};
+use super::super::{Expression, Status};
 
 fn tagged(tags: &[&str]) -> Sample {
     Sample::tagged(tags)
@@ -44,58 +46,6 @@ fn nothing_asked_is_all_that_is_active() {
     for text in ["", "  \n"] {
         finds(text, &[&named("a"), &tagged(&["b"])], &[&deleted("a")]);
     }
-}
-
-#[test]
-fn terms_side_by_side_must_all_hold() {
-    let both = tagged(&["a", "b"]);
-    let (a, b) = (tagged(&["a"]), tagged(&["b"]));
-    for text in [
-        "tags:a AND tags:b",
-        "tags:a tags:b",
-        "+tags:a +tags:b",
-        "tags:a +tags:b",
-        "tags:(a AND b)",
-        "tags:(a b)",
-        "tags:(+a +b)",
-        "(tags:a) (tags:b)",
-        "tags=(a b)",
-    ] {
-        finds(text, &[&both], &[&a, &b]);
-    }
-    finds("tags:a OR tags:b", &[&both, &a, &b], &[&tagged(&["c"])]);
-    finds("tags:(a OR b)", &[&both, &a, &b], &[&tagged(&["c"])]);
-}
-
-#[test]
-fn minus_and_not_leave_out() {
-    let (a, b, both) = (tagged(&["a"]), tagged(&["b"]), tagged(&["a", "b"]));
-    for text in [
-        "tags:a NOT tags:b",
-        "tags:a AND NOT tags:b",
-        "tags:a -tags:b",
-        "-tags:b tags:a",
-        "tags:(a -b)",
-        "tags:(a NOT b)",
-        "tags:a NOT +tags:b",
-    ] {
-        finds(text, &[&a], &[&b, &both, &tagged(&[])]);
-    }
-    finds("-tags:a", &[&b, &tagged(&[])], &[&a, &both]);
-    finds("-tags:(a OR b)", &[&tagged(&["c"])], &[&a, &b]);
-    finds("-(tags:a tags:b)", &[&a, &b], &[&both]);
-    finds("tags:a NOT -tags:b", &[&both], &[&a, &b]);
-}
-
-#[test]
-fn not_binds_before_and_and_and_before_or() {
-    let (a, bc, ac) = (tagged(&["a"]), tagged(&["b", "c"]), tagged(&["a", "c"]));
-    let (b, c) = (tagged(&["b"]), tagged(&["c"]));
-    finds("tags:a OR tags:b AND tags:c", &[&a, &bc, &ac], &[&b, &c]);
-    finds("tags:b tags:c OR tags:a", &[&a, &bc, &ac], &[&b, &c]);
-    finds("(tags:a OR tags:b) AND tags:c", &[&bc, &ac], &[&a, &b, &c]);
-    finds("tags:c NOT tags:a AND tags:b", &[&bc], &[&ac, &c, &b]);
-    finds("tags:a OR NOT tags:b", &[&a, &c, &ac], &[&b, &bc]);
 }
 
 #[test]
@@ -383,4 +333,25 @@ fn an_unknown_field_matches_nothing() {
     }
     finds("duration>5 OR tags:a", &[&sample], &[]);
     finds("-duration>5", &[&sample], &[]);
+}
+
+#[test]
+fn dimensions_are_asked_for_once_and_only_where_nothing_else_decides() {
+    let asked = Cell::new(0);
+    let picture = tagged(&["a"]);
+    let ask = |expression: &Expression| {
+        asked.set(0);
+        let dimensions = || {
+            asked.set(asked.get() + 1);
+            Some((100, 100))
+        };
+        let matches = picture.borrowed(&dimensions, |subject| expression.matches(subject));
+        (matches, asked.get())
+    };
+    assert_eq!(ask(&parsed("tags:a")), (true, 0));
+    assert_eq!(ask(&parsed("width>50 height>50 pixels>50")), (true, 1));
+    assert_eq!(ask(&parsed("width>50 AND tags:b")), (false, 0));
+    assert_eq!(ask(&parsed("(width>50 height>5) OR tags:a")), (true, 0));
+    assert_eq!(ask(&parsed("-width>50 tags:b")), (false, 0));
+    assert_eq!(ask(&parsed("status:deleted width>50")), (false, 0));
 }

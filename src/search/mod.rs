@@ -73,8 +73,6 @@ impl Expression {
 #[cfg(test)]
 mod doc_tests;
 #[cfg(test)]
-mod laziness_tests;
-#[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod soundness_tests;

@@ -289,5 +289,8 @@ fn bad_range(token: &Token) -> SearchError {
 }
 
 #[cfg(test)]
+#[path = "joining_tests.rs"]
+mod joining_tests;
+#[cfg(test)]
 #[path = "parser_tests.rs"]
 mod tests;

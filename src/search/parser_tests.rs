@@ -1,5 +1,5 @@
 //! Where an expression ends to be one, and the words for it. What expressions mean is
-//! in the tests of matching.
+//! in the tests of joining and matching.
 
 use super::super::sample::refused;
 use super::*;

@@ -218,6 +218,15 @@ impl Vault {
         })
     }
 
+    /// The catalog came out of a store that strangers may have written to: from now on no
+    /// restore makes a file that runs as its owner or group.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn distrust_modes(&self) -> Result<()> {
+        self.set_setting(super::restore::UNTRUSTED_MODES_SETTING, "1")
+    }
+
     /// Something that a door of the vault remembers in the catalog, on this machine only.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use std::thread;
 use rustix::fs::{AtFlags, Mode, XattrFlags};
 
 use crate::model::{ContentId, FileFacts, PublicId, Timestamp, Version, VersionState, failpoint};
+use crate::store::StoreError;
 
 mod wanted;
 
@@ -66,7 +67,10 @@ impl Vault {
             done.set_ids_left_out = tree.leave_out_set_ids();
         }
         tree.files.sort_unstable_by_key(|file| file.begins_at);
-        let bytes_in_all: u64 = tree.files.iter().map(|file| file.version.size).sum();
+        let bytes_in_all: u64 = tree
+            .files
+            .iter()
+            .fold(0, |sum: u64, file| sum.saturating_add(file.version.size));
         progress(0, bytes_in_all);
         let mut bytes_done = 0;
         let batches = batches(&tree.files);
@@ -89,7 +93,7 @@ impl Vault {
             }
             drop(send);
             for (file, brought) in received {
-                bytes_done += file.version.size;
+                bytes_done = u64::saturating_add(bytes_done, file.version.size);
                 progress(bytes_done, bytes_in_all);
                 match brought {
                     Ok(facts) => {
@@ -100,7 +104,11 @@ impl Vault {
                             catalog.set_asset_file(file.version.asset, Some(&facts))?;
                         }
                     }
-                    Err(error) => done.failed.push((file.path.clone(), error)),
+                    Err(error) if is_damage(&error) => {
+                        done.failed.push((file.path.clone(), error));
+                    }
+                    // A store that is away, a full disk: the same command goes on later.
+                    Err(error) => return Err(error),
                 }
             }
             Ok::<_, VaultError>(())
@@ -236,4 +244,17 @@ impl Vault {
 /// Says which file it was.
 fn io<E: Into<std::io::Error>>(path: &PublicId) -> impl Fn(E) -> VaultError {
     |error| VaultError::io(path.to_string(), error)
+}
+
+/// True where the content is lost or damaged, and trying again is of no use.
+fn is_damage(error: &VaultError) -> bool {
+    matches!(
+        error,
+        VaultError::Store(
+            StoreError::PackMissing { .. }
+                | StoreError::PackDamaged { .. }
+                | StoreError::ChunkDamaged { .. }
+        ) | VaultError::StoreBlocked { .. }
+            | VaultError::WrongKind { .. }
+    )
 }

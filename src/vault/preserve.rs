@@ -123,6 +123,29 @@ impl Vault {
         }
     }
 
+    /// The same for files that are replaced or removed by their names: where another one
+    /// took a name before the lock was ours, its bytes are made safe, too.
+    pub(super) fn lock_preserved_at(
+        &self,
+        names: &[(InodeKey, &PublicId)],
+    ) -> Result<CatalogGuard<'_>> {
+        let mut names = names.to_vec();
+        loop {
+            let guard = self.lock_preserved(&names)?;
+            let mut is_as_it_was = true;
+            for (inode, id) in &mut names {
+                if let Some(now) = self.file_at(id)?
+                    && now.inode != *inode
+                {
+                    (*inode, is_as_it_was) = (now.inode, false);
+                }
+            }
+            if is_as_it_was {
+                return Ok(guard);
+            }
+        }
+    }
+
     fn preserve_by_link(&self, inode: InodeKey, id: &PublicId) -> Result<()> {
         let Some(preserving) = self.pins.begin(inode) else {
             return Ok(());

@@ -18,7 +18,7 @@ impl Vault {
         facts: &FileFacts,
         unlink: &mut dyn FnMut() -> io::Result<()>,
     ) -> Result<()> {
-        let mut catalog = self.lock_preserved(&[(facts.inode, id)])?;
+        let mut catalog = self.lock_preserved_at(&[(facts.inode, id)])?;
         let now = self.clock.now();
         let gone = atomically(catalog.as_mut(), |catalog| {
             let gone = match self.asset_at(catalog, id)? {

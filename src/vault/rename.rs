@@ -101,7 +101,7 @@ impl Vault {
             going.push((source.inode, request.from));
         }
         let xattrs = self.xattrs_at(request.from);
-        let mut catalog = self.lock_preserved(&going)?;
+        let mut catalog = self.lock_preserved_at(&going)?;
         let gone = atomically(catalog.as_mut(), |catalog| {
             let pair = self.find_pair(catalog, request)?;
             let kept = self.decide(catalog, request.to, &xattrs)?.kept;
@@ -253,7 +253,7 @@ impl Vault {
         if let Party::File(target) = request.target {
             going.push((target.inode, request.to));
         }
-        let mut catalog = self.lock_preserved(&going)?;
+        let mut catalog = self.lock_preserved_at(&going)?;
         let now = self.clock.now();
         let gone = atomically(catalog.as_mut(), |catalog| {
             let gone = match self.asset_at(catalog, request.to)? {
@@ -283,7 +283,7 @@ impl Vault {
                 going.push((facts.inode, id));
             }
         }
-        let mut catalog = self.lock_preserved(&going)?;
+        let mut catalog = self.lock_preserved_at(&going)?;
         let now = self.clock.now();
         let result = atomically(catalog.as_mut(), |catalog| {
             let pair = self.find_pair(catalog, request)?;

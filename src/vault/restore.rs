@@ -40,6 +40,13 @@ pub struct Restore {
     pub clobber: Clobber,
 }
 
+/// Set-user-ID and set-group-ID.
+pub(super) const SET_IDS: u32 = 0o6000;
+
+/// There where the catalog came out of a store that strangers may have written to: then no
+/// restore makes a file that runs as its owner.
+pub(super) const UNTRUSTED_MODES_SETTING: &str = "local.untrusted_modes";
+
 /// When a restored file must be on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durable {
@@ -225,7 +232,10 @@ impl Vault {
             file.write_all(&buffer[..count]).map_err(io)?;
             offset += count as u64;
         }
-        let attributes = version.attributes;
+        let mut attributes = version.attributes;
+        if attributes.mode & SET_IDS != 0 && self.setting(UNTRUSTED_MODES_SETTING)?.is_some() {
+            attributes.mode &= !SET_IDS;
+        }
         give_to(file.as_fd(), attributes.uid, attributes.gid).map_err(errno)?;
         rustix::fs::fchmod(&file, Mode::from_raw_mode(attributes.mode)).map_err(errno)?;
         // None but these was ever kept; what else a catalog has, a stranger put there.
@@ -260,14 +270,7 @@ impl Vault {
         clobber: Clobber,
     ) -> Result<VersionId> {
         self.check_place(to, clobber)?;
-        let mut going = Vec::new();
-        if let Ok(Some(Found::File(facts))) = self.live.find(to) {
-            if self.is_being_written(facts.inode) {
-                return Err(VaultError::BeingWritten { path: to.clone() });
-            }
-            going.push((facts.inode, to));
-        }
-        let mut catalog = self.lock_preserved(&going)?;
+        let (mut catalog, _) = self.lock_replaceable(to)?;
         let now = self.clock.now();
         atomically(catalog.as_mut(), |catalog| {
             let asset = match self.asset_at(catalog, to)? {

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, XattrFlags};
 use rustix::io::Errno;
 
+use crate::catalog::CatalogGuard;
 use crate::model::{
     Attributes, FileFacts, Labels, Origin, Override, PublicId, Timestamp, VersionId, Xattrs,
     failpoint,
@@ -136,16 +137,8 @@ impl Vault {
     ) -> Result<Placed> {
         let id = placement.id;
         let io = |error: io::Error| VaultError::io(id.to_string(), error);
-        let before = self.file_at(id)?;
-        let mut going = Vec::new();
-        if let Some(facts) = before {
-            if self.is_being_written(facts.inode) {
-                return Err(VaultError::BeingWritten { path: id.clone() });
-            }
-            going.push((facts.inode, id));
-        }
         let xattrs = live::user_xattrs(incoming.file.as_fd()).map_err(io)?;
-        let mut guard = self.lock_preserved(&going)?;
+        let (mut guard, before) = self.lock_replaceable(id)?;
         let catalog = guard.as_mut();
         let is_kept = self.keeps(catalog, id, &xattrs)?;
         rename(match placement.clobber {
@@ -179,6 +172,28 @@ impl Vault {
             facts,
             replaced: before.is_some(),
         })
+    }
+
+    /// Locks the catalog at a moment when the file at a path, if there is one, can be
+    /// replaced: nobody writes it, and what is sealed in it has a name elsewhere.
+    pub(super) fn lock_replaceable(
+        &self,
+        id: &PublicId,
+    ) -> Result<(CatalogGuard<'_>, Option<FileFacts>)> {
+        loop {
+            let before = self.file_at(id)?;
+            if before.is_some_and(|facts| self.is_being_written(facts.inode)) {
+                return Err(VaultError::BeingWritten { path: id.clone() });
+            }
+            let going: Vec<_> = before.iter().map(|facts| (facts.inode, id)).collect();
+            let guard = self.lock_preserved(&going)?;
+            // Another one may have taken the place before the lock was ours; from here on
+            // nobody can.
+            let inode_of = |facts: Option<FileFacts>| facts.map(|facts| facts.inode);
+            if inode_of(self.file_at(id)?) == inode_of(before) {
+                return Ok((guard, before));
+            }
+        }
     }
 
     fn note_unkept(

@@ -485,6 +485,12 @@ fn a_store_does_not_choose_where_this_machine_is_written_to_nor_what_runs_there(
         refused(&done, 4, "--live-dir");
         assert!(!live.exists() && !m.vault.exists());
     }
+    let key = elsewhere.path().join("key");
+    fs::write(&key, "a passphrase\n").unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let key = ["--live", "--passphrase-file", key.to_str().unwrap()];
+    let done = rebuild(&m, &server.url("p"), &key, &server.environment());
+    refused(&done, 4, "is not encrypted");
     let there = live.to_str().unwrap();
     let told = rebuilt(&m, &server, &["--live", "--live-dir", there]);
     assert!(told.contains("1 file ran as its owner"), "{told}");
@@ -497,6 +503,13 @@ fn a_store_does_not_choose_where_this_machine_is_written_to_nor_what_runs_there(
     assert!(settings.contains("\n#notification_url"), "{settings}");
     m.remount();
     assert_eq!(m.read("tool"), b"one");
+    m.remove("tool");
+    m.run("\"$KEEPFS\" restore tool");
+    let mode = fs::metadata(live.join("tool"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o6000, 0, "not by a restore either");
 }
 
 #[test]

@@ -237,8 +237,14 @@ fn order_in(parameters: &Parameters) -> Result<Order> {
 /// Where matches can be.
 fn range_of(expression: &Expression) -> Range {
     let scope = expression.scope();
+    let mut prefix = scope.public_id_prefix.as_str();
+    if scope.prefix_case == search::Case::Ignored {
+        // Only of ASCII is a letter of the other case one that has as many bytes.
+        let plain = prefix.bytes().take_while(u8::is_ascii).count();
+        prefix = &prefix[..plain];
+    }
     Range {
-        prefix: scope.public_id_prefix.clone().into_bytes(),
+        prefix: prefix.as_bytes().to_vec(),
         case: match scope.prefix_case {
             search::Case::Exact => Case::Exact,
             search::Case::Ignored => Case::Ignored,

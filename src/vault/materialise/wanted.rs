@@ -10,11 +10,14 @@ use crate::model::{
     Attributes, NodeId, Override, PackId, PublicId, ROOT, Timestamp, Version, VersionState,
 };
 use crate::vault::rename_directory::all_children;
+use crate::vault::restore::SET_IDS;
 use crate::vault::{Result, Vault, VaultError};
 
 /// Plain bytes of the files that are fetched together: a small part of what the cache for
 /// readers holds, for each thread.
 const BATCH_BYTES_MAX: u64 = 8 << 20;
+/// Files of one batch: empty ones take their time, too.
+const BATCH_FILES_MAX: usize = 1000;
 
 /// A file to be brought.
 pub(super) struct Wanted {
@@ -41,19 +44,17 @@ pub(super) struct Tree {
     pub(super) directories: HashMap<PublicId, WantedDirectory>,
 }
 
-/// Set-user-ID and set-group-ID.
-const SET_IDS: u32 = 0o6000;
+/// No program makes a path so long.
+const PATH_BYTES_MAX: usize = 64 << 10;
 
 impl Tree {
-    /// Takes the set-id bits from all modes; returns of how many files.
+    /// Takes the set-id bits from the modes of all files; returns of how many. Those of
+    /// directories only say whose group new files get.
     pub(super) fn leave_out_set_ids(&mut self) -> u64 {
         let mut files = 0;
         for file in &mut self.files {
             files += u64::from(file.attributes.mode & SET_IDS != 0);
             file.attributes.mode &= !SET_IDS;
-        }
-        for directory in self.directories.values_mut() {
-            directory.attributes.mode &= !SET_IDS;
         }
         files
     }
@@ -66,10 +67,12 @@ impl Vault {
         let mut waiting = vec![(PublicId::root(), ROOT)];
         let mut seen = HashSet::new();
         while let Some((path, node)) = waiting.pop() {
-            // Only a catalog that somebody made up has a directory in two places.
-            if !seen.insert(node) {
+            // Only a catalog that somebody made up has a directory in two places, or so deep.
+            let is_possible = path.as_bytes().len() <= PATH_BYTES_MAX;
+            if !seen.insert(node) || !is_possible {
+                let path = PublicId::root();
                 let problem =
-                    "the catalog has this directory in two places; keepfs check says more";
+                    "the catalog has a directory where none can be; keepfs check says more";
                 return Err(VaultError::WrongKind { path, problem });
             }
             // Locked for each directory anew: there may be many.
@@ -96,13 +99,14 @@ impl Vault {
 /// Files that follow each other in the packs, some at a time.
 pub(super) fn batches(files: &[Wanted]) -> Vec<&[Wanted]> {
     let mut batches = Vec::new();
-    let (mut first, mut bytes) = (0, 0);
+    let (mut first, mut bytes) = (0, 0_u64);
     for (index, file) in files.iter().enumerate() {
-        if index > first && bytes + file.version.size > BATCH_BYTES_MAX {
+        let with_this = bytes.saturating_add(file.version.size);
+        if index > first && (with_this > BATCH_BYTES_MAX || index - first == BATCH_FILES_MAX) {
             batches.push(&files[first..index]);
             (first, bytes) = (index, 0);
         }
-        bytes += file.version.size;
+        bytes = bytes.saturating_add(file.version.size);
     }
     batches.push(&files[first..]);
     batches
