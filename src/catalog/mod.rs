@@ -298,6 +298,14 @@ pub trait Catalog: Noted + Send {
     fn set_published(&mut self, _up_to: ChangeMark, _position: &JournalPosition) -> Result<()> {
         Ok(())
     }
+    /// Whether there are changes, committed or not, that the journal does not have.
+    fn has_unpublished(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+    /// Whether the journal has a version as it is now. There need not be such a version.
+    fn is_version_published(&mut self, _seq: VersionSeq) -> Result<bool> {
+        Ok(true)
+    }
     /// Looks for damage. Empty: none found.
     fn check(&mut self) -> Result<Vec<String>>;
 }

@@ -158,6 +158,13 @@ fn render(status: &vault::Status) -> String {
         },
     );
     row(
+        "journal",
+        match &status.journal_pending_since {
+            None => "up to date".into(),
+            Some(since) => format!("lacks what is new since {since}"),
+        },
+    );
+    row(
         "last success",
         status
             .last_success
@@ -207,6 +214,8 @@ mod tests {
             packs_pending: 3,
             packs_pending_bytes: 40 << 20,
             oldest_pack_pending: Some("2026-11-23T09:00:00Z".into()),
+            journal_pending: true,
+            journal_pending_since: Some("2026-11-23T10:00:01Z".into()),
             waiting_seconds: Some(3600),
             last_success: None,
             disk_cache: Some(vault::DiskCacheStatus {

@@ -5,18 +5,24 @@
 //! rows speak of. The surprise: the journal may lag behind the packs, never the other
 //! way round for long; `replay` and whoever rebuilds live with both.
 
+mod audit;
+mod behind;
 mod object;
 mod replay;
 
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub(super) use audit::{AuditDepth, audit};
+pub(super) use behind::since;
 pub use replay::{Gap, Replayed, replay};
 
 use self::object::{Header, Kind};
 use super::Shared;
+use super::backend::Backend;
+use super::cipher::Cipher;
 use super::error::Result;
-use crate::catalog::{Durability, Extent, JournalPosition, Unpublished};
+use crate::catalog::{Catalog, ChangeMark, Durability, Extent, JournalPosition, Unpublished};
 use crate::model::Fence;
 use crate::model::failpoint::reach;
 
@@ -34,14 +40,42 @@ pub(super) struct Published {
     seen_to_end: Option<Fence>,
 }
 
+impl Published {
+    /// The next publishing is a snapshot, behind whatever there is.
+    pub(super) fn begin_anew(&mut self, catalog: &mut dyn Catalog) -> Result<()> {
+        self.seen_to_end = None;
+        Ok(catalog.set_published(ChangeMark(0), &JournalPosition::default())?)
+    }
+
+    /// The store was exchanged for one where this was [put](begin_in). What of it the
+    /// catalog does not hear is published anew.
+    pub(super) fn end_with(&mut self, shared: &Shared, put: &Put) {
+        self.seen_to_end = Some(put.fence);
+        if let Err(error) = record(shared, &shared.backend(), put) {
+            self.seen_to_end = None;
+            log::warn!(
+                "{}: the journal begins anew: {error}",
+                shared.backend().place
+            );
+        }
+    }
+}
+
+/// A publishing that the store has and the catalog does not know of yet.
+#[derive(Debug)]
+pub(super) struct Put {
+    fence: Fence,
+    up_to: ChangeMark,
+    position: JournalPosition,
+    extent: Extent,
+    /// The number of its first object.
+    first: u64,
+}
+
 /// Publishes what was committed. Returns when the store has it; at once when there is
 /// nothing new.
 pub(super) fn publish(shared: &Shared) -> Result<()> {
-    let published = shared.published.lock();
-    publish_alone(
-        shared,
-        &mut published.unwrap_or_else(PoisonError::into_inner),
-    )
+    publish_alone(shared, &mut lock(shared))
 }
 
 /// Publishes when that was last done some time ago and nobody is at it.
@@ -57,29 +91,82 @@ pub(super) fn keep_up(shared: &Shared) {
     }
 }
 
+/// Publishes all there is to say, behind whatever there is.
+pub(super) fn publish_anew(shared: &Shared) -> Result<()> {
+    let mut published = lock(shared);
+    published.begin_anew(&mut **shared.catalog()?)?;
+    reach("journal.before-anew");
+    publish_alone(shared, &mut published)
+}
+
+/// Nobody publishes until this goes.
+pub(super) fn lock(shared: &Shared) -> MutexGuard<'_, Published> {
+    let published = shared.published.lock();
+    published.unwrap_or_else(PoisonError::into_inner)
+}
+
 fn publish_alone(shared: &Shared, published: &mut Published) -> Result<()> {
     published.at = Some(Instant::now());
     let Some(unpublished) = unpublished(shared)? else {
         return Ok(());
     };
-    let fence = shared.lease.require(&shared.backend())?;
+    let backend = shared.backend();
+    let put = put(shared, &backend, unpublished, published.seen_to_end)?;
+    published.seen_to_end = Some(put.fence);
+    record(shared, &backend, &put)
+}
+
+/// Puts all there is to say into a store that is to become this vault's. The catalog knows
+/// nothing of it until it is [recorded](record).
+pub(super) fn begin_in(shared: &Shared, backend: &Backend) -> Result<Option<Put>> {
+    let unpublished = {
+        let mut catalog = shared.catalog()?;
+        catalog.commit(Durability::Power)?;
+        catalog.unpublished()?
+    };
+    let all = unpublished.map(|unpublished| Unpublished {
+        position: JournalPosition::default(),
+        ..unpublished
+    });
+    all.map(|all| put(shared, backend, all, None)).transpose()
+}
+
+fn put(
+    shared: &Shared,
+    backend: &Backend,
+    unpublished: Unpublished,
+    seen_to_end: Option<Fence>,
+) -> Result<Put> {
+    let fence = shared.lease.require(backend)?;
     let Unpublished {
         changes,
         mut position,
     } = unpublished;
-    if published.seen_to_end != Some(fence) {
-        find_end(shared, fence, &mut position)?;
-        published.seen_to_end = Some(fence);
+    if seen_to_end != Some(fence) {
+        find_end(backend, fence, &mut position)?;
     }
-    let mut group = Group::begin(shared, fence, &position, changes.format());
+    let mut group = Group::begin(shared, backend, fence, &position, changes.format());
     let (first, extent) = (group.header.number, group.extent());
-    let is_snapshot = extent == Extent::Everything;
     changes.read(extent, &mut |batch| group.push(batch))?;
-    let position = group.end(&position)?;
+    Ok(Put {
+        fence,
+        up_to: changes.mark(),
+        position: group.end(&position)?,
+        extent,
+        first,
+    })
+}
+
+/// The catalog learns how far the journal is.
+pub(super) fn record(shared: &Shared, backend: &Backend, put: &Put) -> Result<()> {
     reach("journal.after-put");
+    let is_snapshot = put.extent == Extent::Everything;
     {
         let mut catalog = shared.catalog()?;
-        catalog.set_published(changes.mark(), &position)?;
+        catalog.set_published(put.up_to, &put.position)?;
+        if !catalog.has_unpublished()? {
+            behind::forget(&mut **catalog)?;
+        }
         // Changes that the position forgets are told from their sequel by their group; a
         // snapshot is not, and must not be taken for the newest when it no longer is.
         catalog.commit(match is_snapshot {
@@ -89,7 +176,7 @@ fn publish_alone(shared: &Shared, published: &mut Published) -> Result<()> {
     }
     reach("journal.after-position");
     if is_snapshot {
-        remove_older(shared, fence, first);
+        remove_older(backend, put.fence, put.first);
     }
     Ok(())
 }
@@ -112,8 +199,8 @@ fn unpublished(shared: &Shared) -> Result<Option<Unpublished>> {
 
 /// What the journal has beyond the position in the catalog is what a crash left, or the
 /// catalog is an old copy of itself: a new snapshot goes behind it all.
-fn find_end(shared: &Shared, fence: Fence, position: &mut JournalPosition) -> Result<()> {
-    let names = shared.backend().names_below(&below(fence))?;
+fn find_end(backend: &Backend, fence: Fence, position: &mut JournalPosition) -> Result<()> {
+    let names = backend.names_below(&below(fence))?;
     let numbers = names.iter().filter_map(|name| number_of(name));
     let Some(newest) = numbers.map(|(number, _)| number).max() else {
         return Ok(());
@@ -131,7 +218,8 @@ fn find_end(shared: &Shared, fence: Fence, position: &mut JournalPosition) -> Re
 
 /// The objects of one publishing, put one after the other.
 struct Group<'a> {
-    shared: &'a Shared,
+    backend: &'a Backend,
+    cipher: Option<&'a Cipher>,
     header: Header,
     /// Not put yet: it may be the last.
     batch: Option<Vec<u8>>,
@@ -139,7 +227,13 @@ struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn begin(shared: &'a Shared, fence: Fence, position: &JournalPosition, format: u32) -> Self {
+    fn begin(
+        shared: &'a Shared,
+        backend: &'a Backend,
+        fence: Fence,
+        position: &JournalPosition,
+        format: u32,
+    ) -> Self {
         let goes_on = position.fence == Some(fence) && position.format == format;
         let limit = position.snapshot_bytes.max(CHANGE_BYTES_MIN);
         let (kind, number) = match position.fence {
@@ -150,7 +244,8 @@ impl<'a> Group<'a> {
             _ => (Kind::Snapshot, 1),
         };
         Self {
-            shared,
+            backend,
+            cipher: shared.coding.cipher(),
             header: Header {
                 kind,
                 catalog_format: format,
@@ -182,11 +277,11 @@ impl<'a> Group<'a> {
     }
 
     fn put(&mut self, batch: &[u8]) -> Result<()> {
-        let object = object::write(&self.header, batch, self.shared.coding.cipher())?;
+        let object = object::write(&self.header, batch, self.cipher)?;
         self.bytes += object.len() as u64;
         reach("journal.before-put");
         let key = key(self.header.fence, self.header.number, self.header.kind);
-        self.shared.backend().put_object(&key, object)?;
+        self.backend.put_object(&key, object)?;
         self.header.number += 1;
         self.header.index += 1;
         Ok(())
@@ -214,13 +309,13 @@ impl<'a> Group<'a> {
 
 /// Removes what a snapshot made unnecessary. What cannot be removed is tried again
 /// after the next one.
-fn remove_older(shared: &Shared, fence: Fence, first: u64) {
+fn remove_older(backend: &Backend, fence: Fence, first: u64) {
     let below = below(fence);
-    let removed = shared.backend().names_below(&below).and_then(|names| {
+    let removed = backend.names_below(&below).and_then(|names| {
         names
             .iter()
             .filter(|name| number_of(name).is_some_and(|(number, _)| number < first))
-            .try_for_each(|name| shared.backend().delete_object(&format!("{below}/{name}")))
+            .try_for_each(|name| backend.delete_object(&format!("{below}/{name}")))
     });
     if let Err(error) = removed {
         log::warn!("old parts of the journal stay in the store: {error}");

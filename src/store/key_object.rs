@@ -5,12 +5,13 @@
 //! surprise: a missing copy is written once for each place; later, its absence means that
 //! something is wrong with the place.
 
-use super::StoreConfig;
 use super::backend::Backend;
 use super::error::{Result, StoreError};
 use super::key_document::{KEY_NAME, KeyDocument};
 use super::lease::Lease;
 use super::membership::Answer;
+use super::records::RecordFlaw;
+use super::{Shared, StoreConfig};
 use crate::catalog::{Catalog, PackRecord, SharedCatalog, take_turn};
 use crate::model::{StorePlace, WriteClaim};
 
@@ -78,6 +79,41 @@ pub(super) fn bring(
         catalog.set_setting(KEY_AT_SETTING, Some(&place))?;
     }
     Ok(())
+}
+
+/// What is wrong with the store's copy. `None`: nothing, or the vault has no key.
+///
+/// # Errors
+/// When the store gives no answer.
+pub(super) fn flaw(shared: &Shared) -> Result<Option<RecordFlaw>> {
+    let problem = match compare_with_copy(&shared.config, &shared.backend(), true) {
+        Ok(StoreCopy::Fits) => return Ok(None),
+        Ok(StoreCopy::IsOld) => "it is locked with a secret of before".into(),
+        Err(StoreError::KeyDisagrees { problem, .. } | StoreError::KeyDamaged { problem, .. }) => {
+            problem
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Some(RecordFlaw {
+        object: KEY_NAME.into(),
+        problem,
+    }))
+}
+
+/// Writes the vault's own once more, unless another vault's is there.
+///
+/// # Errors
+/// What the store answers.
+pub(super) fn put_again(shared: &Shared) -> Result<()> {
+    let Some(own) = shared.config.key.as_ref().map(|key| key.document()) else {
+        return Ok(());
+    };
+    let backend = shared.backend();
+    match read_copy(&backend, &backend.place) {
+        Ok(Some(found)) if found == *own || found.key_id() != own.key_id() => Ok(()),
+        Ok(_) | Err(StoreError::KeyDamaged { .. }) => backend.put_object(KEY_NAME, own.to_bytes()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The key document in a store, for who has lost the vault. `None`: there is none.

@@ -17,6 +17,7 @@ use super::backend::Backend;
 use super::error::{Result, StoreError, Writer};
 use super::membership::Answer;
 use super::objects::Seen;
+use super::records::RecordFlaw;
 use super::{Store, StoreConfig};
 use crate::catalog::{CatalogGuard, Durability, SharedCatalog, take_turn};
 use crate::model::{Clock, Fence, WriteClaim};
@@ -199,6 +200,27 @@ impl Lease {
             Standing::Held(fence) => Some(*fence),
             Standing::Unknown | Standing::Lost(_) => None,
         }
+    }
+
+    /// What is wrong with the lease in the store. `None`: nothing, or it was never ours.
+    ///
+    /// # Errors
+    /// When the store gives no answer.
+    pub(super) fn flaw(&self, backend: &Backend) -> Result<Option<RecordFlaw>> {
+        if self.last_held().is_none() {
+            return Ok(None);
+        }
+        let problem = match self.read(backend) {
+            Ok(Some((_, record))) if record.holder == self.holder => return Ok(None),
+            Ok(Some((_, record))) => writer(backend, &record).to_string(),
+            Ok(None) => "it is not there: another machine could write, too".into(),
+            Err(StoreError::BadPlace { reason, .. }) => reason,
+            Err(error) => return Err(error),
+        };
+        Ok(Some(RecordFlaw {
+            object: LEASE_NAME.into(),
+            problem,
+        }))
     }
 
     /// Why nothing is written: another one has the lease, as far as is known.

@@ -10,9 +10,11 @@ use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 
+use super::Shared;
 use super::backend::{Backend, runtime};
 use super::bucket::{Patience, command_that_writes, connect_whole, refused, shown};
 use super::error::{Result, StoreError};
+use super::records::RecordFlaw;
 use crate::catalog::{Catalog, Durability, SharedCatalog, take_turn};
 use crate::model::{BucketPlace, Clock, StorePlace};
 
@@ -207,6 +209,51 @@ fn is_ours(place: &str, key: &str, found: &[u8], id: &str) -> Result<()> {
         });
     }
     Ok(())
+}
+
+/// What is wrong with what says whose prefix this is. `None`: nothing.
+///
+/// # Errors
+/// When the store gives no answer, or the catalog fails.
+pub(super) fn flaw(shared: &Shared) -> Result<Option<RecordFlaw>> {
+    let problem = match signed(shared) {
+        Ok(true) => return Ok(None),
+        Ok(false) => String::from("it is not there: another vault could take the place"),
+        Err(error @ (StoreError::OtherVault { .. } | StoreError::BadPlace { .. })) => {
+            error.to_string()
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Some(RecordFlaw {
+        object: IDENTITY.into(),
+        problem,
+    }))
+}
+
+/// Says once more whose prefix this is, where that is gone.
+///
+/// # Errors
+/// As [`join`].
+pub(super) fn sign_again(shared: &Shared) -> Result<()> {
+    let backend = shared.backend();
+    match &backend.place {
+        StorePlace::Directory(_) => Ok(()),
+        StorePlace::Bucket(place) => {
+            let id = vault_id(&shared.catalog, &*shared.clock)?;
+            claim(&shown(place), &shared.config.vault_name, &id, &backend)
+        }
+    }
+}
+
+fn signed(shared: &Shared) -> Result<bool> {
+    let backend = shared.backend();
+    match &backend.place {
+        StorePlace::Directory(_) => Ok(true),
+        StorePlace::Bucket(place) => {
+            let id = vault_id(&shared.catalog, &*shared.clock)?;
+            is_signed(&shown(place), IDENTITY, &id, &backend)
+        }
+    }
 }
 
 /// Writes the marker that lets a vault write to a bucket: for its owner.

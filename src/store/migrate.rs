@@ -17,7 +17,7 @@ use super::backend::Backend;
 use super::error::{Result, StoreError};
 use super::membership::{self, Answer};
 use super::{Damage, KEY_NAME, Shared, Store, finish, journal, recover};
-use crate::catalog::{Catalog, ChangeMark, Durability, JournalPosition, SharedCatalog, take_turn};
+use crate::catalog::{Catalog, Durability, SharedCatalog, take_turn};
 use crate::model::StorePlace;
 use crate::model::failpoint::reach;
 
@@ -142,16 +142,22 @@ impl Store {
             return Ok(Migrated::Damaged(copier.into_damages()));
         }
         let copied = copier.into_copied();
-        settle_in_new_store(shared, &new)?;
+        // From here on nothing is published in the old store.
+        let mut published = journal::lock(shared);
+        settle_in_new_store(shared, &new, &mut published)?;
         reach("migrate.settled");
+        // It is no store of this vault before it can be rebuilt from it.
+        let said = journal::begin_in(shared, &new)?;
+        reach("migrate.published");
         switch().map_err(|error| StoreError::Io(error.to_string()))?;
         reach("migrate.switched");
         use_from_now_on(shared, new);
+        if let Some(said) = said {
+            published.end_with(shared, &said);
+        }
+        drop(published);
         drop(hold);
         drop(alone);
-        if let Err(error) = journal::publish(shared) {
-            log::warn!("{}: the journal waits: {error}", shared.backend().place);
-        }
         forget_migration(&shared.catalog, &shared.backend());
         reach("migrate.forgotten");
         Ok(Migrated::Moved(copied))
@@ -162,7 +168,11 @@ impl Store {
 /// there, puts are held back, and nobody rewrites packs. Must not fail half done in a way
 /// that a second call would not mend. Joins the bucket; whatever else a store needs to be
 /// used, but that is not copied, begins here.
-fn settle_in_new_store(shared: &Shared, new: &Backend) -> Result<()> {
+fn settle_in_new_store(
+    shared: &Shared,
+    new: &Backend,
+    published: &mut journal::Published,
+) -> Result<()> {
     let old = shared.backend();
     destination::join(shared, new)?;
     // The vault's own, not what the old store says it is.
@@ -171,9 +181,9 @@ fn settle_in_new_store(shared: &Shared, new: &Backend) -> Result<()> {
     }
     shared.lease.settle(new)?;
     let mut catalog = shared.catalog()?;
-    // The journal of the new store begins with all there is to say.
-    catalog.set_published(ChangeMark(0), &JournalPosition::default())?;
-    // Whichever of the two the next start finds in the settings, it is known.
+    // Whichever of the two the next start finds in the settings, its journal begins anew.
+    published.begin_anew(&mut **catalog)?;
+    // And either is known.
     membership::note_joined(&mut **catalog, &[&old.place, &new.place])?;
     let copied = format!("{}{COPIED}", new.place);
     catalog.set_setting(SETTING, Some(&copied))?;

@@ -2,7 +2,7 @@
 
 use super::disk_cache::DiskCacheUse;
 use super::error::Result;
-use super::{Store, finish, presence};
+use super::{Store, finish, journal, presence};
 use crate::model::{ContentId, Timestamp};
 
 /// Packs on their way to the store.
@@ -42,6 +42,15 @@ impl Store {
     /// When the catalog fails.
     pub fn is_uploaded(&self, content: ContentId) -> Result<bool> {
         presence::is_uploaded(&self.shared, content)
+    }
+
+    /// Since when the store's journal lacks something that the catalog knows. `None`: it
+    /// lacks nothing. To be asked now and then, so that the moment is known.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub fn unpublished_since(&self) -> Result<Option<Timestamp>> {
+        journal::since(&self.shared)
     }
 
     /// How the cache on disk is doing. `None`: there is none.

@@ -1,10 +1,10 @@
 //! Does the vault hold what it says: the catalog in itself, the catalog against the
-//! store, and every sealed version's bytes.
+//! store, what the store says of itself, and every sealed version's bytes.
 
 use std::collections::BTreeSet;
 
 use crate::model::{PublicId, VersionId, VersionSeq, VersionState};
-use crate::store::{CheckDepth, Damage, Findings, Orphan, Sampled};
+use crate::store::{CheckDepth, Damage, Findings, Orphan, RecordFlaw, Sampled};
 
 use super::repair::Lost;
 use super::{Result, Vault};
@@ -65,6 +65,7 @@ impl Vault {
             report.bytes = done;
             progress(done, all);
         })?;
+        self.check_records(depth, remedy, &mut report)?;
         report.orphans = orphans;
         report.sampled = sampled;
         let lost = match remedy {
@@ -73,6 +74,31 @@ impl Vault {
         };
         self.tell(&damages, lost.as_ref(), &mut report)?;
         Ok(report)
+    }
+
+    /// What the store says of itself: it takes no version with it, but without it the vault
+    /// could not be rebuilt.
+    fn check_records(
+        &self,
+        depth: CheckDepth,
+        remedy: Remedy,
+        report: &mut CheckReport,
+    ) -> Result<()> {
+        let mut flaws = self.store.check_records(depth)?;
+        if remedy == Remedy::Repair && !flaws.is_empty() {
+            if let Err(error) = self.store.repair_records() {
+                report.problems.push(error.to_string());
+            }
+            let left = self.store.check_records(depth)?;
+            let is_left = |flaw: &RecordFlaw| left.iter().any(|left| left.object == flaw.object);
+            let repaired = flaws.iter().filter(|flaw| !is_left(flaw));
+            report.repairs.extend(repaired.map(ToString::to_string));
+            flaws = left;
+        }
+        report
+            .problems
+            .extend(flaws.iter().map(ToString::to_string));
+        Ok(())
     }
 
     /// Writes into the report what is damaged still, and what no longer.

@@ -210,7 +210,11 @@ impl Vault {
                 (catalog.version(old)?, catalog.version(new)?)
             };
             if let (Some(before), Some(after)) = (&before, &after) {
-                if self.progress_of(after)? != UploadProgress::Uploaded {
+                let VersionState::Stored { content, .. } = after.state else {
+                    continue;
+                };
+                // Before it is published, so that the journal hears of both at once.
+                if !self.store.is_uploaded(content)? {
                     continue;
                 }
                 self.drop_one(before, after)?;

@@ -22,9 +22,11 @@ pub struct Chosen {
 pub enum UploadProgress {
     /// They are in the live file or a spool file of their own.
     Sealed,
-    /// They are in packs, of which one at least is still in the spool.
+    /// They are in packs, of which one at least is still in the spool, or the store's
+    /// journal does not name the version yet.
     Stored,
-    /// They are in packs that are in the store.
+    /// They are in packs that are in the store, and its journal names the version: it
+    /// would survive the loss of this machine.
     Uploaded,
 }
 
@@ -48,7 +50,9 @@ impl Vault {
         let VersionState::Stored { content, .. } = version.state else {
             return Ok(UploadProgress::Sealed);
         };
-        Ok(match self.store.is_uploaded(content)? {
+        let is_uploaded =
+            self.store.is_uploaded(content)? && self.catalog().is_version_published(version.seq)?;
+        Ok(match is_uploaded {
             true => UploadProgress::Uploaded,
             false => UploadProgress::Stored,
         })

@@ -37,7 +37,14 @@ pub struct Status {
     pub packs_pending_bytes: u64,
     /// When the oldest of them was begun.
     pub oldest_pack_pending: Option<String>,
-    /// Seconds since the oldest of what waits, versions and packs. `None`: nothing does.
+    /// The store's journal does not know everything that the catalog does.
+    #[serde(default)]
+    pub journal_pending: bool,
+    /// Since when.
+    #[serde(default)]
+    pub journal_pending_since: Option<String>,
+    /// Seconds since the oldest of what waits: versions, packs, the journal. `None`:
+    /// nothing does.
     pub waiting_seconds: Option<u64>,
     /// When a pack last went into the store, in whichever run. `None`: none did yet.
     pub last_success: Option<String>,
@@ -93,10 +100,12 @@ impl Vault {
         let taken_over = self.store.taken_over().map(|error| error.to_string());
         let last_success = self.store.last_put()?;
         let unstored = self.store.unstored();
+        let unpublished_since = self.store.unpublished_since()?;
         let oldest = totals
             .oldest_sealed_at
             .into_iter()
             .chain(unstored.oldest)
+            .chain(unpublished_since)
             .min();
         let waiting = oldest.map(|oldest| self.clock.now().since(oldest).as_secs());
         Ok(Status {
@@ -114,6 +123,8 @@ impl Vault {
             packs_pending: unstored.packs,
             packs_pending_bytes: unstored.bytes,
             oldest_pack_pending: unstored.oldest.map(|time| time.to_string()),
+            journal_pending: unpublished_since.is_some(),
+            journal_pending_since: unpublished_since.map(|time| time.to_string()),
             waiting_seconds: waiting,
             last_success: last_success.map(|time| time.to_string()),
             disk_cache: self.store.disk_cache_use().map(|cache| DiskCacheStatus {

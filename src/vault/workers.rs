@@ -220,6 +220,9 @@ impl Vault {
             if let Err(error) = self.commit(Durability::Process) {
                 log::error!("what was sealed lately is not committed yet: {error}");
             }
+            if let Err(error) = self.store.unpublished_since() {
+                log::error!("whether the journal lags is not known: {error}");
+            }
         }
     }
 

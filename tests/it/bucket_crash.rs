@@ -1,15 +1,19 @@
-//! kill -9 at the named points of upload and prune, with the packs in a bucket: the vault
-//! mounts again, catches up, and `check --read-data` is clean.
+//! kill -9 at the named points of upload, journal and prune, with the packs in a bucket: the
+//! vault mounts again, catches up, `check --read-data` is clean, and a rebuild from the bucket
+//! alone is the same.
 //!
 //! The load and what it promises are those of `crash.rs`.
+
+use std::cell::Cell;
 
 use crate::buckets::{allow, setup};
 use crate::crash::{crash_points, kill_at_each};
 use crate::harness::{Mount, count, not_run, wait_for};
+use crate::journal::{live_files, rebuilt_from};
 use crate::servers::{BucketServer, Kind, kinds};
 
 /// The points of the way into a bucket, and of what is removed from it.
-const THEMES: [&str; 3] = ["ingest.", "store.", "prune."];
+const THEMES: [&str; 4] = ["ingest.", "store.", "prune.", "journal."];
 
 fn catches_up(m: &Mount) {
     m.run("\"$KEEPFS\" wait .");
@@ -30,11 +34,25 @@ fn a_kill_loses_nothing_in(kind: Kind, times: &[usize]) {
     points.retain(|point| point != "store.ended");
     let server = BucketServer::start(kind);
     allow(&server, "photos");
+    // The load repairs nothing.
+    points.retain(|point| point != "journal.before-anew");
     // Each vault has a prefix of its own in the one bucket.
-    let mut vaults = 0;
-    kill_at_each(&points, times, catches_up, || {
-        vaults += 1;
-        setup(&server, &format!("vault{vaults}")).config("pack_bytes", "\"256KiB\"")
+    let vaults = Cell::new(0);
+    let prefix = || format!("vault{}", vaults.get());
+    let settled = |m: &Mount| {
+        catches_up(m);
+        if m.json(&["status"])["store"] != server.url(&prefix()) {
+            // The load moved it away.
+            return;
+        }
+        assert_eq!(
+            rebuilt_from(m, &server, &server.url(&prefix())),
+            live_files(m)
+        );
+    };
+    kill_at_each(&points, times, settled, || {
+        vaults.set(vaults.get() + 1);
+        setup(&server, &prefix()).config("pack_bytes", "\"256KiB\"")
     });
 }
 

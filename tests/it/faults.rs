@@ -25,7 +25,7 @@ pub struct Line {
 }
 
 impl Line {
-    fn new(kind: Kind) -> Self {
+    pub fn new(kind: Kind) -> Self {
         Self::with(kind, |setup| setup)
     }
 

@@ -25,6 +25,7 @@ mod faults;
 mod history;
 mod hostile;
 mod http;
+mod journal;
 mod lease;
 mod migrate;
 mod model;

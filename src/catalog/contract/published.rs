@@ -5,7 +5,9 @@ use std::path::Path;
 
 use crate::catalog::sqlite::SqliteCatalog;
 use crate::catalog::{Catalog, CatalogBuilder, CatalogError, Durability, Extent, JournalPosition};
-use crate::model::Fence;
+use crate::model::{Fence, Origin};
+
+use super::{asset, sealed, version_id};
 
 /// A journal: all rows once, then what changed, as often as there was a commit to disk.
 #[derive(Default)]
@@ -46,4 +48,39 @@ impl Published {
         builder.finish().unwrap();
         SqliteCatalog::open(path).unwrap()
     }
+}
+
+#[test]
+fn a_version_is_published_until_it_changes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.db");
+    let mut catalog = SqliteCatalog::open(&path).unwrap();
+    let mut journal = Published::default();
+    let node = asset(&mut catalog, "a", 1);
+    let first = catalog.add_version(&sealed(node, 1, 1)).unwrap();
+    assert!(!catalog.is_version_published(first).unwrap());
+    catalog.commit(Durability::Process).unwrap();
+    assert!(!catalog.is_version_published(first).unwrap());
+    assert!(catalog.has_unpublished().unwrap());
+    journal.publish(&mut catalog);
+    assert!(catalog.is_version_published(first).unwrap());
+    assert!(!catalog.has_unpublished().unwrap());
+
+    let second = catalog.add_version(&sealed(node, 2, 1)).unwrap();
+    catalog.commit(Durability::Process).unwrap();
+    assert!(catalog.is_version_published(first).unwrap());
+    assert!(!catalog.is_version_published(second).unwrap());
+    let restored = (Origin::Restore, Some(version_id(1)));
+    catalog.set_origin(first, restored.0, restored.1).unwrap();
+    assert!(!catalog.is_version_published(first).unwrap());
+    catalog.commit(Durability::Process).unwrap();
+    let mut catalog = {
+        drop(catalog);
+        SqliteCatalog::open(&path).unwrap()
+    };
+    assert!(!catalog.is_version_published(first).unwrap());
+    assert!(!catalog.is_version_published(second).unwrap());
+    journal.publish(&mut catalog);
+    assert!(catalog.is_version_published(first).unwrap());
+    assert!(catalog.is_version_published(second).unwrap());
 }

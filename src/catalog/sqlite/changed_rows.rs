@@ -38,6 +38,8 @@ impl Table {
     pub(super) const SETTING: Self = Self(0);
     /// One row, which every commit may change: it goes with whatever is published.
     pub(super) const STATE: Self = Self(1);
+    /// Each row is a version.
+    pub(super) const VERSION: Self = Self(5);
 
     pub(super) fn of_code(code: u8) -> Option<Self> {
         (usize::from(code) < TABLES.len()).then_some(Self(code))
@@ -102,6 +104,16 @@ impl ChangedRows {
             .map(|_| ())
     }
 
+    /// True when nothing was changed since the last commit.
+    pub(super) fn is_empty(&self) -> bool {
+        self.set().is_empty()
+    }
+
+    /// Whether that row was changed since the last commit.
+    pub(super) fn has(&self, table: Table, row: i64) -> bool {
+        self.set().contains(&(table, row))
+    }
+
     pub(super) fn committed(&self) {
         self.set().clear();
     }
@@ -144,6 +156,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn the_table_of_versions_is_the_one_of_that_name() {
+        assert_eq!(Table::named("version"), Some(Table::VERSION));
+    }
 
     proptest! {
         #[test]

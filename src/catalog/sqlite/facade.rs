@@ -380,6 +380,14 @@ impl Catalog for SqliteCatalog {
         self.write_published(up_to, position)
     }
 
+    fn has_unpublished(&mut self) -> Result<bool> {
+        self.lacks_publishing()
+    }
+
+    fn is_version_published(&mut self, seq: VersionSeq) -> Result<bool> {
+        self.is_published(seq)
+    }
+
     fn check(&mut self) -> Result<Vec<String>> {
         self.look_for_damage()
     }

@@ -45,6 +45,7 @@ use self::changed_rows::ChangedRows;
 pub use self::changes::Changes;
 use self::checkpoint::Checkpoints;
 use self::errors::failure;
+use self::published::UnpublishedVersions;
 use self::state::State;
 use self::transaction::{Change, Mark};
 use crate::catalog::{CatalogError, Result};
@@ -68,6 +69,7 @@ pub struct SqliteCatalog {
     /// What was written since the last commit, in order.
     redo: Vec<Change>,
     changed: ChangedRows,
+    unpublished_versions: UnpublishedVersions,
     /// The open savepoints, outermost first; the first `marks_set` of them are known to SQLite.
     marks: Vec<Mark>,
     marks_set: usize,
@@ -158,6 +160,7 @@ impl SqliteCatalog {
         };
         Ok(Self {
             changed,
+            unpublished_versions: UnpublishedVersions::default(),
             checkpoints: Checkpoints::of(path),
             connection,
             path: path.into(),

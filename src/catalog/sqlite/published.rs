@@ -1,13 +1,25 @@
 //! How far the journal in the store is, as the catalog remembers it.
 //!
-//! What reads the rows that it lacks is `changes`.
+//! What reads the rows that it lacks is `changes`. The surprise: which versions they are is
+//! asked for each version that somebody looks at, so it is read once and kept.
+
+use std::collections::HashSet;
 
 use super::SqliteCatalog;
+use super::changed_rows::{Rows, Table, unpack_into};
 use super::changes::Changes;
 use super::transaction::values;
 use crate::catalog::Result;
 use crate::catalog::journal::{ChangeMark, JournalPosition, Unpublished};
-use crate::model::Fence;
+use crate::model::{Fence, VersionSeq};
+
+/// The versions among the rows that were committed and are not published yet.
+#[derive(Debug, Default)]
+pub(super) struct UnpublishedVersions {
+    /// Up to which commit they are known.
+    known_up_to: i64,
+    rows: HashSet<i64>,
+}
 
 impl SqliteCatalog {
     pub(super) fn open_unpublished(&self) -> Result<Unpublished> {
@@ -22,6 +34,8 @@ impl SqliteCatalog {
         up_to: ChangeMark,
         position: &JournalPosition,
     ) -> Result<()> {
+        // Commits are counted anew where none is left.
+        self.unpublished_versions = UnpublishedVersions::default();
         self.write("DELETE FROM unpublished WHERE id <= ?1", values![up_to.0])?;
         let fence = position.fence.map_or(0, |fence| fence.0);
         self.write(
@@ -37,6 +51,37 @@ impl SqliteCatalog {
             ],
         )?;
         Ok(())
+    }
+
+    /// Whether any change is not published, committed or not.
+    pub(super) fn lacks_publishing(&self) -> Result<bool> {
+        if !self.changed.is_empty() {
+            return Ok(true);
+        }
+        let found = self.one("SELECT 1 FROM unpublished LIMIT 1", [], |_| Ok(()))?;
+        Ok(found.is_some())
+    }
+
+    /// Whether the journal has a version as it is now.
+    pub(super) fn is_published(&mut self, seq: VersionSeq) -> Result<bool> {
+        if self.changed.has(Table::VERSION, seq.0) {
+            return Ok(false);
+        }
+        let known_up_to = self.unpublished_versions.known_up_to;
+        let new = self.many(
+            "SELECT id, rows FROM unpublished WHERE id > ?1 ORDER BY id",
+            [known_up_to],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)),
+        )?;
+        for (id, bytes) in new {
+            let mut rows = Rows::new();
+            unpack_into(&mut rows, &bytes)
+                .ok_or_else(|| self.corrupt("what is not published yet cannot be read"))?;
+            let versions = rows.remove(&Table::VERSION).unwrap_or_default();
+            self.unpublished_versions.rows.extend(versions);
+            self.unpublished_versions.known_up_to = id;
+        }
+        Ok(!self.unpublished_versions.rows.contains(&seq.0))
     }
 
     fn journal_position(&self) -> Result<JournalPosition> {

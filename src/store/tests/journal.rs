@@ -12,12 +12,12 @@ use crate::model::{AssetId, Fence, ManualClock, Name, ROOT, StorePlace, Timestam
 use crate::store::{Gap, Replayed, Store, StoreConfig, StoreError, replay};
 
 /// A store with a catalog in a file.
-struct Journaled {
-    directory: tempfile::TempDir,
-    config: StoreConfig,
-    clock: Arc<ManualClock>,
+pub(super) struct Journaled {
+    pub(super) directory: tempfile::TempDir,
+    pub(super) config: StoreConfig,
+    pub(super) clock: Arc<ManualClock>,
     catalog: SharedCatalog,
-    store: Store,
+    pub(super) store: Store,
 }
 
 fn open(
@@ -32,7 +32,7 @@ fn open(
 }
 
 impl Journaled {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig {
             place: StorePlace::Directory(directory.path().join("store")),
@@ -52,7 +52,7 @@ impl Journaled {
     }
 
     /// Ends it, does something to its directory, and opens it anew.
-    fn reopened_after(self, work: impl FnOnce(&Path)) -> Self {
+    pub(super) fn reopened_after(self, work: impl FnOnce(&Path)) -> Self {
         let Self {
             directory,
             config,
@@ -72,16 +72,16 @@ impl Journaled {
         }
     }
 
-    fn set(&self, key: &str) {
+    pub(super) fn set(&self, key: &str) {
         self.set_to(key, "set");
     }
 
-    fn set_to(&self, key: &str, value: &str) {
+    pub(super) fn set_to(&self, key: &str, value: &str) {
         let mut catalog = self.catalog.lock().unwrap();
         catalog.set_setting(key, Some(value)).unwrap();
     }
 
-    fn make_assets(&self, from: u32, count: u32) {
+    pub(super) fn make_assets(&self, from: u32, count: u32) {
         let mut catalog = self.catalog.lock().unwrap();
         for number in from..from + count {
             let name = Name::new(format!("asset {number}").as_bytes()).unwrap();
@@ -91,12 +91,17 @@ impl Journaled {
         }
     }
 
-    fn publish(&self) {
+    pub(super) fn commit_rows(&self) {
+        let commit = self.catalog.lock().unwrap().commit(Durability::Process);
+        commit.unwrap();
+    }
+
+    pub(super) fn publish(&self) {
         self.store.publish().unwrap();
     }
 
     /// The objects of the journal, in order.
-    fn objects(&self) -> Vec<PathBuf> {
+    pub(super) fn objects(&self) -> Vec<PathBuf> {
         let journal = self.directory.path().join("store/catalog/0000000001");
         let mut objects: Vec<_> = fs::read_dir(journal)
             .unwrap()
@@ -107,7 +112,7 @@ impl Journaled {
     }
 
     /// What another machine makes of the store alone.
-    fn replayed(&self, gap: Gap) -> Result<(Replayed, SqliteCatalog), StoreError> {
+    pub(super) fn replayed(&self, gap: Gap) -> Result<(Replayed, SqliteCatalog), StoreError> {
         let path = self.directory.path().join("other.db");
         for suffix in ["", "-wal", "-shm"] {
             let _ = fs::remove_file(format!("{}{suffix}", path.display()));
@@ -117,7 +122,7 @@ impl Journaled {
         Ok((replayed, SqliteCatalog::open(&path).unwrap()))
     }
 
-    fn assert_replays(&self) {
+    pub(super) fn assert_replays(&self) {
         let (_, mut other) = self.replayed(Gap::Refuse).unwrap();
         let mut catalog = self.catalog.lock().unwrap();
         assert_eq!(other.totals().unwrap(), catalog.totals().unwrap());
@@ -135,7 +140,7 @@ impl Journaled {
     }
 }
 
-const KEYS: [&str; 4] = ["a", "b", "c", "d"];
+pub(super) const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 
 fn refused(result: Result<(Replayed, SqliteCatalog), StoreError>) -> StoreError {
     result.map(|(replayed, _)| replayed).unwrap_err()
@@ -207,8 +212,7 @@ fn what_a_kill_kept_from_the_journal_is_published_by_the_next_run() {
     vault.publish();
     vault.set("b");
     vault.make_assets(0, 3);
-    let commit = vault.catalog.lock().unwrap().commit(Durability::Process);
-    commit.unwrap();
+    vault.commit_rows();
     let vault = vault.reopened_after(|_| ());
     vault.publish();
     vault.assert_replays();

@@ -1,0 +1,214 @@
+//! Does the journal in the store say what the catalog knows? Nothing is changed.
+//!
+//! From the newest whole snapshot up to where the catalog says that the journal ends, every
+//! object must be there, and follow the one before it. The surprise: what lies behind that
+//! end is what a kill left, and no damage.
+
+use std::collections::BTreeSet;
+
+use super::object::{self, Header, Kind, OBJECT_BYTES_MAX};
+use super::{below, key, lock, number_of};
+use crate::catalog::JournalPosition;
+use crate::model::Fence;
+use crate::store::Shared;
+use crate::store::error::{Result, StoreError};
+use crate::store::records::RecordFlaw;
+
+/// How much of the journal is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum AuditDepth {
+    /// The listing.
+    Names,
+    /// Every object, to its last byte.
+    Objects,
+}
+
+/// What is wrong with the journal, its first flaw alone: a rebuild would not get beyond it.
+///
+/// # Errors
+/// When the store gives no answer, or the catalog fails.
+pub(in crate::store) fn audit(shared: &Shared, depth: AuditDepth) -> Result<Option<RecordFlaw>> {
+    // Objects that a snapshot made unnecessary would go while they are looked at.
+    let published = lock(shared);
+    let position = shared.catalog()?.unpublished()?.map(|one| one.position);
+    // Without the lease the journal is another's; without a position in it nothing was
+    // published yet, as `status` says.
+    let Some(fence) = shared.lease.last_held() else {
+        return Ok(None);
+    };
+    let Some(position) = position.filter(|position| position.fence == Some(fence)) else {
+        return Ok(None);
+    };
+    let look = || Audit::begin(shared, fence)?.look(&position, depth);
+    // The first answer may have been garbled on its way.
+    let outcome = look().or_else(|stopped| match stopped {
+        Stopped::At(_) => look(),
+        Stopped::By(_) => Err(stopped),
+    });
+    drop(published);
+    match outcome {
+        Ok(()) => Ok(None),
+        Err(Stopped::At(flaw)) => Ok(Some(flaw)),
+        Err(Stopped::By(error)) => Err(error),
+    }
+}
+
+enum Stopped {
+    At(RecordFlaw),
+    By(StoreError),
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        Stopped::By(error)
+    }
+}
+
+struct Audit<'a> {
+    shared: &'a Shared,
+    fence: Fence,
+    snapshots: BTreeSet<u64>,
+    changes: BTreeSet<u64>,
+}
+
+impl<'a> Audit<'a> {
+    fn begin(shared: &'a Shared, fence: Fence) -> Result<Self> {
+        let names = shared.backend().names_below(&below(fence))?;
+        let numbers = |wanted| {
+            let ours = names.iter().filter_map(|name| number_of(name));
+            let of_kind = ours.filter(|(_, kind)| *kind == wanted);
+            of_kind.map(|(number, _)| number).collect()
+        };
+        Ok(Self {
+            shared,
+            fence,
+            snapshots: numbers(Kind::Snapshot),
+            changes: numbers(Kind::Changes),
+        })
+    }
+
+    fn look(
+        &self,
+        position: &JournalPosition,
+        depth: AuditDepth,
+    ) -> std::result::Result<(), Stopped> {
+        let end = position.number;
+        let Some(&last) = self.snapshots.range(..end).next_back() else {
+            return Err(Stopped::At(RecordFlaw {
+                object: below(self.fence),
+                problem: "there is no snapshot of the catalog in it".into(),
+            }));
+        };
+        if let Some(gap) = (last + 1..end).find(|number| !self.changes.contains(number)) {
+            return Err(self.flaw(gap, Kind::Changes, "it is not there"));
+        }
+        let header = self.object(last, Kind::Snapshot)?;
+        let first = last.checked_sub(header.index.into());
+        let whole = first.filter(|_| header.is_last);
+        let Some(first) = whole else {
+            return Err(self.flaw(last, Kind::Snapshot, "it is no end of a snapshot"));
+        };
+        if let Some(gap) = (first..last).find(|number| !self.snapshots.contains(number)) {
+            return Err(self.flaw(gap, Kind::Snapshot, "it is not there"));
+        }
+        if depth == AuditDepth::Names {
+            return Ok(());
+        }
+        let end = self.follow(first, last, header.group, end)?;
+        match end == position.group {
+            true => Ok(()),
+            false => Err(self.flaw(
+                position.number.saturating_sub(1),
+                Kind::Changes,
+                "it is not the one that this vault wrote last",
+            )),
+        }
+    }
+
+    /// Reads everything, and returns the last group.
+    fn follow(
+        &self,
+        first: u64,
+        last: u64,
+        snapshot: u64,
+        end: u64,
+    ) -> std::result::Result<u64, Stopped> {
+        let mut before = Before {
+            group: snapshot,
+            index: None,
+        };
+        for number in first..last {
+            let header = self.object(number, Kind::Snapshot)?;
+            if header.group != snapshot || u64::from(header.index) != number - first {
+                return Err(self.flaw(number, Kind::Snapshot, "it belongs to another snapshot"));
+            }
+        }
+        for number in last + 1..end {
+            let header = self.object(number, Kind::Changes)?;
+            if !before.is_followed_by(&header) {
+                return Err(self.flaw(
+                    number,
+                    Kind::Changes,
+                    "it does not follow the one before it",
+                ));
+            }
+        }
+        Ok(before.group)
+    }
+
+    fn object(&self, number: u64, kind: Kind) -> std::result::Result<Header, Stopped> {
+        let key = key(self.fence, number, kind);
+        let bytes = match self.shared.backend().object(&key, OBJECT_BYTES_MAX) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Err(self.flaw(number, kind, "it is not there")),
+            Err(StoreError::Foreign { problem, .. }) => {
+                return Err(self.flaw(number, kind, problem));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let (header, _) = object::read(&bytes, self.shared.coding.cipher())
+            .map_err(|problem| self.flaw(number, kind, problem))?;
+        match (header.kind, header.fence, header.number) == (kind, self.fence, number) {
+            true => Ok(header),
+            false => Err(self.flaw(number, kind, "it was written under another name")),
+        }
+    }
+
+    fn flaw(&self, number: u64, kind: Kind, problem: impl Into<String>) -> Stopped {
+        Stopped::At(RecordFlaw {
+            object: key(self.fence, number, kind),
+            problem: problem.into(),
+        })
+    }
+}
+
+/// Where the changes have got to.
+struct Before {
+    group: u64,
+    /// Of the last object of a group that goes on. `None`: the group is whole.
+    index: Option<(u64, u32)>,
+}
+
+impl Before {
+    fn is_followed_by(&mut self, header: &Header) -> bool {
+        if header.after != self.group {
+            return false;
+        }
+        let is_next = match self.index {
+            None => header.index == 0,
+            Some((group, index)) => {
+                header.group == group && index.checked_add(1) == Some(header.index)
+            }
+        };
+        match header.is_last {
+            true => {
+                *self = Before {
+                    group: header.group,
+                    index: None,
+                }
+            }
+            false => self.index = Some((header.group, header.index)),
+        }
+        is_next
+    }
+}
