@@ -46,7 +46,7 @@ fn a_kill_loses_nothing_in(kind: Kind, times: &[usize]) {
             return;
         }
         assert_eq!(
-            rebuilt_from(m, &server, &server.url(&prefix())),
+            rebuilt_from(m, &server.environment(), &server.url(&prefix())),
             live_files(m)
         );
     };

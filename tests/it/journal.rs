@@ -19,14 +19,14 @@ fn state(m: &Mount, path: &str) -> Option<String> {
     xattr(&m.version_path(path, &id), "user.keepfs.state")
 }
 
-/// The live files that a machine with nothing but the bucket makes of it, and its history
+/// The live files that a machine with nothing but the store makes of it, and its history
 /// is whole.
 #[track_caller]
-pub fn rebuilt_from(m: &Mount, server: &BucketServer, url: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+pub fn rebuilt_from(m: &Mount, env: &[(&str, &str)], url: &str) -> BTreeMap<PathBuf, Vec<u8>> {
     let there = tempfile::tempdir().expect("a directory");
     let (vault, live) = (there.path().join("vault"), there.path().join("live"));
     let run = |command: &mut Command| {
-        let done = output(command.envs(server.environment()));
+        let done = output(command.envs(env.iter().copied()));
         assert!(
             done.status.success(),
             "{}\n{}\n{}",
@@ -119,7 +119,7 @@ fn journal_through(fault: Fault) {
     line.assert_whole(&files);
     let url = line.server.url("p");
     assert_eq!(
-        rebuilt_from(&line.m, &line.server, &url),
+        rebuilt_from(&line.m, &line.server.environment(), &url),
         live_files(&line.m)
     );
 }
@@ -259,6 +259,9 @@ fn a_check_names_what_a_rebuild_would_miss_and_a_repair_writes_it_anew() {
             }
         }
         m.run("\"$KEEPFS\" check --read-data .");
-        assert_eq!(rebuilt_from(&m, &server, &server.url("p")), live_files(&m));
+        assert_eq!(
+            rebuilt_from(&m, &server.environment(), &server.url("p")),
+            live_files(&m)
+        );
     }
 }

@@ -11,6 +11,7 @@ use std::thread;
 use crate::harness::{
     Mount, Setup, files_below, keepfs_binary, noise, not_run, output, spawn, text, wait_for,
 };
+use crate::journal::{live_files, rebuilt_from};
 use crate::servers::{BucketServer, Kind};
 
 /// A directory beside the vault.
@@ -311,38 +312,51 @@ fn an_unmount_stops_a_move_and_the_vault_that_is_not_mounted_can_go_on_with_it()
 
 /// The points of a move, in the order in which it comes past them, and whether the switch
 /// has been made.
-const POINTS: [(&str, bool); 7] = [
+const POINTS: [(&str, bool); 8] = [
     ("migrate.prepared", false),
     ("migrate.before-put", false),
     ("migrate.after-put", false),
     ("migrate.copied", false),
     ("migrate.settled", false),
+    ("migrate.published", false),
     ("migrate.switched", true),
     ("migrate.forgotten", true),
 ];
 
-#[test]
-fn a_kill_at_any_point_leaves_a_vault_that_mounts_and_a_move_that_goes_on() {
-    if cfg!(not(debug_assertions)) {
-        return not_run("crash points of a move", "a release build has none");
-    }
-    for (point, is_switched) in POINTS {
+/// A kill at each point of a move to a directory, or to a bucket.
+fn killed_at_each_point(server: Option<&BucketServer>) {
+    let env = server.map_or_else(Vec::new, BucketServer::environment);
+    for (at, (point, is_switched)) in POINTS.into_iter().enumerate() {
         let nth = if point.contains("put") { ":3" } else { "" };
-        let mut m = Setup::new()
-            .config("pack_bytes", "\"64KiB\"")
-            .env("KEEPFS_CRASH_AT", &format!("{point}{nth}"))
+        let crash = format!("{point}{nth}");
+        let mut m = setup(server.as_slice())
+            .env("KEEPFS_CRASH_AT", &crash)
             .start();
         fill(&m, 6);
         let local = m.vault.join("store");
         let before = packs(&local);
-        let new = beside(&m, "new");
-        let died = m.keepfs(&["store", "migrate", new.to_str().unwrap()]);
+        let prefix = format!("new{at}");
+        let (new, url) = match server {
+            Some(server) => (server.bucket().join(&prefix), server.url(&prefix)),
+            None => (
+                beside(&m, &prefix),
+                beside(&m, &prefix).display().to_string(),
+            ),
+        };
+        let died = m.keepfs(&["store", "migrate", &url]);
         assert!(!died.status.success(), "{point} was not reached: {died:?}");
         assert!(!m.crashed().success(), "{point}");
         assert_eq!(packs(&local), before, "{point}");
         let line = store_line(&m);
-        assert_eq!(line.contains("new"), is_switched, "{point}: {line}");
-        m.clear_env();
+        assert_eq!(line.contains(&prefix), is_switched, "{point}: {line}");
+        // Whichever is the store, it alone is enough.
+        let store = match is_switched {
+            true => url.clone(),
+            false => local.display().to_string(),
+        };
+        let rebuilt = rebuilt_from(&m, &env, &store);
+        assert_eq!(rebuilt.len(), 6, "{point}");
+        m.forget_env("KEEPFS_CRASH_AT");
         m.remount();
         verify(&m, 6);
         let left = status(&m);
@@ -352,8 +366,9 @@ fn a_kill_at_any_point_leaves_a_vault_that_mounts_and_a_move_that_goes_on() {
                 assert_eq!(left["running"], false, "{point}: {left}");
                 m.write("between", "the two attempts");
                 m.run("\"$KEEPFS\" wait .");
+                assert_eq!(rebuilt_from(&m, &env, &store), live_files(&m), "{point}");
                 let there = packs(&new).len();
-                let done = migrate(&m, new.to_str().unwrap());
+                let done = migrate(&m, &url);
                 let again =
                     done["packs"].as_u64().unwrap() - done["copied_packs"].as_u64().unwrap();
                 assert_eq!(again as usize, there, "{point}: {done}");
@@ -365,7 +380,17 @@ fn a_kill_at_any_point_leaves_a_vault_that_mounts_and_a_move_that_goes_on() {
         m.check();
         m.remount();
         verify(&m, 6);
+        assert_eq!(rebuilt_from(&m, &env, &url), live_files(&m), "{point}");
     }
+}
+
+#[test]
+fn a_kill_at_any_point_leaves_a_vault_that_mounts_and_a_move_that_goes_on() {
+    if cfg!(not(debug_assertions)) {
+        return not_run("crash points of a move", "a release build has none");
+    }
+    killed_at_each_point(None);
+    killed_at_each_point(Some(&BucketServer::start(Kind::S3)));
 }
 
 #[test]
