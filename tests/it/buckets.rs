@@ -1,6 +1,7 @@
 //! Vaults whose packs lie in a bucket, on real servers.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -285,4 +286,36 @@ fn history_is_read_from_a_bucket_once_and_then_from_the_cache_on_disk() {
         let found = bytes.windows(needle.len()).any(|window| window == needle);
         assert!(!found, "{}", file.display());
     }
+}
+
+#[test]
+fn what_is_purged_is_in_no_object_of_the_bucket_and_in_no_file_of_the_vault() {
+    let server = BucketServer::start(Kind::S3);
+    allow(&server, "photos");
+    let mut m = setup(&server, "p").start();
+    let (secret, kept) = (noise(1, 200_000), noise(2, 200_000));
+    // In one pack, so that it has to be rewritten.
+    m.write("secret", &secret);
+    m.write("kept", &kept);
+    m.run("\"$KEEPFS\" wait .");
+    m.unmount();
+    m.remount();
+    assert_eq!(m.contents("secret"), std::slice::from_ref(&secret));
+    m.remove("secret");
+    let holds = |content: &[u8]| {
+        let piece = &content[100_000..100_064];
+        let places = [server.bucket(), m.vault.clone()];
+        let files = places.iter().flat_map(|place| files_below(place));
+        let is_in = |file: &PathBuf| {
+            let bytes = fs::read(file).unwrap_or_default();
+            bytes.windows(piece.len()).any(|window| window == piece)
+        };
+        files.filter(is_in).collect::<Vec<_>>()
+    };
+    assert!(!holds(&secret).is_empty(), "the search finds what is there");
+    m.run("\"$KEEPFS\" purge --yes secret");
+    assert_eq!(holds(&secret), [PathBuf::new(); 0]);
+    assert!(!holds(&kept).is_empty());
+    assert_eq!(m.contents("kept"), [kept]);
+    m.run("\"$KEEPFS\" check --read-data .");
 }
