@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use crate::harness::{Mount, Setup, keepfs_binary, noise, output, text, wait_for};
+use crate::journal::{live_files, rebuilt_from};
 use crate::proxy::{Fault, Proxy};
 use crate::servers::{BucketServer, Kind, kinds, objects};
 
@@ -336,4 +337,75 @@ fn a_prune_loses_nothing_when_its_removals_fail() {
     // S3 removes by a POST that lists what goes.
     prune_through("POST", "?delete", Fault::Answer(403, ""));
     prune_through("POST", "?delete", Fault::LoseAnswer);
+}
+
+/// A move into a bucket through a line that fails: the whole store, or a line that says that
+/// the same command goes on.
+fn move_through(method: &'static str, part: &'static str, fault: Fault) {
+    let server = BucketServer::start(Kind::S3);
+    let proxy = Proxy::before(server.port());
+    let mut setup = Setup::new()
+        .init(&["--name", "photos"])
+        .env("KEEPFS_TEST_PATIENCE_MS", "1000")
+        .config("pack_bytes", "\"64KiB\"");
+    for (name, value) in server.environment() {
+        setup = setup.env(name, value);
+    }
+    crate::buckets::allow(&server, "photos");
+    let m = setup.start();
+    let files = files(1);
+    write(&m, &files);
+    m.run("\"$KEEPFS\" wait .");
+    let url = server.url_through(proxy.port(), "moved");
+    let go = || m.keepfs(&["store", "migrate", &url]);
+    proxy.fault(method, part, 2, fault.clone());
+    let first = go();
+    assert!(proxy.hit() > 0, "{fault:?}: {:?}", proxy.seen());
+    proxy.heal();
+    if !first.status.success() {
+        let said = text(&first.stderr);
+        assert!(
+            said.contains("the same command goes on"),
+            "{fault:?}: {said}"
+        );
+        assert!(
+            m.json(&["status"])["store"]
+                .as_str()
+                .unwrap()
+                .starts_with("file:")
+        );
+        assert_eq!(m.contents("a")[0], files[0].1);
+        let again = go();
+        assert!(again.status.success(), "{fault:?}: {again:?}");
+    }
+    assert!(
+        m.json(&["status"])["store"]
+            .as_str()
+            .unwrap()
+            .starts_with("s3:")
+    );
+    fs::remove_dir_all(m.vault.join("store")).unwrap();
+    m.run("\"$KEEPFS\" check --read-data .");
+    for (name, content) in &files {
+        assert_eq!(m.contents(name), std::slice::from_ref(content));
+    }
+    assert_eq!(
+        rebuilt_from(&m, &server.environment(), &server.url("moved")),
+        live_files(&m)
+    );
+}
+
+#[test]
+fn a_move_over_a_line_that_fails_is_whole_or_goes_on() {
+    let flip = |answer: &mut crate::proxy::Answer| {
+        let middle = answer.body.len() / 2;
+        answer.body[middle] ^= 0x40;
+    };
+    for fault in [Fault::CutRequest, Fault::LoseAnswer, Fault::Answer(403, "")] {
+        move_through("PUT", "/packs/", fault.clone());
+        move_through("PUT", "/catalog/", fault);
+    }
+    move_through("GET", "/packs/", Fault::Forge(flip));
+    move_through("GET", "/packs/", Fault::ShortAnswer);
+    move_through("PUT", "/packs/", Fault::Silence);
 }

@@ -1,4 +1,5 @@
-//! Copies packs to another store, several at once, each checked before it is put.
+//! Copies packs to another store, several at once, each checked before it is put and read
+//! back from there.
 //!
 //! A [`Copier`] remembers what is at the other place, so a round costs only what has
 //! changed since the last one. The surprise: packs that this catalog does not know are
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use super::Watch;
 use super::running::Running;
-use crate::catalog::{PackRecord, PackState};
+use crate::catalog::{ChunkRecord, PackRecord, PackState};
 use crate::model::PackId;
 use crate::model::failpoint::reach;
 use crate::store::backend::Backend;
@@ -252,7 +253,7 @@ impl Way<'_> {
             let coding = &self.shared.coding;
             match self.shared.backend().whole_pack(pack.id, pack.bytes) {
                 Ok(bytes) if whole::flaw(coding, pack.id, &chunks, &bytes).is_none() => {
-                    return self.put(pack, bytes);
+                    return self.put(pack, &chunks, bytes);
                 }
                 Ok(_) | Err(StoreError::PackMissing { .. } | StoreError::PackDamaged { .. }) => {}
                 Err(error) => return Err(error),
@@ -272,22 +273,31 @@ impl Way<'_> {
         }
     }
 
-    fn put(&self, pack: &PackRecord, bytes: Vec<u8>) -> Result<Outcome> {
+    /// Puts it, and believes nothing but what is read back from there.
+    fn put(&self, pack: &PackRecord, chunks: &[ChunkRecord], bytes: Vec<u8>) -> Result<Outcome> {
         reach("migrate.before-put");
         self.new.put(pack.id, bytes)?;
         reach("migrate.after-put");
-        match self.new.pack_bytes(pack.id)? {
-            Some(bytes) if bytes == pack.bytes => Ok(Outcome::Copied),
-            _ => Err(StoreError::Io(format!(
-                "pack {} was put, but is not there with its {} bytes",
-                pack.id, pack.bytes
-            ))),
+        let not_there = |problem: &str| {
+            let place = &self.new.place;
+            StoreError::Io(format!("pack {} was put into {place}, {problem}", pack.id))
+        };
+        if self.new.pack_bytes(pack.id)? != Some(pack.bytes) {
+            return Err(not_there("but is not there with its length"));
+        }
+        let there = self.new.whole_pack(pack.id, pack.bytes)?;
+        match whole::flaw(&self.shared.coding, pack.id, chunks, &there) {
+            None => Ok(Outcome::Copied),
+            Some(flaw) => {
+                self.new.delete(pack.id)?;
+                Err(not_there(&format!("but reads back damaged: {flaw}")))
+            }
         }
     }
 
     /// True when the pack that is there has the table that it should have. Packs are put
     /// whole or not at all, after they were checked.
-    fn has_table(&self, pack: &PackRecord, chunks: &[crate::catalog::ChunkRecord]) -> Result<bool> {
+    fn has_table(&self, pack: &PackRecord, chunks: &[ChunkRecord]) -> Result<bool> {
         let source = self.new.source(pack.id);
         let table =
             source.and_then(|source| check::read_table(self.new, &source, pack.id, pack.bytes));
