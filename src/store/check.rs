@@ -135,6 +135,22 @@ pub(super) fn is_sound(shared: &Shared, pack: &PackRecord) -> Result<bool> {
     Ok(check_pack(shared, pack, listed, CheckDepth::Listing)?.is_none())
 }
 
+/// True when the pack of a chunk is there, and its table, which is put last, says that the
+/// chunk is in it.
+pub(super) fn has_chunk(shared: &Shared, chunk: &ChunkRecord) -> Result<bool> {
+    let backend = shared.backend();
+    let Some(bytes) = backend.pack_bytes(chunk.pack)? else {
+        return Ok(false);
+    };
+    let source = backend.source(chunk.pack);
+    let table = source.and_then(|source| read_table(&backend, &source, chunk.pack, bytes));
+    match table {
+        Ok(entries) => Ok(flaw_of_table(&entries, std::slice::from_ref(chunk)).is_none()),
+        Err(StoreError::PackMissing { .. } | StoreError::PackDamaged { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// `listed`: the size of the pack's object.
 fn check_pack(
     shared: &Shared,

@@ -16,7 +16,7 @@ use super::error::{Result, StoreError};
 use super::in_flight::Pins;
 use super::open_pack::Encoded;
 use super::presence::Verdict;
-use super::{Shared, Written, abandoned};
+use super::{Shared, Written, abandoned, check};
 use crate::catalog::{Catalog, ChunkRecord, PackRecord, PackState, atomically};
 use crate::model::{ChunkHash, ContentId};
 
@@ -351,7 +351,7 @@ pub(super) fn store_anew(shared: &Shared, plain: &[u8], encoder: &mut Encoder) -
     store_chunk(shared, &pins, plain, encoder, |_, _| Ok(())).map(|_| ())
 }
 
-/// Looks whether the pack of a chunk is there, once in a run.
+/// Looks whether the pack of a chunk is there with its table, once in a run.
 fn is_there(shared: &Shared, chunk: &ChunkRecord) -> Result<bool> {
     match shared.presence.of(chunk) {
         Verdict::There => return Ok(true),
@@ -360,12 +360,7 @@ fn is_there(shared: &Shared, chunk: &ChunkRecord) -> Result<bool> {
     }
     // The pack may have been rewritten since the chunk was looked up; the name of
     // the chunk decides, not that of the pack.
-    let end = super::open_pack::end_of(chunk);
-    let is_there = shared
-        .backend()
-        .pack_bytes(chunk.pack)?
-        .is_some_and(|bytes| bytes >= end);
-    if is_there {
+    if check::has_chunk(shared, chunk)? {
         shared.presence.pack_is_there(chunk.pack);
         return Ok(true);
     }

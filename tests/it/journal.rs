@@ -178,6 +178,9 @@ fn a_rebuild_over_a_line_that_fails_is_right_or_an_error() {
     rebuild_through("/packs/", Fault::Silence);
 }
 
+/// What happens to an object.
+type Harm = fn(&Path);
+
 /// Whether a repair mends it.
 enum Mended {
     Yes,
@@ -208,7 +211,7 @@ fn a_check_names_what_a_rebuild_would_miss_and_a_repair_writes_it_anew() {
         objects.sort();
         objects.pop().unwrap()
     };
-    let harms: [(fn(&Path), &str, &str, Mended); 5] = [
+    let harms: [(Harm, &str, &str, Mended); 5] = [
         (remove, "newest", "it is not there", Mended::Yes),
         (
             overwrite,

@@ -139,6 +139,24 @@ fn a_missing_pack_is_named_and_its_content_can_be_written_again() {
 }
 
 #[test]
+fn nothing_is_deduplicated_against_strangers_bytes_of_the_same_length() {
+    let mut bench = Bench::new();
+    let source = noise(1 << 20, 1);
+    bench.write(&source);
+    bench.store().flush().unwrap();
+    let path = bench.files("store")[0].clone();
+    let bytes = fs::metadata(&path).unwrap().len() as usize;
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, noise(bytes, 2)).unwrap();
+    bench.reopen();
+    let written = bench.store().write(&mut &source[..], Tail::Whole).unwrap();
+    assert_eq!(written.new_bytes, 1 << 20);
+    assert_eq!(bench.read(written.content).unwrap(), source);
+    bench.reopen();
+    assert_eq!(bench.read(written.content).unwrap(), source);
+}
+
+#[test]
 fn a_pack_that_was_cut_short_is_an_error_wherever_the_cut_is() {
     let mut bench = Bench::new();
     let source = noise(1 << 20, 1);
