@@ -150,10 +150,10 @@ impl Worker {
         loop {
             let now = self.turns.load(Ordering::SeqCst);
             let passed = match place {
-                RELEASING => now != turns || self.place.load(Ordering::SeqCst) != RELEASING,
-                _ if now == turns => {
+                OUTSIDE if now == turns => {
                     self.place.load(Ordering::SeqCst) == OUTSIDE && self.sleeps_in_read()
                 }
+                // Also of one that was seen in its handler: it may not have been counted yet.
                 _ => now > turns + 1 || self.place.load(Ordering::SeqCst) != RELEASING,
             };
             if passed {
@@ -260,6 +260,28 @@ mod tests {
         std::thread::sleep(Duration::from_millis(5));
         barrier.fence();
         assert!(done.load(Ordering::SeqCst));
+    }
+
+    /// The place is set before the turn is counted.
+    #[test]
+    fn the_fence_waits_for_a_release_that_is_counted_while_it_looks() {
+        let barrier = Arc::new(Barrier::default());
+        let (_queue, _) = worker(&barrier, Duration::ZERO, Turn::Release);
+        let worker = barrier.workers.read().unwrap()[0].clone();
+        worker.place.store(RELEASING, Ordering::SeqCst);
+        let (passed, has_passed) = mpsc::channel();
+        let fence = barrier.clone();
+        std::thread::spawn(move || {
+            let _own = fence.enter(Turn::Other);
+            fence.fence();
+            passed.send(()).unwrap();
+        });
+        let is_waiting = || has_passed.recv_timeout(Duration::from_millis(100)).is_err();
+        assert!(is_waiting());
+        worker.turns.fetch_add(1, Ordering::SeqCst);
+        assert!(is_waiting(), "the handler is not through");
+        worker.place.store(OUTSIDE, Ordering::SeqCst);
+        has_passed.recv().unwrap();
     }
 
     #[test]
