@@ -1,8 +1,8 @@
-//! May this vault write to that bucket, and is that prefix its own?
+//! May this vault write to that store, and is the place its own?
 //!
-//! Two objects decide. The *marker* `.wellknown/keepfs/VAULT` at the bucket's root is
+//! Two objects decide. The *marker* `.wellknown/keepfs/VAULT` at a bucket's root is
 //! put there by its owner: without it nothing is written. `vault.json` under the
-//! vault's prefix says whose prefix it is. The surprise: a vault that has been let in
+//! vault's prefix, or in its directory, says whose it is. The surprise: a vault that has been let in
 //! once mounts without asking when the bucket is away.
 
 use futures_util::StreamExt;
@@ -16,7 +16,7 @@ use super::bucket::{Patience, command_that_writes, connect_whole, refused, shown
 use super::error::{Result, StoreError};
 use super::records::RecordFlaw;
 use crate::catalog::{Catalog, Durability, SharedCatalog, take_turn};
-use crate::model::{BucketPlace, Clock, StorePlace};
+use crate::model::{BucketPlace, Clock, StorePlace, WriteClaim};
 
 const MARKERS: &str = ".wellknown/keepfs";
 /// Whose prefix it is.
@@ -55,6 +55,7 @@ pub(super) fn join(
     backend: &Backend,
     catalog: &SharedCatalog,
     clock: &dyn Clock,
+    write_claim: WriteClaim,
 ) -> Result<Answer> {
     check_name(place, vault)?;
     let here = shown(place);
@@ -65,7 +66,11 @@ pub(super) fn join(
     let is_known = joined
         .as_ref()
         .is_some_and(|places| places.split(' ').any(|place| place == here));
-    match ask_owner(place, vault).and_then(|()| claim(&here, vault, &id, backend)) {
+    let owned = || match write_claim {
+        WriteClaim::ReadOnly => is_signed(&here, IDENTITY, &id, backend).map(|_| ()),
+        WriteClaim::Keep | WriteClaim::TakeOver => claim(&here, vault, &id, backend),
+    };
+    match ask_owner(place, vault).and_then(|()| owned()) {
         Ok(()) => {}
         Err(error @ StoreError::Unreachable { .. }) if is_known => {
             log::warn!("{error}: what is sealed waits in the spool until it does");
@@ -76,6 +81,32 @@ pub(super) fn join(
     if joined.as_ref() != Some(&here) {
         let mut catalog = take_turn(catalog).unwrap_or_else(|poisoned| poisoned.into_inner());
         catalog.set_setting(JOINED_SETTING, Some(&here))?;
+    }
+    Ok(Answer::Welcome)
+}
+
+/// Makes sure that a directory is this vault's own. One from before there was a
+/// `vault.json` gets it now.
+///
+/// # Errors
+/// `OtherVault`, `BadPlace`, and what the directory answers.
+pub(super) fn join_directory(
+    vault: &str,
+    backend: &Backend,
+    catalog: &SharedCatalog,
+    clock: &dyn Clock,
+    write_claim: WriteClaim,
+) -> Result<Answer> {
+    let here = backend.place.to_string();
+    let id = vault_id(catalog, clock)?;
+    if is_signed(&here, IDENTITY, &id, backend)? || write_claim == WriteClaim::ReadOnly {
+        return Ok(Answer::Welcome);
+    }
+    match claim(&here, vault, &id, backend) {
+        Ok(()) => {}
+        Err(error @ StoreError::OtherVault { .. }) => return Err(error),
+        // A disk that takes nothing now is no reason not to mount.
+        Err(error) => log::warn!("{here}: {IDENTITY} is not there, and waits: {error}"),
     }
     Ok(Answer::Welcome)
 }
@@ -236,24 +267,15 @@ pub(super) fn flaw(shared: &Shared) -> Result<Option<RecordFlaw>> {
 /// As [`join`].
 pub(super) fn sign_again(shared: &Shared) -> Result<()> {
     let backend = shared.backend();
-    match &backend.place {
-        StorePlace::Directory(_) => Ok(()),
-        StorePlace::Bucket(place) => {
-            let id = vault_id(&shared.catalog, &*shared.clock)?;
-            claim(&shown(place), &shared.config.vault_name, &id, &backend)
-        }
-    }
+    let id = vault_id(&shared.catalog, &*shared.clock)?;
+    let here = backend.place.to_string();
+    claim(&here, &shared.config.vault_name, &id, &backend)
 }
 
 fn signed(shared: &Shared) -> Result<bool> {
     let backend = shared.backend();
-    match &backend.place {
-        StorePlace::Directory(_) => Ok(true),
-        StorePlace::Bucket(place) => {
-            let id = vault_id(&shared.catalog, &*shared.clock)?;
-            is_signed(&shown(place), IDENTITY, &id, &backend)
-        }
-    }
+    let id = vault_id(&shared.catalog, &*shared.clock)?;
+    is_signed(&backend.place.to_string(), IDENTITY, &id, &backend)
 }
 
 /// Writes the marker that lets a vault write to a bucket: for its owner.

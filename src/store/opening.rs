@@ -32,11 +32,14 @@ impl Store {
             .unwrap_or_else(PoisonError::into_inner)
             .packs()?;
         let backend = backend::Backend::open(&config.place, packs.is_empty())?;
+        let (vault, claim) = (&*config.vault_name, config.write_claim);
         let answer = match &config.place {
             StorePlace::Bucket(place) => {
-                membership::join(place, &config.vault_name, &backend, &catalog, &*clock)?
+                membership::join(place, vault, &backend, &catalog, &*clock, claim)?
             }
-            StorePlace::Directory(_) => Answer::Welcome,
+            StorePlace::Directory(_) => {
+                membership::join_directory(vault, &backend, &catalog, &*clock, claim)?
+            }
         };
         Self::start_over(config, catalog, clock, backend, answer)
     }

@@ -54,13 +54,12 @@ pub(super) fn prepare(shared: &Shared, to: &StorePlace) -> Result<Backend> {
     Ok(new)
 }
 
-/// The owner's marker is there, and the prefix is this vault's. Directories need neither.
+/// The owner's marker is there where it is a bucket, and the place is this vault's.
 pub(super) fn join(shared: &Shared, new: &Backend) -> Result<()> {
-    let StorePlace::Bucket(bucket) = &new.place else {
-        return Ok(());
-    };
     let vault = &*shared.config.vault_name;
-    membership::ask_owner(bucket, vault)?;
+    if let StorePlace::Bucket(bucket) = &new.place {
+        membership::ask_owner(bucket, vault)?;
+    }
     let id = membership::vault_id(&shared.catalog, &*shared.clock)?;
     membership::claim(&new.place.to_string(), vault, &id, new)
 }

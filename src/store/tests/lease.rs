@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::catalog::Catalog;
 use crate::model::{ManualClock, StorePlace, VersionSeq, WriteClaim};
 use crate::store::testing::{Bench, Facts, noise};
-use crate::store::{CheckDepth, Result, Store, StoreConfig, StoreError, Tail};
+use crate::store::{AtBound, CheckDepth, Result, Store, StoreConfig, StoreError, Tail};
 
-/// Another vault directory on the same store.
+/// Another directory of the same vault: a copy without its catalog, or one that was rebuilt.
 struct Other {
     directory: tempfile::TempDir,
     facts: Facts,
@@ -19,6 +19,9 @@ struct Other {
 impl Other {
     fn beside(bench: &Bench) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let mut facts = Facts::default();
+        let id = bench.facts.clone().setting("vault_id").unwrap();
+        facts.set_setting("vault_id", id.as_deref()).unwrap();
         Self {
             config: StoreConfig {
                 vault_dir: directory.path().into(),
@@ -26,7 +29,7 @@ impl Other {
                 ..bench.config.clone()
             },
             directory,
-            facts: Facts::default(),
+            facts,
         }
     }
 
@@ -93,6 +96,33 @@ fn another_vault_is_refused_with_the_name_of_the_writer_and_the_way_out() {
 }
 
 #[test]
+fn a_directory_belongs_to_one_vault_whatever_it_claims() {
+    let bench = Bench::new();
+    let mut stranger = Other::beside(&bench);
+    stranger.facts = Facts::default();
+    let before = lease(&bench);
+    for claim in [WriteClaim::Keep, WriteClaim::TakeOver, WriteClaim::ReadOnly] {
+        let error = stranger.open(claim).unwrap_err();
+        assert!(matches!(error, StoreError::OtherVault { .. }), "{error}");
+    }
+    assert_eq!(lease(&bench), before);
+}
+
+#[test]
+fn a_directory_from_before_there_was_a_name_in_it_gets_one_from_who_may_write() {
+    let mut bench = Bench::new();
+    let name = lease_file(&bench).with_file_name("vault.json");
+    let before = fs::read(&name).unwrap();
+    bench.close();
+    fs::remove_file(&name).unwrap();
+    let copy = Other::beside(&bench);
+    drop(copy.open(WriteClaim::ReadOnly).unwrap());
+    assert!(!name.exists(), "to look changes nothing");
+    bench.reopen();
+    assert_eq!(fs::read(&name).unwrap(), before);
+}
+
+#[test]
 fn a_copy_of_a_vault_directory_is_another_vault() {
     let bench = Bench::new();
     let mut copy = Other::beside(&bench);
@@ -130,7 +160,9 @@ fn who_was_taken_over_puts_and_deletes_nothing_more_and_can_still_read() {
     assert_eq!(bench.read(stored).unwrap(), noise(300_000, 1));
     assert!(bench.store().unstored().packs > 0);
     // The new one writes on.
-    theirs.write(&mut &*noise(100_000, 4), Tail::Whole).unwrap();
+    theirs
+        .write(&mut &*noise(100_000, 4), Tail::Whole, AtBound::Wait)
+        .unwrap();
     theirs.flush().unwrap();
     assert_eq!(bench.files("store").len(), packs.len() + 1);
 }

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use super::Bench;
+use crate::catalog::Catalog;
 use crate::model::{StorePlace, VersionSeq};
 use crate::store::testing::noise;
 use crate::store::{CheckDepth, Copied, Migrated, StoreError};
@@ -265,6 +266,10 @@ fn another_vaults_unfinished_copy_is_refused() {
     let stopped = one.store().migrate(&place(&one, "new"), &|| Ok(()), stop);
     assert!(stopped.is_err());
     let other = bench_with(1);
+    let mut facts = other.facts.clone();
+    facts
+        .set_setting("vault_id", Some("drawn otherwise"))
+        .unwrap();
     let watch = &mut |_, _| ControlFlow::Continue(());
     let refused = other
         .store()
