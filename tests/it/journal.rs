@@ -8,7 +8,9 @@ use std::process::Command;
 
 use crate::buckets::{allow, setup};
 use crate::faults::{Line, write};
-use crate::harness::{Mount, files_below, keepfs_binary, noise, output, text, wait_for, xattr};
+use crate::harness::{
+    Mount, Setup, files_below, keepfs_binary, noise, not_run, output, text, wait_for, xattr,
+};
 use crate::proxy::Fault;
 use crate::servers::{BucketServer, Kind};
 
@@ -266,5 +268,34 @@ fn a_check_names_what_a_rebuild_would_miss_and_a_repair_writes_it_anew() {
             rebuilt_from(&m, &server.environment(), &server.url("p")),
             live_files(&m)
         );
+    }
+}
+
+#[test]
+fn a_kill_in_a_repair_of_the_journal_leaves_one_that_can_be_repaired() {
+    if cfg!(not(debug_assertions)) {
+        return not_run("a kill in a repair", "a release build has no crash points");
+    }
+    for point in [
+        "journal.before-anew",
+        "journal.before-put:4",
+        "journal.after-put:4",
+    ] {
+        let mut m = Setup::new().env("KEEPFS_CRASH_AT", point).start();
+        for round in 0..3 {
+            write(&m, &contents(10 * round));
+            m.run("\"$KEEPFS\" wait .");
+        }
+        let mut objects = files_below(&m.vault.join("store/catalog"));
+        objects.sort();
+        fs::remove_file(&objects[1]).unwrap();
+        m.keepfs(&["check", "--repair", m.root.to_str().unwrap()]);
+        assert!(!m.crashed().success(), "{point}");
+        m.clear_env();
+        m.remount();
+        m.try_run("\"$KEEPFS\" check --repair .");
+        m.run("\"$KEEPFS\" check --read-data .");
+        let store = m.vault.join("store").display().to_string();
+        assert_eq!(rebuilt_from(&m, &[], &store), live_files(&m), "{point}");
     }
 }

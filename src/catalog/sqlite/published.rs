@@ -53,13 +53,15 @@ impl SqliteCatalog {
         Ok(())
     }
 
-    /// Whether any change is not published, committed or not.
+    /// Whether any change is not published, committed or not, or the journal is to begin
+    /// anew.
     pub(super) fn lacks_publishing(&self) -> Result<bool> {
         if !self.changed.is_empty() {
             return Ok(true);
         }
-        let found = self.one("SELECT 1 FROM unpublished LIMIT 1", [], |_| Ok(()))?;
-        Ok(found.is_some())
+        let sql = "SELECT fence = 0 OR EXISTS (SELECT 1 FROM unpublished) FROM journal";
+        let lacks = self.one(sql, [], |row| row.get(0))?;
+        Ok(lacks.unwrap_or(true))
     }
 
     /// Whether the journal has a version as it is now.

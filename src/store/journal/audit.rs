@@ -31,18 +31,21 @@ pub(in crate::store) fn audit(shared: &Shared, depth: AuditDepth) -> Result<Opti
     // Objects that a snapshot made unnecessary would go while they are looked at.
     let published = lock(shared);
     let position = shared.catalog()?.unpublished()?.map(|one| one.position);
-    // Without the lease the journal is another's; without a position in it nothing was
-    // published yet, as `status` says.
-    let Some(fence) = shared.lease.last_held() else {
+    // Without the lease the journal is another's.
+    let (Some(fence), Some(position)) = (shared.lease.last_held(), position) else {
         return Ok(None);
     };
-    let Some(position) = position.filter(|position| position.fence == Some(fence)) else {
-        return Ok(None);
-    };
-    let look = || Audit::begin(shared, fence)?.look(&position, depth);
-    // The first answer may have been garbled on its way.
-    let outcome = look().or_else(|stopped| match stopped {
-        Stopped::At(_) => look(),
+    if position.fence != Some(fence) {
+        return begun_anew(shared, fence);
+    }
+    let outcome = Audit::begin(shared, fence)?.look(&position, depth);
+    // The listing may be older than the last puts, or an answer was garbled on its way.
+    let outcome = outcome.or_else(|stopped| match stopped {
+        Stopped::At(_) => {
+            let mut audit = Audit::begin(shared, fence)?;
+            audit.ask(position.number)?;
+            audit.look(&position, depth)
+        }
         Stopped::By(_) => Err(stopped),
     });
     drop(published);
@@ -51,6 +54,16 @@ pub(in crate::store) fn audit(shared: &Shared, depth: AuditDepth) -> Result<Opti
         Err(Stopped::At(flaw)) => Ok(Some(flaw)),
         Err(Stopped::By(error)) => Err(error),
     }
+}
+
+/// Where the catalog knows of no journal under this lease: nothing was published yet, which
+/// `status` says, or a kill came between the old one and the new one.
+fn begun_anew(shared: &Shared, fence: Fence) -> Result<Option<RecordFlaw>> {
+    let is_empty = shared.backend().names_below(&below(fence))?.is_empty();
+    Ok((!is_empty).then(|| RecordFlaw {
+        object: below(fence),
+        problem: "it is to be written anew, and was not yet".into(),
+    }))
 }
 
 enum Stopped {
@@ -85,6 +98,37 @@ impl<'a> Audit<'a> {
             snapshots: numbers(Kind::Snapshot),
             changes: numbers(Kind::Changes),
         })
+    }
+
+    /// Asks for each object that the listing lacks, from the end back to the beginning of a
+    /// snapshot.
+    fn ask(&mut self, end: u64) -> Result<()> {
+        let backend = self.shared.backend();
+        let is_there = |number, kind| {
+            let key = key(self.fence, number, kind);
+            match backend.object(&key, OBJECT_BYTES_MAX) {
+                // What is wrong with it is another question.
+                Err(StoreError::Foreign { .. }) => Ok(true),
+                found => found.map(|found| found.is_some()),
+            }
+        };
+        let lowest = self.snapshots.iter().chain(&self.changes).min().copied();
+        let mut in_snapshot = false;
+        for number in (lowest.unwrap_or(0)..end).rev() {
+            if self.snapshots.contains(&number) {
+                in_snapshot = true;
+            } else if self.changes.contains(&number) {
+                in_snapshot = false;
+            } else if !in_snapshot && is_there(number, Kind::Changes)? {
+                self.changes.insert(number);
+            } else if is_there(number, Kind::Snapshot)? {
+                self.snapshots.insert(number);
+                in_snapshot = true;
+            } else if in_snapshot || lowest.is_none() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn look(
