@@ -22,7 +22,7 @@ use crate::policy::{Policy, PolicySettings, RetentionSettings};
 /// The one format there is.
 pub(super) const FORMAT: i64 = 1;
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "format",
     "name",
     "backup",
@@ -41,6 +41,8 @@ const KEYS: [&str; 22] = [
     "ingest_threads",
     "pack_age_max",
     "spool_bytes_max",
+    // The same, as other programs spell such a bound.
+    "spool_max_bytes",
     "encryption",
     "notify",
     "api",
@@ -222,7 +224,9 @@ impl Settings {
             "zstd_level" => self.zstd_level = zstd_level(integer(value)?)?,
             "ingest_threads" => self.ingest_threads = ingest_threads(integer(value)?)?,
             "pack_age_max" => self.pack_age_max = pack_age_max(parse_duration(string(value)?)?)?,
-            "spool_bytes_max" => self.spool_bytes_max = spool_bytes_max(bytes(value)?)?,
+            "spool_bytes_max" | "spool_max_bytes" => {
+                self.spool_bytes_max = spool_bytes_max(bytes(value)?)?
+            }
             // `format` and the tables are read elsewhere; every other key is one of KEYS.
             _ => {}
         }

@@ -17,6 +17,15 @@ pub(super) fn refusal(text: &str) -> String {
 }
 
 #[test]
+fn the_bound_of_the_spool_has_two_words() {
+    for key in ["spool_bytes_max", "spool_max_bytes"] {
+        let dir = vault(&format!("format = 1\n{key} = \"70MiB\"\n"));
+        let config = Config::load(dir.path()).unwrap();
+        assert_eq!(config.spool_bytes_max, 70 << 20, "{key}");
+    }
+}
+
+#[test]
 fn the_least_file_gives_the_defaults() {
     let dir = vault("format = 1\n");
     let config = Config::load(dir.path()).unwrap();

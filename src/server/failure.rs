@@ -151,7 +151,7 @@ pub fn code_of_store(error: &StoreError) -> ErrorCode {
         | StoreError::PackMissing { .. }
         | StoreError::PackDamaged { .. }
         | StoreError::ChunkDamaged { .. } => ErrorCode::Damaged,
-        StoreError::Full { .. } => ErrorCode::Blocked,
+        StoreError::Full { .. } | StoreError::SpoolAtBound { .. } => ErrorCode::Blocked,
         StoreError::Source(error) => code_of_io(error),
         StoreError::MigrationStopped | StoreError::Io(_) => ErrorCode::Failed,
         StoreError::Catalog(error) => code_of_catalog(error),

@@ -185,6 +185,14 @@ pub enum StoreError {
         /// `the store` or `the spool`.
         what: &'static str,
     },
+    /// So many packs wait for the store that no more are begun.
+    #[error(
+        "the spool is at its bound of {} MiB (spool_bytes_max): sealed versions wait until the store takes packs", bytes_max >> 20
+    )]
+    SpoolAtBound {
+        /// The bound.
+        bytes_max: u64,
+    },
     /// The place that the store shall move to is in use for something else.
     #[error(
         "{place} is not empty (there is '{found}') and holds no unfinished copy of this store: name an empty place"

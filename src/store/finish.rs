@@ -45,6 +45,15 @@ pub struct Attempts {
     pub failed: u64,
 }
 
+/// What a writer does where so many packs wait that no more shall be begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtBound {
+    /// It waits until the store has taken some.
+    Wait,
+    /// It fails at once: somebody waits for it.
+    Refuse,
+}
+
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Growing>,
@@ -62,6 +71,8 @@ struct State {
     is_stopping: bool,
     /// Nothing is put for the moment.
     is_held: bool,
+    /// Somebody found no room, and it was said.
+    is_at_bound: bool,
     /// Stored packs whose spool file is empty but still there.
     marks: Vec<PackId>,
 }
@@ -179,8 +190,30 @@ impl Waiting {
 
     /// Returns when what waits is within the spool's bound, or with the error that
     /// keeps it there.
-    pub(super) fn wait_for_room(&self, bytes_max: u64) -> Result<()> {
+    pub(super) fn wait_for_room(&self, bytes_max: u64, at_bound: AtBound) -> Result<()> {
+        {
+            let mut state = self.state();
+            let has_room = state.has_room(bytes_max);
+            let full = StoreError::SpoolAtBound { bytes_max };
+            if state.is_at_bound == has_room {
+                state.is_at_bound = !has_room;
+                match has_room {
+                    true => log::warn!("the spool has room again: sealed versions go on"),
+                    false => log::warn!("{full}"),
+                }
+            }
+            match (has_room, at_bound) {
+                (true, _) => return Ok(()),
+                (false, AtBound::Refuse) => return Err(full),
+                (false, AtBound::Wait) => {}
+            }
+        }
         self.wait_until(Deadline::NEVER, |state| state.has_room(bytes_max))
+    }
+
+    /// True while more waits than the spool's bound allows.
+    pub(super) fn is_at_bound(&self, bytes_max: u64) -> bool {
+        !self.state().has_room(bytes_max)
     }
 
     /// Keeps the spool file of a stored pack until the catalog is flushed for it.

@@ -72,7 +72,7 @@ pub use config::StoreConfig;
 pub use disk_cache::DiskCacheUse;
 pub use error::{Result, StoreError, Writer};
 pub use findings::{CheckDepth, Damage, Findings};
-pub use finish::Attempts;
+pub use finish::{AtBound, Attempts};
 pub use journal::{Gap, Replayed, replay};
 pub use key_document::{KEY_NAME, KeyDocument, VaultKey};
 pub use key_object::key_document_at;
@@ -181,9 +181,15 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Source`] when `reader` fails, [`StoreError::Full`] when there is
-    /// no space left. What was stored until then is used by the next attempt.
-    pub fn write(&self, reader: &mut (dyn Read + Send), tail: Tail) -> Result<Written> {
-        writer::write(&self.shared, reader, tail)
+    /// no space left, [`StoreError::SpoolAtBound`] where that is refused. What was stored
+    /// until then is used by the next attempt.
+    pub fn write(
+        &self,
+        reader: &mut (dyn Read + Send),
+        tail: Tail,
+        at_bound: AtBound,
+    ) -> Result<Written> {
+        writer::write(&self.shared, reader, tail, at_bound)
     }
 
     /// Makes the open packs durable. May be called with the catalog locked.

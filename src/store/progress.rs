@@ -1,7 +1,7 @@
 //! How far the bytes have come, and how the store is doing: what a status asks.
 
 use super::disk_cache::DiskCacheUse;
-use super::error::Result;
+use super::error::{Result, StoreError};
 use super::{Store, finish, journal, presence};
 use crate::model::{ContentId, Timestamp};
 
@@ -20,6 +20,13 @@ impl Store {
     /// What is in the spool and not in the store yet.
     pub fn unstored(&self) -> Unstored {
         self.shared.open_packs.unstored()
+    }
+
+    /// Why no new pack is begun: so much waits for the store. `None`: there is room.
+    pub fn bound_reached(&self) -> Option<StoreError> {
+        let bytes_max = self.shared.config.spool_bytes_max;
+        let is_at_bound = self.shared.waiting.is_at_bound(bytes_max);
+        is_at_bound.then_some(StoreError::SpoolAtBound { bytes_max })
     }
 
     /// How the attempts to put packs ended, since the start.

@@ -12,7 +12,7 @@ use object_store::memory::InMemory;
 use super::backend::Backend;
 use super::cipher::SEAL_BYTES;
 use super::membership::Answer;
-use super::{CheckDepth, Damage, KEY_NAME, Secret, Store, StoreConfig, Tail, VaultKey};
+use super::{AtBound, CheckDepth, Damage, KEY_NAME, Secret, Store, StoreConfig, Tail, VaultKey};
 use crate::model::{ContentId, ManualClock, StorePlace, WriteClaim};
 
 /// Bytes that nothing can compress.
@@ -143,7 +143,10 @@ impl Bench {
     }
 
     pub(crate) fn write(&self, bytes: &[u8]) -> ContentId {
-        let written = self.store().write(&mut { bytes }, Tail::Whole).unwrap();
+        let written = self
+            .store()
+            .write(&mut { bytes }, Tail::Whole, AtBound::Wait)
+            .unwrap();
         assert_eq!(written.size, bytes.len() as u64);
         assert_eq!(written.blake3.0, *blake3::hash(bytes).as_bytes());
         written.content

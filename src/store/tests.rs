@@ -24,7 +24,7 @@ use proptest::prelude::*;
 
 use super::testing::{Bench, noise, text};
 use super::{CheckDepth, StoreError};
-use crate::store::Tail;
+use crate::store::{AtBound, Tail};
 
 #[test]
 fn contents_of_any_size_come_back_whole_before_and_after_their_pack_is_stored() {
@@ -67,19 +67,25 @@ fn contents_of_any_size_come_back_whole_before_and_after_their_pack_is_stored() 
 fn equal_contents_and_equal_chunks_are_stored_once() {
     let bench = Bench::new();
     let source = noise(20 << 20, 1);
-    let first = bench.store().write(&mut &source[..], Tail::Whole).unwrap();
+    let first = bench
+        .store()
+        .write(&mut &source[..], Tail::Whole, AtBound::Wait)
+        .unwrap();
     assert_eq!(first.new_bytes, 20 << 20);
-    let again = bench.store().write(&mut &source[..], Tail::Whole).unwrap();
+    let again = bench
+        .store()
+        .write(&mut &source[..], Tail::Whole, AtBound::Wait)
+        .unwrap();
     assert_eq!((again.content, again.new_bytes), (first.content, 0));
     let small = bench
         .store()
-        .write(&mut &b"small"[..], Tail::Whole)
+        .write(&mut &b"small"[..], Tail::Whole, AtBound::Wait)
         .unwrap();
     assert_eq!(small.new_bytes, 5);
     assert_eq!(
         bench
             .store()
-            .write(&mut &b"small"[..], Tail::Whole)
+            .write(&mut &b"small"[..], Tail::Whole, AtBound::Wait)
             .unwrap()
             .new_bytes,
         0
@@ -92,11 +98,17 @@ fn a_line_appended_to_a_long_file_costs_about_a_chunk() {
     let mut source = noise(40 << 20, 1);
     bench.write(&source);
     source.extend_from_slice(b"one more line\n");
-    let written = bench.store().write(&mut &source[..], Tail::Whole).unwrap();
+    let written = bench
+        .store()
+        .write(&mut &source[..], Tail::Whole, AtBound::Wait)
+        .unwrap();
     assert!(written.new_bytes <= 4 << 20, "{}", written.new_bytes);
     assert_eq!(bench.read(written.content).unwrap(), source);
     source.splice(1000..1000, *b"inserted");
-    let written = bench.store().write(&mut &source[..], Tail::Whole).unwrap();
+    let written = bench
+        .store()
+        .write(&mut &source[..], Tail::Whole, AtBound::Wait)
+        .unwrap();
     assert!(written.new_bytes <= 8 << 20, "{}", written.new_bytes);
     assert_eq!(bench.read(written.content).unwrap(), source);
 }
@@ -152,7 +164,7 @@ fn a_source_that_fails_makes_no_content_and_is_told_apart() {
     for good_bytes in [0, 1000, 3 << 20, 20 << 20] {
         let error = bench
             .store()
-            .write(&mut Failing(good_bytes), Tail::Whole)
+            .write(&mut Failing(good_bytes), Tail::Whole, AtBound::Wait)
             .unwrap_err();
         assert!(matches!(error, StoreError::Source(_)), "{error}");
     }

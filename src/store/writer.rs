@@ -13,6 +13,7 @@ use std::thread;
 use super::chunker::{CHUNK_BYTES_MIN, Chunker, Tail, read_full};
 use super::codec::{Coding, Encoder, hash};
 use super::error::{Result, StoreError};
+use super::finish::AtBound;
 use super::in_flight::Pins;
 use super::open_pack::Encoded;
 use super::presence::Verdict;
@@ -72,11 +73,12 @@ pub(super) fn write(
     shared: &Shared,
     reader: &mut (dyn Read + Send),
     tail: Tail,
+    at_bound: AtBound,
 ) -> Result<Written> {
     let mut scratch = shared
         .scratch
         .take(&shared.coding, shared.config.zstd_level)?;
-    let outcome = write_with(shared, reader, &mut scratch, tail);
+    let outcome = write_with(shared, reader, &mut scratch, tail, at_bound);
     shared.scratch.give_back(scratch);
     outcome
 }
@@ -86,10 +88,11 @@ fn write_with(
     reader: &mut (dyn Read + Send),
     scratch: &mut Scratch,
     tail: Tail,
+    at_bound: AtBound,
 ) -> Result<Written> {
     let filled = read_full(reader, &mut scratch.head).map_err(StoreError::Source)?;
     if filled > CHUNK_BYTES_MIN {
-        return write_long(shared, reader, scratch, tail);
+        return write_long(shared, reader, scratch, tail, at_bound);
     }
     let plain = &scratch.head[..filled];
     let blake3 = hash(plain);
@@ -101,6 +104,7 @@ fn write_with(
         let pins = shared.in_flight.begin();
         store_chunk(
             shared,
+            at_bound,
             &pins,
             plain,
             &mut scratch.encoder,
@@ -146,6 +150,7 @@ fn write_long(
     reader: &mut (dyn Read + Send),
     scratch: &mut Scratch,
     tail: Tail,
+    at_bound: AtBound,
 ) -> Result<Written> {
     let buffer = std::mem::take(&mut scratch.long);
     let mut chunker = shared.coding.chunker(&scratch.head, reader, buffer, tail);
@@ -159,17 +164,28 @@ fn write_long(
             None => has_more = false,
             Some(plain) => {
                 long.add(plain);
-                let (is_new, chunk) =
-                    store_chunk(shared, &pins, plain, &mut scratch.encoder, |_, chunk| {
-                        Ok(chunk)
-                    })?;
+                let (is_new, chunk) = store_chunk(
+                    shared,
+                    at_bound,
+                    &pins,
+                    plain,
+                    &mut scratch.encoder,
+                    |_, chunk| Ok(chunk),
+                )?;
                 new_bytes += if is_new { plain.len() as u64 } else { 0 };
                 chunks.push(chunk);
             }
         }
     }
     if has_more {
-        new_bytes += write_on_threads(shared, &pins, &mut chunker, &mut long, &mut chunks)?;
+        new_bytes += write_on_threads(
+            shared,
+            at_bound,
+            &pins,
+            &mut chunker,
+            &mut long,
+            &mut chunks,
+        )?;
     }
     scratch.long = chunker.into_buffer();
     let blake3 = ChunkHash(*long.whole.finalize().as_bytes());
@@ -185,6 +201,7 @@ fn write_long(
 /// Stores the rest of `chunker` on worker threads; returns the bytes that were new.
 fn write_on_threads(
     shared: &Shared,
+    at_bound: AtBound,
     pins: &Pins<'_>,
     chunker: &mut Chunker<'_>,
     long: &mut Long,
@@ -220,7 +237,9 @@ fn write_on_threads(
             if let Some(encoder) = &mut encoder
                 && !has_failed.load(Ordering::Acquire)
             {
-                match store_chunk(shared, pins, &plain, encoder, |_, chunk| Ok(chunk)) {
+                match store_chunk(shared, at_bound, pins, &plain, encoder, |_, chunk| {
+                    Ok(chunk)
+                }) {
                     Ok((is_new, chunk)) => {
                         if is_new {
                             new_bytes.fetch_add(plain.len() as u64, Ordering::Relaxed);
@@ -274,11 +293,16 @@ fn write_on_threads(
 /// catalog as the chunk was found or recorded. Returns true when it was new.
 fn store_chunk<T>(
     shared: &Shared,
+    at_bound: AtBound,
     pins: &Pins<'_>,
     plain: &[u8],
     encoder: &mut Encoder,
     then: impl FnOnce(&mut dyn Catalog, ChunkHash) -> Result<T>,
 ) -> Result<(bool, T)> {
+    // Before the claim: who must not wait must not wait for who does.
+    shared
+        .waiting
+        .wait_for_room(shared.config.spool_bytes_max, at_bound)?;
     let hash = shared.coding.name(plain);
     let _claim = pins.claim(hash);
     let known = {
@@ -303,9 +327,6 @@ fn store_chunk<T>(
         codec,
         stored,
     };
-    shared
-        .waiting
-        .wait_for_room(shared.config.spool_bytes_max)?;
     let value = shared.open_packs.append(
         encoded,
         shared.config.pack_bytes,
@@ -348,7 +369,7 @@ fn store_chunk<T>(
 pub(super) fn store_anew(shared: &Shared, plain: &[u8], encoder: &mut Encoder) -> Result<()> {
     shared.presence.chunk_is_damaged(shared.coding.name(plain));
     let pins = shared.in_flight.begin();
-    store_chunk(shared, &pins, plain, encoder, |_, _| Ok(())).map(|_| ())
+    store_chunk(shared, AtBound::Wait, &pins, plain, encoder, |_, _| Ok(())).map(|_| ())
 }
 
 /// Looks whether the pack of a chunk is there with its table, once in a run.

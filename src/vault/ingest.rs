@@ -7,11 +7,11 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, Standing, atomically};
 use crate::model::{InodeKey, PublicId, Version, VersionSeq, VersionState, failpoint};
-use crate::store::{Tail, Written};
+use crate::store::{AtBound, Tail, Written};
 
 use super::ingest_queue::{Queue, SealedAt};
 use super::live::Found;
@@ -20,6 +20,8 @@ use super::{Result, Vault, VaultError, live, lock};
 
 /// Stored versions wait for a common flush up to this many bytes.
 const BATCH_BYTES_MAX: u64 = 64 << 20;
+/// Between two looks whether whoever reads a version still comes forward.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A version to be read.
 struct Source {
@@ -35,21 +37,28 @@ impl Vault {
     /// # Errors
     /// When the bytes cannot be read or the store takes none.
     pub fn ingest_now(&self, seq: VersionSeq) -> Result<()> {
-        self.ingest_one(seq)?;
+        self.ingest_one(seq, AtBound::Refuse)?;
         self.finish_batch()
     }
 
     /// Reads and stores one version and hands it to the batch; nothing to do when
     /// somebody else did, or it is gone.
-    pub(super) fn ingest_one(&self, seq: VersionSeq) -> Result<()> {
+    pub(super) fn ingest_one(&self, seq: VersionSeq, at_bound: AtBound) -> Result<()> {
         let sealed_at = {
             let mut queue = lock(&self.ingest.queue);
             while queue.active.contains(&seq) {
+                // Whoever is at it may be waiting for the store.
+                if at_bound == AtBound::Refuse
+                    && let Some(error) = self.store.bound_reached()
+                {
+                    return Err(error.into());
+                }
                 queue = self
                     .ingest
                     .changed
-                    .wait(queue)
-                    .unwrap_or_else(|poisoned| poisoned.into_inner());
+                    .wait_timeout(queue, LOOK)
+                    .unwrap_or_else(|poisoned| poisoned.into_inner())
+                    .0;
             }
             if queue.written.iter().any(|(written, _)| *written == seq) {
                 return Ok(());
@@ -57,7 +66,7 @@ impl Vault {
             queue.active.insert(seq);
             queue.sealed_at.remove(&seq)
         };
-        let result = self.write_content(seq, sealed_at);
+        let result = self.write_content(seq, sealed_at, at_bound);
         // Out of one set and into the other under one lock: nobody takes it up twice.
         let mut queue = lock(&self.ingest.queue);
         queue.active.remove(&seq);
@@ -77,6 +86,7 @@ impl Vault {
         &self,
         seq: VersionSeq,
         mut sealed_at: Option<SealedAt>,
+        at_bound: AtBound,
     ) -> Result<Option<Written>> {
         loop {
             let Some(Source {
@@ -98,7 +108,8 @@ impl Vault {
                 }
                 continue;
             };
-            let written = self.store.write(&mut (&file).take(version.size), tail)?;
+            let mut bytes = (&file).take(version.size);
+            let written = self.store.write(&mut bytes, tail, at_bound)?;
             failpoint::reach("ingest.written");
             if !from_spool && self.take_back_if_changed(&version, &file)? {
                 self.catalog().remove_content_if_unused(written.content)?;
@@ -158,9 +169,9 @@ impl Vault {
         };
         let source = reopen_for_reading(file)
             .map_err(|error| VaultError::io("opening a sealed file", error))?;
-        let written = self
-            .store
-            .write(&mut source.take(version.size), Tail::Fine)?;
+        let written =
+            self.store
+                .write(&mut source.take(version.size), Tail::Fine, AtBound::Refuse)?;
         lock(&self.ingest.queue).written.push((seq, written));
         self.finish_batch()
     }

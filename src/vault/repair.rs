@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::catalog::{Durability, Standing};
 use crate::model::{ChunkHash, NodeId, PackId, PublicId, VersionSeq};
-use crate::store::{Damage, Repair, StoreError, Tail};
+use crate::store::{AtBound, Damage, Repair, StoreError, Tail};
 
 use super::{Result, Vault, live};
 
@@ -59,7 +59,7 @@ impl Vault {
             };
             after = last.seq;
             for version in page {
-                if let Err(error) = self.ingest_one(version.seq) {
+                if let Err(error) = self.ingest_one(version.seq, AtBound::Refuse) {
                     log::warn!("a sealed version was not searched for lost bytes: {error}");
                 }
             }

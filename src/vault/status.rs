@@ -98,6 +98,10 @@ impl Vault {
             reason.or(postponed).cloned()
         };
         let taken_over = self.store.taken_over().map(|error| error.to_string());
+        let at_bound = self.store.bound_reached().map(|bound| match &blocked {
+            Some(reason) => format!("{bound}; {reason}"),
+            None => bound.to_string(),
+        });
         let last_success = self.store.last_put()?;
         let unstored = self.store.unstored();
         let unpublished_since = self.store.unpublished_since()?;
@@ -134,7 +138,7 @@ impl Vault {
                 misses: cache.misses,
                 read_requests: self.store.read_requests(),
             }),
-            blocked: taken_over.or(blocked),
+            blocked: taken_over.or(at_bound).or(blocked),
             warnings: self.store.warnings(),
             logical_bytes: totals.logical_bytes,
             unique_bytes: totals.unique_bytes,

@@ -12,7 +12,7 @@ use crate::model::Deadline;
 use super::drain::DrainScope;
 use super::ingest_queue::{Postponed, Queue, RETRY_WAIT};
 use super::{Result, Vault, VaultError, lock};
-use crate::store::StoreError;
+use crate::store::{AtBound, StoreError};
 
 /// How long written versions wait for company before they are made durable.
 const BATCH_WAIT: Duration = Duration::from_secs(1);
@@ -128,7 +128,7 @@ impl Vault {
 
     fn ingest_until_stopped(&self) {
         while let Some(seq) = self.next_to_ingest() {
-            let outcome = self.ingest_one(seq);
+            let outcome = self.ingest_one(seq, AtBound::Wait);
             let mut queue = lock(&self.ingest.queue);
             queue.taken.remove(&seq);
             match outcome {

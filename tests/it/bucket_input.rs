@@ -255,6 +255,46 @@ fn a_full_spool_holds_up_nobody_and_everything_goes_up_when_the_bucket_is_back()
     everything_is_up(&m, &files);
 }
 
+#[test]
+fn at_the_spools_bound_readers_wait_for_nobody_and_the_status_names_it() {
+    let server = BucketServer::start(Kind::S3);
+    allow(&server, "photos");
+    let m = setup(&server, "p")
+        .config("pack_bytes", "\"4MiB\"")
+        .config("spool_bytes_max", "\"64MiB\"")
+        .start();
+    let base = noise(1, 5 << 20);
+    m.write("early", "in the store");
+    m.run("\"$KEEPFS\" wait .");
+    // It answers nobody, and nobody knows for how long.
+    server.freeze();
+    let mut files: Vec<_> = (0..18).map(|n| (n, variant(&base, n))).collect();
+    for (n, bytes) in &files {
+        m.write(format!("f{n}"), bytes);
+    }
+    let blocked = wait_for("the status to name the bound", || {
+        let blocked = m.json(&["status"])["blocked"].as_str()?.to_owned();
+        blocked
+            .contains("64 MiB (spool_bytes_max)")
+            .then_some(blocked)
+    });
+    assert!(blocked.contains("sealed versions wait"), "{blocked}");
+    assert!(m.log().contains("the spool is at its bound"), "{}", m.log());
+    // Of the same length: whether it is the same content, nobody can say yet.
+    files.push((17, variant(&base, 99)));
+    m.write("f17", &files[18].1);
+    m.run("for f in early f0 f16 f17; do timeout 10 ls -l .versions/$f/; done");
+    for n in [0, 16, 17] {
+        m.run(&format!(
+            "timeout 10 cat .versions/f{n}/latest | cmp - f{n}"
+        ));
+    }
+    server.thaw();
+    everything_is_up(&m, &files);
+    assert!(m.log().contains("the spool has room again"), "{}", m.log());
+    assert_eq!(m.json(&["status"])["blocked"], serde_json::Value::Null);
+}
+
 /// Noise that shares no chunk with the base.
 fn variant(base: &[u8], n: u64) -> Vec<u8> {
     let mut bytes = base.to_vec();

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use crate::model::VersionSeq;
-use crate::store::Tail;
 use crate::store::testing::{Bench, noise, text};
+use crate::store::{AtBound, Tail};
 use crate::store::{CheckDepth, StoreError};
 
 pub(super) fn writable(file: &Path) -> File {
@@ -132,7 +132,10 @@ fn a_missing_pack_is_named_and_its_content_can_be_written_again() {
     assert_eq!(damage.detail, "missing from the store");
     // Never deduplicated against what is not there, even without a check before.
     bench.reopen();
-    let written = bench.store().write(&mut &source[..], Tail::Whole).unwrap();
+    let written = bench
+        .store()
+        .write(&mut &source[..], Tail::Whole, AtBound::Wait)
+        .unwrap();
     assert_eq!((written.content, written.new_bytes), (content, 3 << 20));
     assert_eq!(bench.read(content).unwrap(), source);
     assert_eq!(bench.damages(CheckDepth::ReadData), []);
@@ -149,7 +152,10 @@ fn nothing_is_deduplicated_against_strangers_bytes_of_the_same_length() {
     fs::remove_file(&path).unwrap();
     fs::write(&path, noise(bytes, 2)).unwrap();
     bench.reopen();
-    let written = bench.store().write(&mut &source[..], Tail::Whole).unwrap();
+    let written = bench
+        .store()
+        .write(&mut &source[..], Tail::Whole, AtBound::Wait)
+        .unwrap();
     assert_eq!(written.new_bytes, 1 << 20);
     assert_eq!(bench.read(written.content).unwrap(), source);
     bench.reopen();
@@ -200,9 +206,11 @@ fn a_full_spool_is_told_and_later_writes_succeed() {
     let limit = &bench.store().shared.open_packs.file_bytes_max;
     limit.store(500_000, Ordering::SeqCst);
     for bytes in [200_000, 3 << 20] {
-        let error = bench
-            .store()
-            .write(&mut &noise(bytes + 300_000, 3)[..], Tail::Whole);
+        let error = bench.store().write(
+            &mut &noise(bytes + 300_000, 3)[..],
+            Tail::Whole,
+            AtBound::Wait,
+        );
         let error = error.unwrap_err();
         assert!(
             matches!(error, StoreError::Full { what: "the spool" }),

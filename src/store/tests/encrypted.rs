@@ -15,8 +15,8 @@ use crate::model::{ChunkHash, ManualClock, VersionSeq};
 use crate::store::cipher::SEAL_BYTES;
 use crate::store::testing::{self, noise, text, vault_key};
 use crate::store::{
-    CheckDepth, KEY_NAME, KeyDocument, Secret, Store, StoreError, Tail, VaultKey, key_document_at,
-    pack,
+    AtBound, CheckDepth, KEY_NAME, KeyDocument, Secret, Store, StoreError, Tail, VaultKey,
+    key_document_at, pack,
 };
 
 #[allow(clippy::duplicate_mod)]
@@ -101,8 +101,14 @@ fn neither_contents_nor_their_hashes_can_be_found_in_store_or_spool() {
 fn equal_contents_are_stored_once_and_any_range_reads_back() {
     let bench = Bench::with_pack_bytes(2 << 20);
     let source = [text(4 << 20, 1), noise(5 << 20, 2)].concat();
-    let first = bench.store().write(&mut &source[..], Tail::Whole).unwrap();
-    let again = bench.store().write(&mut &source[..], Tail::Whole).unwrap();
+    let first = bench
+        .store()
+        .write(&mut &source[..], Tail::Whole, AtBound::Wait)
+        .unwrap();
+    let again = bench
+        .store()
+        .write(&mut &source[..], Tail::Whole, AtBound::Wait)
+        .unwrap();
     assert_eq!((again.content, again.new_bytes), (first.content, 0));
     bench.store().flush().unwrap();
     let reader = bench.store().reader(first.content).unwrap();

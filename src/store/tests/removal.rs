@@ -4,8 +4,8 @@ use super::Bench;
 use crate::catalog::Catalog;
 use crate::model::{ContentId, VersionSeq};
 use crate::store::CheckDepth;
-use crate::store::Tail;
 use crate::store::testing::noise;
+use crate::store::{AtBound, Tail};
 
 pub(super) fn remove(bench: &Bench, content: ContentId) {
     let mut catalog = bench.facts.clone();
@@ -221,7 +221,7 @@ fn reclaim_waits_for_a_write_that_relies_on_chunks_nothing_refers_to_yet() {
             };
             bench
                 .store()
-                .write(&mut stopping, Tail::Whole)
+                .write(&mut stopping, Tail::Whole, AtBound::Wait)
                 .unwrap()
                 .content
         });

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::catalog::{AssetRecord, Standing};
 use crate::model::{ContentId, Hold, NodeId, PublicId, Version, VersionSeq, VersionState};
 use crate::policy::{Bytes, Candidate, DropReason, FileState, Verdict, judge};
+use crate::store::AtBound;
 use crate::vault::{Result, Vault};
 
 use super::Run;
@@ -103,7 +104,9 @@ impl Vault {
 
     /// What cannot be stored now stays where it is, and is not pruned.
     fn store_now(&self, sealed: &[VersionSeq]) {
-        let stored = sealed.iter().try_for_each(|seq| self.ingest_one(*seq));
+        let stored = sealed
+            .iter()
+            .try_for_each(|seq| self.ingest_one(*seq, AtBound::Refuse));
         if let Err(error) = stored.and_then(|()| self.finish_batch()) {
             log::warn!("versions that are not stored yet are not pruned: {error}");
         }

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::catalog::Durability;
 use crate::model::{Origin, Override, PublicId, VersionSeq};
+use crate::store::AtBound;
 
 use super::super::testing::{TestVault, id};
 use super::super::{Clobber, RenameMode, Restore, Survey, VaultError, WriteIntent, live};
@@ -46,7 +47,7 @@ fn an_empty_file_that_goes_while_its_equal_is_ingested_holds_nobody_up() {
     vault.write("x", b"");
     vault.write("y", b"");
     for seq in sealed(&vault) {
-        vault.vault.ingest_one(seq).unwrap();
+        vault.vault.ingest_one(seq, AtBound::Wait).unwrap();
     }
     vault.remove("x");
     vault.vault.finish_batch().unwrap();
@@ -217,7 +218,7 @@ fn a_rewrite_goes_on_when_ingest_stores_the_version_while_it_is_copied() {
     let vault = TestVault::new();
     vault.write("f", &vec![7u8; 32 << 20]);
     let seq = sealed(&vault)[0];
-    vault.vault.ingest_one(seq).unwrap();
+    vault.vault.ingest_one(seq, AtBound::Wait).unwrap();
     let part = vault
         .vault
         .config()
@@ -240,7 +241,10 @@ fn a_purge_takes_the_bytes_of_a_version_that_is_being_ingested() {
     let marker = b"the secret marker of a purged file";
     let vault = TestVault::new();
     vault.write("f", marker);
-    vault.vault.ingest_one(sealed(&vault)[0]).unwrap();
+    vault
+        .vault
+        .ingest_one(sealed(&vault)[0], AtBound::Wait)
+        .unwrap();
     vault.remove("f");
     vault.vault.purge(&id("f")).unwrap();
     vault.vault.store().flush().unwrap();
