@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::crash::crash_points;
 use crate::harness::{Setup, keepfs_binary, noise, not_run, output, wait_for};
-use crate::http::{Served, free_port, make_key, multipart, test_servers};
+use crate::http::{Served, free_port, make_key, multipart, names, test_servers};
 
 fn sdk(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -246,14 +246,6 @@ fn an_upload_that_breaks_off_leaves_nothing() {
     );
     let missing = served.call("GET", "/v1_1/demo/resources/raw/upload/half.bin", None);
     assert_eq!(missing.status, 404);
-}
-
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names
-        .filter(|name| !matches!(name.as_str(), ".versions" | ".deleted"))
-        .collect()
 }
 
 #[test]

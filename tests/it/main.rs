@@ -22,6 +22,7 @@ mod crash;
 mod deleted;
 mod encryption;
 mod faults;
+mod fetching;
 mod history;
 mod hostile;
 mod http;

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::error::{ApiError, Result};
 use super::parameters::Parameters;
 use super::signature::hex;
+use crate::model::patience;
 use crate::vault::Incoming;
 
 /// A body that is no upload, and the parameters of one.
@@ -172,7 +173,7 @@ async fn take_in(
     });
     let mut bytes = 0;
     loop {
-        let piece = timeout(PATIENCE, field.chunk()).await;
+        let piece = timeout(patience(PATIENCE), field.chunk()).await;
         let piece = piece.map_err(|_| ApiError::bad("The upload stood still and was given up"))?;
         match piece.map_err(broken_off)? {
             None => break,
@@ -201,7 +202,7 @@ async fn take_in(
 async fn next_field<'a>(
     multipart: &mut multer::Multipart<'a>,
 ) -> Result<Option<multer::Field<'a>>> {
-    let next = timeout(PATIENCE, multipart.next_field()).await;
+    let next = timeout(patience(PATIENCE), multipart.next_field()).await;
     let next = next.map_err(|_| ApiError::bad("The upload stood still and was given up"))?;
     next.map_err(broken_off)
 }
@@ -213,7 +214,7 @@ fn broken_off(error: multer::Error) -> ApiError {
 async fn text_of(mut field: multer::Field<'_>, bytes_max: usize) -> Result<String> {
     let mut text = Vec::new();
     loop {
-        let piece = timeout(PATIENCE, field.chunk()).await;
+        let piece = timeout(patience(PATIENCE), field.chunk()).await;
         let piece = piece.map_err(|_| ApiError::bad("The call stood still and was given up"))?;
         let Some(piece) = piece.map_err(broken_off)? else {
             break;
@@ -241,7 +242,7 @@ async fn whole(body: Body) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut stream = body.into_data_stream();
     loop {
-        let piece = timeout(PATIENCE, stream.next()).await;
+        let piece = timeout(patience(PATIENCE), stream.next()).await;
         let piece = piece.map_err(|_| ApiError::bad("The call stood still and was given up"))?;
         match piece {
             None => return Ok(bytes),
