@@ -38,6 +38,7 @@ mod renames;
 mod semantics;
 mod servers;
 mod smtp;
+mod telling;
 mod tools;
 mod usage;
 mod versions;

@@ -11,8 +11,8 @@ use super::Api;
 use super::asset::{Asset, context_of, shown};
 use super::error::{ApiError, Result};
 use super::formats::{ResourceType, identify};
-use super::initial_backup::Audience;
 use super::parameters::Parameters;
+use super::tell::Audience;
 use crate::model::{Version, VersionId, VersionIdPrefix};
 use crate::vault::{Clobber, Restore, VaultError};
 
@@ -138,7 +138,7 @@ impl Api {
         if !versions.is_empty() && versions.len() != ids.len() {
             return Err(ApiError::bad("versions count must match ids count"));
         }
-        let url = self.notification_url(parameters)?;
+        let audience = self.audience(parameters, key)?;
         let mut answer = Map::new();
         for (place, id) in ids.into_iter().enumerate() {
             let version = versions.get(place).map(String::as_str);
@@ -158,19 +158,27 @@ impl Api {
             };
             answer.insert(id, row);
         }
-        if url.is_some() {
-            let audience = Audience {
-                email: None,
-                notification_url: url,
-                key: key.to_owned(),
-            };
-            self.tell_later(
-                audience,
-                "restore",
-                json!({ "notification_type": "restore_asset_version", "resources": answer }),
-            );
+        if audience.is_anybody() {
+            self.tell_of_restore(audience, &answer);
         }
         Ok(Value::Object(answer))
+    }
+
+    fn tell_of_restore(self: &Arc<Self>, audience: Audience, answer: &Map<String, Value>) {
+        let came = answer.values().filter(|row| row.get("error").is_none());
+        let (came, all) = (came.count(), answer.len());
+        let status = match came == all {
+            true => "completed",
+            false => "failed",
+        };
+        let subject = format!("restore {status}: {came} of {all} came back");
+        let body = json!({
+            "notification_type": "restore_asset_version",
+            "status": status,
+            "resources": answer,
+            "timestamp": shown(self.vault.clock().now()),
+        });
+        self.tell_later(audience, subject, body);
     }
 
     /// The asset as it is then, or the word for why not.
