@@ -30,6 +30,7 @@ mod lease;
 mod migrate;
 mod model;
 mod mounting;
+mod namesakes;
 mod policy;
 mod proxy;
 mod prune;

@@ -75,26 +75,6 @@ pub(super) fn path_of(text: &str) -> Result<PublicId> {
 }
 
 impl Api {
-    /// The asset with that public_id, live or deleted. Of several formats, a live one
-    /// before a deleted one.
-    pub(super) fn find(&self, kind: ResourceType, public_id: &str) -> Result<Option<Asset>> {
-        let mut deleted = None;
-        for candidate in candidates(kind, public_id)? {
-            match self.asset_at(&candidate)? {
-                Some(asset) if !asset.is_deleted() => return Ok(Some(asset)),
-                Some(asset) => deleted = deleted.or(Some(asset)),
-                None => {}
-            }
-        }
-        Ok(deleted)
-    }
-
-    /// As [`find`](Self::find), where there must be one.
-    pub(super) fn need(&self, kind: ResourceType, public_id: &str) -> Result<Asset> {
-        self.find(kind, public_id)?
-            .ok_or_else(|| ApiError::not_found(public_id))
-    }
-
     /// What is at a path.
     pub(super) fn asset_at(&self, id: &PublicId) -> Result<Option<Asset>> {
         look_up(&self.vault, id)
@@ -235,7 +215,7 @@ pub(super) fn context_of(labels: &Labels) -> Value {
     json!({ "custom": custom })
 }
 
-/// The paths that a public_id of that type can be of, the likeliest first.
+/// The paths that a public_id of that type can be of.
 pub(super) fn candidates(kind: ResourceType, public_id: &str) -> Result<Vec<PublicId>> {
     let id = path_of(public_id)?;
     if kind == ResourceType::Raw {

@@ -16,6 +16,9 @@ use super::tell::Audience;
 use crate::model::{Version, VersionId, VersionIdPrefix};
 use crate::vault::{Clobber, Restore, VaultError};
 
+/// The asset that an id of a restore means, with the version that is wanted.
+type Find<'f> = dyn Fn(&str, Option<&str>) -> Result<Option<Asset>> + 'f;
+
 /// Assets in one restore.
 const RESTORED_MAX: usize = 100;
 
@@ -93,7 +96,7 @@ impl Api {
         base: &str,
     ) -> Result<Value> {
         let public_ids = parameters.list("public_ids");
-        let find = |id: &str| self.find(kind, id);
+        let find = |id: &str, version: Option<&str>| self.find_restored(kind, id, version);
         self.restore_each("public_ids", public_ids, parameters, (key, base), &find)
     }
 
@@ -110,7 +113,7 @@ impl Api {
                 return Err(ApiError::Bad(format!("Invalid asset_id: {asset_id}")));
             }
         }
-        let find = |id: &str| match self.by_asset_id(id) {
+        let find = |id: &str, _: Option<&str>| match self.by_asset_id(id) {
             Ok(asset) => Ok(Some(asset)),
             Err(ApiError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
@@ -124,7 +127,7 @@ impl Api {
         ids: Vec<String>,
         parameters: &Parameters,
         (key, base): (&str, &str),
-        find: &dyn Fn(&str) -> Result<Option<Asset>>,
+        find: &Find<'_>,
     ) -> Result<Value> {
         if ids.is_empty() {
             return Err(ApiError::Bad(format!("{name} parameter is required")));
@@ -142,7 +145,7 @@ impl Api {
         let mut answer = Map::new();
         for (place, id) in ids.into_iter().enumerate() {
             let version = versions.get(place).map(String::as_str);
-            let restored = find(&id).and_then(|asset| {
+            let restored = find(&id, version).and_then(|asset| {
                 asset
                     .map(|asset| self.bring_back(&asset, version))
                     .transpose()
@@ -153,7 +156,7 @@ impl Api {
                 Ok(Some(Err(word))) => json!({ "error": word }),
                 Err(error) => {
                     log::warn!("restore of {id}: {}", error.message());
-                    json!({ "error": "failed" })
+                    json!({ "error": "failed", "message": error.message() })
                 }
             };
             answer.insert(id, row);

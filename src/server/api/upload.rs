@@ -165,27 +165,32 @@ impl Order {
 
 impl Api {
     fn take_place(&self, order: Order, received: Received, key: &str, base: &str) -> Result<Value> {
-        let before = self.find(order.kind, &order.public_id)?;
-        let live = before.as_ref().filter(|before| !before.is_deleted());
+        let namesakes = self.namesakes(order.kind, &order.public_id)?;
+        let deleted = namesakes.deleted().iter();
+        let deleted = deleted.filter(|asset| asset.id == order.path);
+        let mut labels = deleted.map(|asset| asset.labels.clone()).next();
+        let live = namesakes.into_replaced_by(&order.path)?;
+        if let Some(live) = &live {
+            labels = Some(live.labels.clone());
+        }
+        let live = live.as_ref();
         if let (Some(live), Clobber::Refuse) = (live, order.clobber) {
             let mut answer = self.answer(live, key, base)?;
             answer.insert("existing".into(), json!(true));
             return Ok(Value::Object(answer));
         }
-        if let Some(live) = live
-            && live.id != order.path
-        {
-            // Another format: the asset goes on under its new name.
+        // Another format: the asset goes on under its new name.
+        let moved = live.filter(|live| live.id != order.path);
+        if let Some(live) = moved {
             self.names.rename(&live.id, &order.path, Clobber::Refuse)?;
         }
         let labels = match (&order.tags, &order.context) {
             (None, None) => None,
             _ => {
-                let mut labels = before.as_ref().map(|before| before.labels.clone());
-                let labels = labels.get_or_insert_default();
+                let labels = labels.unwrap_or_default();
                 Some(Labels {
-                    tags: order.tags.unwrap_or_else(|| labels.tags.clone()),
-                    context: order.context.unwrap_or_else(|| labels.context.clone()),
+                    tags: order.tags.unwrap_or(labels.tags),
+                    context: order.context.unwrap_or(labels.context),
                 })
             }
         };
@@ -202,7 +207,18 @@ impl Api {
                 fetched_from: order.fetched_from.as_deref(),
                 labels: labels.as_ref(),
             },
-        )?;
+        );
+        if let (Err(_), Some(live)) = (&placed, moved)
+            && let Err(error) = self.names.rename(&order.path, &live.id, Clobber::Refuse)
+        {
+            log::error!(
+                "{} keeps the name {}: {}",
+                live.id,
+                order.path,
+                error.message()
+            );
+        }
+        let placed = placed?;
         (self.changed)(&order.path);
         let asset = self
             .asset_at(&order.path)?
