@@ -256,12 +256,27 @@ fn a_kill_at_any_point_of_an_upload_leaves_the_old_content_or_the_new_one() {
         return not_run("named points of an upload", "a release build has none");
     }
     assert!(points.len() >= 2, "{points:?}");
-    let mut served = Served::start(Setup::new());
+    let shm = tempfile::tempdir_in("/dev/shm").expect("another filesystem");
+    let elsewhere = shm.path().join("live");
+    fs::create_dir(&elsewhere).unwrap();
+    let apart = Setup::new().init(&["--live", elsewhere.to_str().unwrap()]);
+    let beside = Served::start(Setup::new());
+    let live = beside.mount.vault.join("live");
+    kill_uploads_at(&points, beside, &live);
+    kill_uploads_at(&points, Served::start(apart), &elsewhere);
+}
+
+fn kill_uploads_at(points: &[String], mut served: Served, live: &Path) {
+    let spool = served.mount.vault.join("spool");
+    let left_in = |directory: &Path| {
+        let names = names(directory).into_iter();
+        names.filter(|name| name.contains("upload")).count()
+    };
     let contents = [noise(1, 5000), noise(2, 5000)];
     for point in points {
         served.mount.write("a.bin", &contents[0]);
         served.mount.unmount();
-        served.mount.set_env("KEEPFS_CRASH_AT", &point);
+        served.mount.set_env("KEEPFS_CRASH_AT", point);
         served.mount.remount();
         let (content_type, body) = multipart(&[("public_id", "a.bin")], "x", &contents[1]);
         let mut stream = served.connect();
@@ -276,18 +291,28 @@ fn a_kill_at_any_point_of_an_upload_leaves_the_old_content_or_the_new_one() {
         assert!(served.mount.ends_soon(), "{point}: it was never reached");
         served.mount.crash();
         served.mount.clear_env();
+        let left = left_in(&spool) + left_in(live);
+        assert!(
+            point != "upload.linked" || left > 0,
+            "the point is elsewhere"
+        );
+        // One that says anything else than a note of ours does.
+        fs::write(spool.join("upload-0.note"), "/a.bin").unwrap();
+        fs::write(spool.join("upload-1.note"), "/../keepfs.toml").unwrap();
         served.mount.remount();
         served.mount.run("\"$KEEPFS\" scan .");
-        let live = served.mount.read("a.bin");
-        assert!(contents.contains(&live), "{point}");
+        let content = served.mount.read("a.bin");
+        assert!(contents.contains(&content), "{point}");
         let versions = served.mount.versions("a.bin");
         let latest = served.mount.version_path("a.bin", versions.last().unwrap());
         assert!(
-            fs::read(latest).unwrap() == live,
+            fs::read(latest).unwrap() == content,
             "{point}: the live content is kept"
         );
         let listed = served.done("GET", "/v1_1/demo/resources/raw", None);
         assert_eq!(listed["resources"].as_array().unwrap().len(), 1, "{point}");
+        assert_eq!(names(&served.mount.root), ["a.bin"], "{point}");
+        assert_eq!(left_in(&spool) + left_in(live), 0, "{point}");
     }
 }
 
