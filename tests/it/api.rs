@@ -460,6 +460,17 @@ fn the_page_changes_things_only_with_its_own_token() {
     assert!(served.mount.root.join("a.txt").exists());
     assert_eq!(with("DELETE", everything, &token, all).status, 200);
     assert!(!served.mount.root.join("a.txt").exists());
+    let (content_type, body) = multipart(&[("public_id", "up.txt")], "up.txt", b"up");
+    for (sent, status) in [("", 403), ("0000", 403), (token.as_str(), 200)] {
+        let headers = [
+            ("cookie", cookie.as_str()),
+            ("x-csrf-token", sent),
+            ("content-type", content_type.as_str()),
+        ];
+        let answer = served.raw("POST", "/v1_1/demo/raw/upload", &headers, &body);
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert_eq!(served.mount.root.join("up.txt").exists(), status == 200);
+    }
     assert_eq!(with("DELETE", "/session", &token, "").status, 200);
     assert_eq!(with("GET", "/v1_1/demo/ping", "", "").status, 401);
 }
