@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::crash::crash_points;
-use crate::harness::{Setup, keepfs_binary, noise, not_run, output, wait_for};
+use crate::harness::{Setup, keepfs_binary, noise, not_run, output, wait_for, xattr};
 use crate::http::{Served, free_port, make_key, multipart, names, test_servers};
 
 fn sdk(name: &str) -> std::path::PathBuf {
@@ -716,4 +716,31 @@ fn a_key_that_was_revoked_opens_nothing() {
     let secrets = fs::metadata(served.mount.vault.join("api-keys.json")).unwrap();
     use std::os::unix::fs::MetadataExt;
     assert_eq!(secrets.mode() & 0o077, 0);
+}
+
+#[test]
+fn tags_are_attributes_of_files_and_of_nothing_else() {
+    use rustix::fs::XattrFlags;
+    use rustix::io::Errno;
+    let served = Served::start(Setup::new());
+    served.mount.write("a.txt", "a");
+    served.mount.mkdir("dir");
+    let set = |name: &str, value: &str, flags| {
+        let path = served.mount.path(name);
+        rustix::fs::setxattr(path, "user.keepfs.tags", value.as_bytes(), flags)
+    };
+    let any = XattrFlags::empty();
+    assert_eq!(set("dir", "a", any), Err(Errno::OPNOTSUPP));
+    assert_eq!(set(".", "a", any), Err(Errno::OPNOTSUPP));
+    assert_eq!(xattr(&served.mount.path("dir"), "user.keepfs.tags"), None);
+    let remove = |name: &str| rustix::fs::removexattr(served.mount.path(name), "user.keepfs.tags");
+    assert_eq!(remove("dir"), Err(Errno::OPNOTSUPP));
+    assert_eq!(remove("a.txt"), Err(Errno::NODATA));
+    assert_eq!(set("a.txt", "a", XattrFlags::REPLACE), Err(Errno::NODATA));
+    assert_eq!(set("a.txt", "a,b", XattrFlags::CREATE), Ok(()));
+    assert_eq!(set("a.txt", "c", XattrFlags::CREATE), Err(Errno::EXIST));
+    let details = served.done("GET", "/v1_1/demo/resources/raw/upload/a.txt", None);
+    assert_eq!(details["tags"], json!(["a", "b"]));
+    assert_eq!(remove("a.txt"), Ok(()));
+    assert_eq!(xattr(&served.mount.path("a.txt"), "user.keepfs.tags"), None);
 }
