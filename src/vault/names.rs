@@ -65,25 +65,33 @@ impl Vault {
         id: &PublicId,
         now: Timestamp,
     ) -> Result<NodeId> {
-        if let Some(node) = self.directory_node(catalog, id)? {
-            return Ok(node);
+        // However deep somebody nests: no call for each level on the stack.
+        let mut unknown = Vec::new();
+        let mut at = id.clone();
+        let mut node = loop {
+            if let Some(node) = self.directory_node(catalog, &at)? {
+                break node;
+            }
+            let Some((parent, name)) = at.split() else {
+                break ROOT;
+            };
+            unknown.push((std::mem::replace(&mut at, parent), name));
+        };
+        for (id, name) in unknown.iter().rev() {
+            let attributes = match self.live.find(id) {
+                Ok(Some(Found::Directory(attributes))) => attributes,
+                // The directory is on its way out; what it was matters to nobody but root.
+                _ => Attributes {
+                    mode: 0o700,
+                    uid: 0,
+                    gid: 0,
+                    mtime: now,
+                },
+            };
+            // The cache learns of it at the next look-up, after the savepoint is through.
+            node = catalog.create_directory(node, name, attributes, now)?;
         }
-        let Some((parent_id, name)) = id.split() else {
-            return Ok(ROOT);
-        };
-        let parent = self.ensure_directory(catalog, &parent_id, now)?;
-        let attributes = match self.live.find(id) {
-            Ok(Some(Found::Directory(attributes))) => attributes,
-            // The directory is on its way out; what it was matters to nobody but root.
-            _ => Attributes {
-                mode: 0o700,
-                uid: 0,
-                gid: 0,
-                mtime: now,
-            },
-        };
-        // The cache learns of it at the next look-up, after the savepoint is through.
-        Ok(catalog.create_directory(parent, &name, attributes, now)?)
+        Ok(node)
     }
 
     /// The asset that claims a path.

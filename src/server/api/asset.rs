@@ -13,6 +13,9 @@ use crate::model::{AssetId, FileFacts, HistoryName, Labels, NodeId, PublicId, Ti
 use crate::vault::live::Found;
 use crate::vault::{Vault, VaultError};
 
+/// What a program can name in one system call. Below that nothing deeper is nested.
+const PUBLIC_ID_BYTES_MAX: usize = 4095;
+
 /// What is known about one asset.
 #[derive(Debug, Clone)]
 pub(super) struct Asset {
@@ -62,6 +65,11 @@ impl Asset {
 pub(super) fn path_of(text: &str) -> Result<PublicId> {
     if text.is_empty() {
         return Err(ApiError::bad("Missing required parameter - public_id"));
+    }
+    if text.len() > PUBLIC_ID_BYTES_MAX {
+        return Err(ApiError::Bad(format!(
+            "Invalid public_id: it is longer than {PUBLIC_ID_BYTES_MAX} bytes"
+        )));
     }
     let id = PublicId::new(text.as_bytes())?;
     if let Some(first) = id.components().next()
