@@ -11,6 +11,7 @@ mod harness;
 
 mod api;
 mod backup;
+mod bad_calls;
 mod bad_input;
 mod bucket_crash;
 mod bucket_input;

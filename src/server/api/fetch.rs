@@ -10,7 +10,7 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 
 use super::error::{ApiError, Result};
-use super::receive::Received;
+use super::receive::{Received, check_size};
 use crate::model::patience;
 
 const REDIRECTS_MAX: usize = 5;
@@ -54,11 +54,7 @@ pub(super) async fn fetch(
         let mut answer = answer;
         let broken = |_| refused(address, "it was broken off");
         while let Some(piece) = answer.chunk().await.map_err(broken)? {
-            if received.bytes + piece.len() as u64 > bytes_max {
-                return Err(ApiError::Bad(format!(
-                    "File size too large. Maximum is {bytes_max} bytes."
-                )));
-            }
+            check_size(received.bytes + piece.len() as u64, bytes_max)?;
             let added = tokio::task::block_in_place(|| received.add(&piece));
             added.map_err(|error| super::error::of_io("the upload", &error))?;
         }

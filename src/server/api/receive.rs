@@ -164,6 +164,8 @@ async fn take_in(
     mut received: Received,
     bytes_max: u64,
 ) -> Result<Received> {
+    // What came in earlier parts counts.
+    let mut bytes = received.bytes;
     let (send, mut pieces) = mpsc::channel::<Bytes>(PIECES_MAX);
     let writer = tokio::task::spawn_blocking(move || {
         while let Some(piece) = pieces.blocking_recv() {
@@ -171,7 +173,6 @@ async fn take_in(
         }
         Ok::<_, std::io::Error>(received)
     });
-    let mut bytes = 0;
     loop {
         let piece = timeout(patience(PATIENCE), field.chunk()).await;
         let piece = piece.map_err(|_| ApiError::bad("The upload stood still and was given up"))?;
@@ -179,11 +180,7 @@ async fn take_in(
             None => break,
             Some(piece) => {
                 bytes += piece.len() as u64;
-                if bytes > bytes_max {
-                    return Err(ApiError::Bad(format!(
-                        "File size too large. Maximum is {bytes_max} bytes."
-                    )));
-                }
+                check_size(bytes, bytes_max)?;
                 // It ends early only when a write failed, which it says below.
                 if send.send(piece).await.is_err() {
                     break;
@@ -196,6 +193,16 @@ async fn take_in(
         Ok(Ok(received)) => Ok(received),
         Ok(Err(error)) => Err(super::error::of_io("the upload", &error)),
         Err(_) => Err(ApiError::Internal),
+    }
+}
+
+/// Refuses more than an upload may have.
+pub(super) fn check_size(bytes: u64, bytes_max: u64) -> Result<()> {
+    match bytes > bytes_max {
+        true => Err(ApiError::Bad(format!(
+            "File size too large. Maximum is {bytes_max} bytes."
+        ))),
+        false => Ok(()),
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) async fn upload(
         Some(File::Bytes(received)) => *received,
         Some(File::Text(text)) if text.starts_with("data:") => {
             let received = Received::new(api.vault.receive()?);
-            tokio::task::block_in_place(|| decode(&text, received))?
+            tokio::task::block_in_place(|| decode(&text, received, bytes_max))?
         }
         Some(File::Text(address)) => {
             if !api.settings.allow_fetch {
@@ -331,7 +331,7 @@ fn draw_public_id() -> Result<String> {
 }
 
 /// `data:image/png;base64,…`.
-fn decode(uri: &str, mut received: Received) -> Result<Received> {
+fn decode(uri: &str, mut received: Received, bytes_max: u64) -> Result<Received> {
     let wrong = || ApiError::bad("Invalid data URI: write data:TYPE;base64,DATA");
     let (head, data) = uri.split_once(',').ok_or_else(wrong)?;
     let head = head.strip_prefix("data:").ok_or_else(wrong)?;
@@ -346,6 +346,7 @@ fn decode(uri: &str, mut received: Received) -> Result<Received> {
         }
         false => percent_encoding::percent_decode_str(data).collect(),
     };
+    receive::check_size(bytes.len() as u64, bytes_max)?;
     let added = received.add(&bytes);
     added.map_err(|error| super::error::of_io("the upload", &error))?;
     let content_type = content_type.split(';').next().unwrap_or_default();
