@@ -47,8 +47,15 @@ impl Vault {
         if let Some(node) = lock(&self.directories).get(id) {
             return Ok(Some(*node));
         }
-        let mut node = ROOT;
-        for component in id.components() {
+        let by_parent = id.split().and_then(|(parent, name)| {
+            let node = *lock(&self.directories).get(&parent)?;
+            Some((node, name))
+        });
+        let (mut node, rest) = match &by_parent {
+            Some((node, name)) => (*node, name.as_bytes()),
+            None => (ROOT, id.as_bytes()),
+        };
+        for component in rest.split(|byte| *byte == b'/') {
             match catalog.directory_at(node, &Name::new(component)?)? {
                 Some(child) => node = child,
                 None => return Ok(None),
@@ -65,20 +72,21 @@ impl Vault {
         id: &PublicId,
         now: Timestamp,
     ) -> Result<NodeId> {
-        // However deep somebody nests: no call for each level on the stack.
-        let mut unknown = Vec::new();
-        let mut at = id.clone();
-        let mut node = loop {
-            if let Some(node) = self.directory_node(catalog, &at)? {
-                break node;
+        if let Some(node) = self.directory_node(catalog, id)? {
+            return Ok(node);
+        }
+        // However deep somebody nests: one look at each level, and none on the stack.
+        let (mut node, mut at) = (ROOT, PublicId::root());
+        let mut is_known = true;
+        for component in id.components() {
+            let name = Name::new(component)?;
+            at = at.join(&name);
+            if is_known && let Some(child) = catalog.directory_at(node, &name)? {
+                node = child;
+                continue;
             }
-            let Some((parent, name)) = at.split() else {
-                break ROOT;
-            };
-            unknown.push((std::mem::replace(&mut at, parent), name));
-        };
-        for (id, name) in unknown.iter().rev() {
-            let attributes = match self.live.find(id) {
+            is_known = false;
+            let attributes = match self.live.find(&at) {
                 Ok(Some(Found::Directory(attributes))) => attributes,
                 // The directory is on its way out; what it was matters to nobody but root.
                 _ => Attributes {
@@ -89,7 +97,7 @@ impl Vault {
                 },
             };
             // The cache learns of it at the next look-up, after the savepoint is through.
-            node = catalog.create_directory(node, name, attributes, now)?;
+            node = catalog.create_directory(node, &name, attributes, now)?;
         }
         Ok(node)
     }
