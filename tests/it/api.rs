@@ -488,6 +488,13 @@ fn the_backup_switch_and_an_assets_own_are_those_of_the_mount() {
             None,
         )
     };
+    for (name, backup, kept) in [("no.txt", None, false), ("yes.txt", Some("1"), true)] {
+        let fields = [Some(("public_id", name)), backup.map(|on| ("backup", on))];
+        let fields: Vec<_> = fields.into_iter().flatten().collect();
+        let answer = served.upload("raw", &fields, name, b"x");
+        assert_eq!(answer.json()["backup"], kept, "{}", answer.text());
+        assert_eq!(served.mount.versions(name).len(), usize::from(kept));
+    }
     let unkept = details(&served);
     assert_eq!(
         (&unkept["versions"], &unkept["backup"]),
@@ -655,6 +662,11 @@ fn a_monitor_reads_what_is_pending_and_what_went_wrong() {
         text.lines().any(|line| line == "keepfs_versions 1"),
         "{text}"
     );
+    let page = include_str!("../../docs/operating.md");
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, _) = line.split_once(' ').expect("a name and a kind");
+        assert!(page.contains(&format!("`{name}")), "{name} is explained");
+    }
     assert_eq!(served.raw("GET", "/metrics", &[], b"").status, 401);
 }
 

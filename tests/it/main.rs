@@ -10,6 +10,7 @@
 mod harness;
 
 mod api;
+mod api_commands;
 mod backup;
 mod bad_calls;
 mod bad_input;
