@@ -44,6 +44,17 @@ impl Deadline {
     }
 }
 
+/// How long to wait for somebody on the network. In debug builds a test of those who do not
+/// answer can shorten it.
+pub fn patience(usual: Duration) -> Duration {
+    if !cfg!(debug_assertions) {
+        return usual;
+    }
+    let shorter = std::env::var("KEEPFS_TEST_PATIENCE_MS").ok();
+    let shorter = shorter.and_then(|millis| millis.parse().ok());
+    shorter.map_or(usual, Duration::from_millis)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

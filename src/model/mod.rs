@@ -17,7 +17,7 @@ mod version;
 
 pub use attributes::{Attributes, FileFacts, InodeKey, Override, Xattrs};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
-pub use deadline::Deadline;
+pub use deadline::{Deadline, patience};
 pub use fence::{Fence, WriteClaim};
 pub use ids::{
     AssetId, ChunkHash, ContentId, IdError, NodeId, PackId, ROOT, VersionId, VersionIdPrefix,

@@ -35,6 +35,10 @@ pub(crate) enum Error {
     BadOverride,
     /// `user.keepfs.tags` takes `a,b`, `user.keepfs.context` takes `k=v|k2=v2`.
     BadLabel,
+    /// Tags and context are those of assets, which are regular files.
+    LabelOfNoFile,
+    /// An attribute that was to be new is there already.
+    AttributeExists,
     /// No attribute of that name.
     NoAttribute,
     /// The caller's buffer is too small for the attribute.
@@ -75,6 +79,8 @@ impl Error {
             Error::HistoryIsReadOnly => Errno::ROFS,
             Error::HistoryNameTaken | Error::OwnAttribute => Errno::PERM,
             Error::BadOverride | Error::BadLabel | Error::BadFlags => Errno::INVAL,
+            Error::LabelOfNoFile => Errno::OPNOTSUPP,
+            Error::AttributeExists => Errno::EXIST,
             Error::NoAttribute => Errno::NODATA,
             Error::SmallBuffer => Errno::RANGE,
         }
@@ -231,6 +237,8 @@ mod tests {
             ),
             (Error::HistoryIsReadOnly, Errno::ROFS),
             (Error::HistoryNameTaken, Errno::PERM),
+            (Error::LabelOfNoFile, Errno::OPNOTSUPP),
+            (Error::AttributeExists, Errno::EXIST),
             (Error::Stale, Errno::STALE),
             (
                 PathError::NameTooLong("x".into()).into(),

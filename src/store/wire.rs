@@ -22,6 +22,7 @@ use object_store::client::{
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::leniency::forgive;
+use crate::model::patience;
 
 /// How long a server may think, and how long an answer may stand still.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(40);
@@ -53,7 +54,7 @@ impl Wire {
     pub(super) fn new() -> Self {
         Self {
             inner: ReqwestConnector::default(),
-            patience: patience(),
+            patience: patience(ANSWER_PATIENCE),
         }
     }
 }
@@ -66,15 +67,6 @@ impl HttpConnector for Wire {
         };
         Ok(HttpClient::new(watched))
     }
-}
-
-/// In debug builds a test of servers that do not answer can shorten it.
-fn patience() -> Duration {
-    let shorter = std::env::var("KEEPFS_TEST_PATIENCE_MS")
-        .ok()
-        .filter(|_| cfg!(debug_assertions))
-        .and_then(|millis| millis.parse().ok());
-    shorter.map_or(ANSWER_PATIENCE, Duration::from_millis)
 }
 
 /// How long to wait for the answer to a request that sends so many bytes.

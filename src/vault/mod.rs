@@ -41,6 +41,7 @@ mod scan;
 mod seal;
 mod settle;
 mod spool;
+mod staging;
 mod status;
 #[cfg(test)]
 mod testing;
@@ -196,6 +197,7 @@ impl Vault {
             distinct: Mutex::default(),
         };
         vault.take_up()?;
+        vault.sweep_uploads()?;
         Ok(vault)
     }
 

@@ -47,8 +47,15 @@ impl Vault {
         if let Some(node) = lock(&self.directories).get(id) {
             return Ok(Some(*node));
         }
-        let mut node = ROOT;
-        for component in id.components() {
+        let by_parent = id.split().and_then(|(parent, name)| {
+            let node = *lock(&self.directories).get(&parent)?;
+            Some((node, name))
+        });
+        let (mut node, rest) = match &by_parent {
+            Some((node, name)) => (*node, name.as_bytes()),
+            None => (ROOT, id.as_bytes()),
+        };
+        for component in rest.split(|byte| *byte == b'/') {
             match catalog.directory_at(node, &Name::new(component)?)? {
                 Some(child) => node = child,
                 None => return Ok(None),
@@ -68,22 +75,31 @@ impl Vault {
         if let Some(node) = self.directory_node(catalog, id)? {
             return Ok(node);
         }
-        let Some((parent_id, name)) = id.split() else {
-            return Ok(ROOT);
-        };
-        let parent = self.ensure_directory(catalog, &parent_id, now)?;
-        let attributes = match self.live.find(id) {
-            Ok(Some(Found::Directory(attributes))) => attributes,
-            // The directory is on its way out; what it was matters to nobody but root.
-            _ => Attributes {
-                mode: 0o700,
-                uid: 0,
-                gid: 0,
-                mtime: now,
-            },
-        };
-        // The cache learns of it at the next look-up, after the savepoint is through.
-        Ok(catalog.create_directory(parent, &name, attributes, now)?)
+        // However deep somebody nests: one look at each level, and none on the stack.
+        let (mut node, mut at) = (ROOT, PublicId::root());
+        let mut is_known = true;
+        for component in id.components() {
+            let name = Name::new(component)?;
+            at = at.join(&name);
+            if is_known && let Some(child) = catalog.directory_at(node, &name)? {
+                node = child;
+                continue;
+            }
+            is_known = false;
+            let attributes = match self.live.find(&at) {
+                Ok(Some(Found::Directory(attributes))) => attributes,
+                // The directory is on its way out; what it was matters to nobody but root.
+                _ => Attributes {
+                    mode: 0o700,
+                    uid: 0,
+                    gid: 0,
+                    mtime: now,
+                },
+            };
+            // The cache learns of it at the next look-up, after the savepoint is through.
+            node = catalog.create_directory(node, &name, attributes, now)?;
+        }
+        Ok(node)
     }
 
     /// The asset that claims a path.

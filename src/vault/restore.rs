@@ -168,18 +168,30 @@ impl Vault {
 
     /// Opens a live directory; makes missing ones as they were when last seen.
     pub(super) fn make_live_directory(&self, id: &PublicId) -> Result<OwnedFd> {
-        match self.live.open_directory(id) {
-            Ok(directory) => return Ok(directory),
-            Err(error) if live::is_absent(&error) && !id.is_root() => {}
-            Err(error) => return Err(VaultError::io(id.to_string(), error)),
-        }
-        let Some((parent_id, name)) = id.split() else {
-            return Err(VaultError::NotFound {
-                path: id.clone(),
-                what: "the live tree".into(),
-            });
+        // However deep somebody nests: no call for each level on the stack.
+        let mut missing = Vec::new();
+        let mut at = id.clone();
+        let mut directory = loop {
+            match self.live.open_directory(&at) {
+                Ok(directory) => break directory,
+                Err(error) if live::is_absent(&error) && !at.is_root() => {}
+                Err(error) => return Err(VaultError::io(at.to_string(), error)),
+            }
+            let Some((parent, name)) = at.split() else {
+                return Err(VaultError::NotFound {
+                    path: at,
+                    what: "the live tree".into(),
+                });
+            };
+            missing.push((std::mem::replace(&mut at, parent), name));
         };
-        let parent = self.make_live_directory(&parent_id)?;
+        for (id, name) in missing.iter().rev() {
+            directory = self.make_live_child(&directory, id, name)?;
+        }
+        Ok(directory)
+    }
+
+    fn make_live_child(&self, parent: &OwnedFd, id: &PublicId, name: &Name) -> Result<OwnedFd> {
         let recorded = {
             let mut catalog = self.catalog();
             let catalog = catalog.as_mut();
@@ -190,7 +202,7 @@ impl Vault {
         };
         let io = |error: rustix::io::Errno| VaultError::io(id.to_string(), error);
         let mode = recorded.map_or(0o755, |attributes| attributes.mode | 0o700);
-        match rustix::fs::mkdirat(&parent, name.as_os_str(), Mode::from_raw_mode(mode)) {
+        match rustix::fs::mkdirat(parent, name.as_os_str(), Mode::from_raw_mode(mode)) {
             // Somebody else restores into it, too.
             Ok(()) | Err(rustix::io::Errno::EXIST) => {}
             Err(error) => return Err(io(error)),

@@ -51,6 +51,12 @@ impl Spool {
         Ok(spool)
     }
 
+    /// The directory itself. What has a name in it that ends in `.part` is half done, and
+    /// gone after the next start.
+    pub fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
     /// Gives the file a name in the spool; falls back to a copy where it cannot be linked.
     ///
     /// # Errors

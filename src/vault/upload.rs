@@ -2,7 +2,7 @@
 //! place whole.
 //!
 //! What its arrival means is what a close in the mount means. The surprise: on filesystems
-//! without `O_TMPFILE` it has a name after all, a transient one in the live tree's root.
+//! without `O_TMPFILE` it has a name after all, where a kill leaves nothing in the way.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -20,8 +20,9 @@ use crate::model::{
 use super::live::{self, Found, facts_of};
 use super::names::{BACKUP_XATTR, FETCHED_XATTR};
 use super::pins::Promised;
-use super::restore::{Clobber, give_to, temporary_name};
+use super::restore::{Clobber, give_to};
 use super::seal::{Revival, Seal};
+use super::staging::Note;
 use super::{Result, Vault, VaultError};
 
 /// Mode of a file that nobody had before.
@@ -31,8 +32,10 @@ const NEW_FILE_MODE: u32 = 0o644;
 #[derive(Debug)]
 pub struct Incoming {
     file: File,
-    /// Its name in the live root, where it needs one.
+    /// Its name, where it needs one.
     named: Option<(OwnedFd, String)>,
+    /// Dropped last: until then the name may be there.
+    _note: Option<Note>,
 }
 
 /// Where an incoming file goes, and what is said of it.
@@ -76,16 +79,19 @@ impl Vault {
             Ok(file) => Ok(Incoming {
                 file: file.into(),
                 named: None,
+                _note: None,
             }),
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
-                let name = temporary_name("upload", self.clock.random());
+                let room = self.room_for(&PublicId::root(), root)?;
                 let flags = flags | OFlags::CREATE | OFlags::EXCL;
-                let file = rustix::fs::openat(root, &name, flags, mode).map_err(failed)?;
-                let root = root.try_clone_to_owned();
-                let root = root.map_err(|error| VaultError::io("the live tree", error))?;
+                let file = rustix::fs::openat(room.directory, &room.name, flags, mode);
+                let file = file.map_err(failed)?.into();
+                let directory = room.directory.try_clone_to_owned();
+                let directory = directory.map_err(|error| VaultError::io("the spool", error))?;
                 Ok(Incoming {
-                    file: file.into(),
-                    named: Some((root, name)),
+                    file,
+                    named: Some((directory, room.name)),
+                    _note: room.note,
                 })
             }
             Err(error) => Err(failed(error)),
@@ -110,16 +116,15 @@ impl Vault {
         let owner = live::attributes_of(directory.as_fd())
             .map_err(|error| VaultError::io(parent.to_string(), error))?;
         self.describe(&incoming, placement, before.as_ref(), owner)?;
-        let temporary = temporary_name("upload", self.clock.random());
-        incoming
-            .link(directory.as_fd(), &temporary)
-            .map_err(errno)?;
+        let room = self.room_for(&parent, directory.as_fd())?;
+        incoming.link(room.directory, &room.name).map_err(errno)?;
         failpoint::reach("upload.linked");
         let placed = self.take_name(&incoming, placement, |flags| {
-            rustix::fs::renameat_with(&directory, &temporary, &directory, name.as_os_str(), flags)
+            let (from, to) = (&room.name, name.as_os_str());
+            rustix::fs::renameat_with(room.directory, from, &directory, to, flags)
         });
         if placed.is_err() {
-            let _ = rustix::fs::unlinkat(&directory, &temporary, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(room.directory, &room.name, AtFlags::empty());
         }
         let placed = placed?;
         if let Some(labels) = placement.labels {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::crash::crash_points;
-use crate::harness::{Setup, keepfs_binary, noise, not_run, output, wait_for};
-use crate::http::{Served, free_port, make_key, multipart, test_servers};
+use crate::harness::{Setup, keepfs_binary, noise, not_run, output, wait_for, xattr};
+use crate::http::{Served, free_port, make_key, multipart, names, test_servers};
 
 fn sdk(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -248,14 +248,6 @@ fn an_upload_that_breaks_off_leaves_nothing() {
     assert_eq!(missing.status, 404);
 }
 
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names
-        .filter(|name| !matches!(name.as_str(), ".versions" | ".deleted"))
-        .collect()
-}
-
 #[test]
 fn a_kill_at_any_point_of_an_upload_leaves_the_old_content_or_the_new_one() {
     let mut points = crash_points();
@@ -264,12 +256,27 @@ fn a_kill_at_any_point_of_an_upload_leaves_the_old_content_or_the_new_one() {
         return not_run("named points of an upload", "a release build has none");
     }
     assert!(points.len() >= 2, "{points:?}");
-    let mut served = Served::start(Setup::new());
+    let shm = tempfile::tempdir_in("/dev/shm").expect("another filesystem");
+    let elsewhere = shm.path().join("live");
+    fs::create_dir(&elsewhere).unwrap();
+    let apart = Setup::new().init(&["--live", elsewhere.to_str().unwrap()]);
+    let beside = Served::start(Setup::new());
+    let live = beside.mount.vault.join("live");
+    kill_uploads_at(&points, beside, &live);
+    kill_uploads_at(&points, Served::start(apart), &elsewhere);
+}
+
+fn kill_uploads_at(points: &[String], mut served: Served, live: &Path) {
+    let spool = served.mount.vault.join("spool");
+    let left_in = |directory: &Path| {
+        let names = names(directory).into_iter();
+        names.filter(|name| name.contains("upload")).count()
+    };
     let contents = [noise(1, 5000), noise(2, 5000)];
     for point in points {
         served.mount.write("a.bin", &contents[0]);
         served.mount.unmount();
-        served.mount.set_env("KEEPFS_CRASH_AT", &point);
+        served.mount.set_env("KEEPFS_CRASH_AT", point);
         served.mount.remount();
         let (content_type, body) = multipart(&[("public_id", "a.bin")], "x", &contents[1]);
         let mut stream = served.connect();
@@ -284,18 +291,28 @@ fn a_kill_at_any_point_of_an_upload_leaves_the_old_content_or_the_new_one() {
         assert!(served.mount.ends_soon(), "{point}: it was never reached");
         served.mount.crash();
         served.mount.clear_env();
+        let left = left_in(&spool) + left_in(live);
+        assert!(
+            point != "upload.linked" || left > 0,
+            "the point is elsewhere"
+        );
+        // One that says anything else than a note of ours does.
+        fs::write(spool.join("upload-0.note"), "/a.bin").unwrap();
+        fs::write(spool.join("upload-1.note"), "/../keepfs.toml").unwrap();
         served.mount.remount();
         served.mount.run("\"$KEEPFS\" scan .");
-        let live = served.mount.read("a.bin");
-        assert!(contents.contains(&live), "{point}");
+        let content = served.mount.read("a.bin");
+        assert!(contents.contains(&content), "{point}");
         let versions = served.mount.versions("a.bin");
         let latest = served.mount.version_path("a.bin", versions.last().unwrap());
         assert!(
-            fs::read(latest).unwrap() == live,
+            fs::read(latest).unwrap() == content,
             "{point}: the live content is kept"
         );
         let listed = served.done("GET", "/v1_1/demo/resources/raw", None);
         assert_eq!(listed["resources"].as_array().unwrap().len(), 1, "{point}");
+        assert_eq!(names(&served.mount.root), ["a.bin"], "{point}");
+        assert_eq!(left_in(&spool) + left_in(live), 0, "{point}");
     }
 }
 
@@ -443,6 +460,17 @@ fn the_page_changes_things_only_with_its_own_token() {
     assert!(served.mount.root.join("a.txt").exists());
     assert_eq!(with("DELETE", everything, &token, all).status, 200);
     assert!(!served.mount.root.join("a.txt").exists());
+    let (content_type, body) = multipart(&[("public_id", "up.txt")], "up.txt", b"up");
+    for (sent, status) in [("", 403), ("0000", 403), (token.as_str(), 200)] {
+        let headers = [
+            ("cookie", cookie.as_str()),
+            ("x-csrf-token", sent),
+            ("content-type", content_type.as_str()),
+        ];
+        let answer = served.raw("POST", "/v1_1/demo/raw/upload", &headers, &body);
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert_eq!(served.mount.root.join("up.txt").exists(), status == 200);
+    }
     assert_eq!(with("DELETE", "/session", &token, "").status, 200);
     assert_eq!(with("GET", "/v1_1/demo/ping", "", "").status, 401);
 }
@@ -460,6 +488,13 @@ fn the_backup_switch_and_an_assets_own_are_those_of_the_mount() {
             None,
         )
     };
+    for (name, backup, kept) in [("no.txt", None, false), ("yes.txt", Some("1"), true)] {
+        let fields = [Some(("public_id", name)), backup.map(|on| ("backup", on))];
+        let fields: Vec<_> = fields.into_iter().flatten().collect();
+        let answer = served.upload("raw", &fields, name, b"x");
+        assert_eq!(answer.json()["backup"], kept, "{}", answer.text());
+        assert_eq!(served.mount.versions(name).len(), usize::from(kept));
+    }
     let unkept = details(&served);
     assert_eq!(
         (&unkept["versions"], &unkept["backup"]),
@@ -627,6 +662,11 @@ fn a_monitor_reads_what_is_pending_and_what_went_wrong() {
         text.lines().any(|line| line == "keepfs_versions 1"),
         "{text}"
     );
+    let page = include_str!("../../docs/operating.md");
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, _) = line.split_once(' ').expect("a name and a kind");
+        assert!(page.contains(&format!("`{name}")), "{name} is explained");
+    }
     assert_eq!(served.raw("GET", "/metrics", &[], b"").status, 401);
 }
 
@@ -688,4 +728,31 @@ fn a_key_that_was_revoked_opens_nothing() {
     let secrets = fs::metadata(served.mount.vault.join("api-keys.json")).unwrap();
     use std::os::unix::fs::MetadataExt;
     assert_eq!(secrets.mode() & 0o077, 0);
+}
+
+#[test]
+fn tags_are_attributes_of_files_and_of_nothing_else() {
+    use rustix::fs::XattrFlags;
+    use rustix::io::Errno;
+    let served = Served::start(Setup::new());
+    served.mount.write("a.txt", "a");
+    served.mount.mkdir("dir");
+    let set = |name: &str, value: &str, flags| {
+        let path = served.mount.path(name);
+        rustix::fs::setxattr(path, "user.keepfs.tags", value.as_bytes(), flags)
+    };
+    let any = XattrFlags::empty();
+    assert_eq!(set("dir", "a", any), Err(Errno::OPNOTSUPP));
+    assert_eq!(set(".", "a", any), Err(Errno::OPNOTSUPP));
+    assert_eq!(xattr(&served.mount.path("dir"), "user.keepfs.tags"), None);
+    let remove = |name: &str| rustix::fs::removexattr(served.mount.path(name), "user.keepfs.tags");
+    assert_eq!(remove("dir"), Err(Errno::OPNOTSUPP));
+    assert_eq!(remove("a.txt"), Err(Errno::NODATA));
+    assert_eq!(set("a.txt", "a", XattrFlags::REPLACE), Err(Errno::NODATA));
+    assert_eq!(set("a.txt", "a,b", XattrFlags::CREATE), Ok(()));
+    assert_eq!(set("a.txt", "c", XattrFlags::CREATE), Err(Errno::EXIST));
+    let details = served.done("GET", "/v1_1/demo/resources/raw/upload/a.txt", None);
+    assert_eq!(details["tags"], json!(["a", "b"]));
+    assert_eq!(remove("a.txt"), Ok(()));
+    assert_eq!(xattr(&served.mount.path("a.txt"), "user.keepfs.tags"), None);
 }

@@ -241,3 +241,12 @@ pub fn test_servers() -> PathBuf {
     std::env::var_os("KEEPFS_TEST_SERVERS")
         .map_or_else(|| "/var/tmp/keepfs-test-servers".into(), PathBuf::from)
 }
+
+/// What a directory shows beside the history.
+pub fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names
+        .filter(|name| !matches!(name.as_str(), ".versions" | ".deleted"))
+        .collect()
+}

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use rustix::fs::XattrFlags;
+
 use super::Live;
 use crate::model::{Context, Labels, PublicId, Tags};
 use crate::mount::errno::{Error, Result};
@@ -45,9 +47,25 @@ impl Live {
     }
 
     /// The value as text; an empty one takes the label away.
-    pub(super) fn set_label(&self, node: &Arc<Node>, label: Label, value: &[u8]) -> Result<()> {
+    pub(super) fn set_label(
+        &self,
+        node: &Arc<Node>,
+        label: Label,
+        value: &[u8],
+        flags: XattrFlags,
+    ) -> Result<()> {
+        if !is_regular(node.kind) {
+            return Err(Error::LabelOfNoFile);
+        }
         let text = str::from_utf8(value).map_err(|_| Error::BadLabel)?;
         let (path, mut labels) = self.labels_of(node)?;
+        let is_there = !label.value(&labels).is_empty();
+        if is_there && flags.contains(XattrFlags::CREATE) {
+            return Err(Error::AttributeExists);
+        }
+        if !is_there && flags.contains(XattrFlags::REPLACE) {
+            return Err(Error::NoAttribute);
+        }
         match label {
             Label::Tags => labels.tags = Tags::parse(text).map_err(|_| Error::BadLabel)?,
             Label::Context => labels.context = Context::parse(text).map_err(|_| Error::BadLabel)?,

@@ -114,7 +114,8 @@ impl Live {
     ) -> Result<()> {
         let node = self.nodes.get(id)?;
         if let Some(label) = Label::named(name.as_bytes()) {
-            return self.set_label(&node, label, value);
+            let flags = LowerFlags::from_bits_retain(flags as u32);
+            return self.set_label(&node, label, value, flags);
         }
         let setting = own_attribute(name.as_bytes())?
             .map(|()| Override::from_word(value).ok_or(Error::BadOverride))
@@ -136,8 +137,7 @@ impl Live {
     pub(crate) fn removexattr(&self, id: u64, name: &OsStr) -> Result<()> {
         let node = self.nodes.get(id)?;
         if let Some(label) = Label::named(name.as_bytes()) {
-            self.label(&node, label)?;
-            return self.set_label(&node, label, b"");
+            return self.set_label(&node, label, b"", LowerFlags::REPLACE);
         }
         let is_backup = own_attribute(name.as_bytes())?.is_some();
         if is_backup {

@@ -118,9 +118,7 @@ impl Call {
             Route::List(kind) => api.list(*kind, parameters, base)?,
             Route::ListByTag(kind, tag) => api.list_by_tag(*kind, tag, parameters, base)?,
             Route::ListByAssetIds => api.list_by_asset_ids(parameters, base)?,
-            Route::Resource(kind, public_id) => {
-                api.details(&api.need(*kind, public_id)?, parameters, base)?
-            }
+            Route::Resource(kind, public_id) => api.resource(*kind, public_id, parameters, base)?,
             Route::ResourceByAssetId(asset_id) => {
                 api.details(&api.by_asset_id(asset_id)?, parameters, base)?
             }

@@ -13,6 +13,9 @@ use crate::model::{AssetId, FileFacts, HistoryName, Labels, NodeId, PublicId, Ti
 use crate::vault::live::Found;
 use crate::vault::{Vault, VaultError};
 
+/// What a program can name in one system call. Below that nothing deeper is nested.
+const PUBLIC_ID_BYTES_MAX: usize = 4095;
+
 /// What is known about one asset.
 #[derive(Debug, Clone)]
 pub(super) struct Asset {
@@ -63,6 +66,11 @@ pub(super) fn path_of(text: &str) -> Result<PublicId> {
     if text.is_empty() {
         return Err(ApiError::bad("Missing required parameter - public_id"));
     }
+    if text.len() > PUBLIC_ID_BYTES_MAX {
+        return Err(ApiError::Bad(format!(
+            "Invalid public_id: it is longer than {PUBLIC_ID_BYTES_MAX} bytes"
+        )));
+    }
     let id = PublicId::new(text.as_bytes())?;
     if let Some(first) = id.components().next()
         && HistoryName::from_root_name(first).is_some()
@@ -75,26 +83,6 @@ pub(super) fn path_of(text: &str) -> Result<PublicId> {
 }
 
 impl Api {
-    /// The asset with that public_id, live or deleted. Of several formats, a live one
-    /// before a deleted one.
-    pub(super) fn find(&self, kind: ResourceType, public_id: &str) -> Result<Option<Asset>> {
-        let mut deleted = None;
-        for candidate in candidates(kind, public_id)? {
-            match self.asset_at(&candidate)? {
-                Some(asset) if !asset.is_deleted() => return Ok(Some(asset)),
-                Some(asset) => deleted = deleted.or(Some(asset)),
-                None => {}
-            }
-        }
-        Ok(deleted)
-    }
-
-    /// As [`find`](Self::find), where there must be one.
-    pub(super) fn need(&self, kind: ResourceType, public_id: &str) -> Result<Asset> {
-        self.find(kind, public_id)?
-            .ok_or_else(|| ApiError::not_found(public_id))
-    }
-
     /// What is at a path.
     pub(super) fn asset_at(&self, id: &PublicId) -> Result<Option<Asset>> {
         look_up(&self.vault, id)
@@ -235,7 +223,7 @@ pub(super) fn context_of(labels: &Labels) -> Value {
     json!({ "custom": custom })
 }
 
-/// The paths that a public_id of that type can be of, the likeliest first.
+/// The paths that a public_id of that type can be of.
 pub(super) fn candidates(kind: ResourceType, public_id: &str) -> Result<Vec<PublicId>> {
     let id = path_of(public_id)?;
     if kind == ResourceType::Raw {

@@ -136,6 +136,13 @@ impl Proofs<'_> {
                 error => error,
             });
         };
+        // A signature is over fields. Whoever has a signed address, which is there to be handed
+        // on, could otherwise put anything else beside it.
+        if parameters.has_json() {
+            return Err(ApiError::bad(
+                "A signed call sends its parameters as a form, not as JSON",
+            ));
+        }
         let key = parameters.required("api_key")?;
         let wrong = || {
             ApiError::Unauthorized(format!(
@@ -229,6 +236,43 @@ mod tests {
 
         keys.revoke("p").unwrap();
         assert!(proofs.log_in(&Method::GET, &headers).is_err(), "revoked");
+    }
+
+    #[test]
+    fn a_signed_address_is_good_for_an_hour_and_for_nothing_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let keys = Keys::of(directory.path());
+        let (row, secret) = keys.create("p", KeyUse::Signing, String::new()).unwrap();
+        let clock = ManualClock::at_seconds(1_000);
+        let sessions = Sessions::default();
+        let proofs = Proofs {
+            keys: &keys,
+            sessions: &sessions,
+            clock: &clock,
+        };
+        let text = format!("asset_id=a&timestamp=1000&version_id=v{secret}");
+        let signature = {
+            use sha1::{Digest, Sha1};
+            signature::hex(&Sha1::digest(text.as_bytes()))
+        };
+        let query = format!(
+            "asset_id=a&version_id=v&timestamp=1000&signature={signature}&api_key={}",
+            row.key
+        );
+        let address = || Parameters::from_form(query.as_bytes()).unwrap();
+        let ask =
+            |parameters: &Parameters| proofs.signed(&Method::GET, &HeaderMap::new(), parameters);
+        clock.advance(std::time::Duration::from_secs(3_600));
+        assert_eq!(ask(&address()).unwrap(), row.key);
+        let mut with_more = address();
+        with_more.merge(Parameters::from_json(br#"{"public_id":"x"}"#).unwrap());
+        assert!(matches!(ask(&with_more), Err(ApiError::Bad(_))));
+        let more = format!("{query}&public_id=x");
+        let with_more = Parameters::from_form(more.as_bytes()).unwrap();
+        assert!(matches!(ask(&with_more), Err(ApiError::Unauthorized(_))));
+        clock.advance(std::time::Duration::from_secs(1));
+        let stale = ask(&address()).unwrap_err();
+        assert!(stale.message().contains("1 hour ago"), "{stale:?}");
     }
 
     #[test]

@@ -11,10 +11,13 @@ use super::Api;
 use super::asset::{Asset, context_of, shown};
 use super::error::{ApiError, Result};
 use super::formats::{ResourceType, identify};
-use super::initial_backup::Audience;
 use super::parameters::Parameters;
+use super::tell::Audience;
 use crate::model::{Version, VersionId, VersionIdPrefix};
 use crate::vault::{Clobber, Restore, VaultError};
+
+/// The asset that an id of a restore means, with the version that is wanted.
+type Find<'f> = dyn Fn(&str, Option<&str>) -> Result<Option<Asset>> + 'f;
 
 /// Assets in one restore.
 const RESTORED_MAX: usize = 100;
@@ -93,7 +96,7 @@ impl Api {
         base: &str,
     ) -> Result<Value> {
         let public_ids = parameters.list("public_ids");
-        let find = |id: &str| self.find(kind, id);
+        let find = |id: &str, version: Option<&str>| self.find_restored(kind, id, version);
         self.restore_each("public_ids", public_ids, parameters, (key, base), &find)
     }
 
@@ -110,7 +113,7 @@ impl Api {
                 return Err(ApiError::Bad(format!("Invalid asset_id: {asset_id}")));
             }
         }
-        let find = |id: &str| match self.by_asset_id(id) {
+        let find = |id: &str, _: Option<&str>| match self.by_asset_id(id) {
             Ok(asset) => Ok(Some(asset)),
             Err(ApiError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
@@ -124,7 +127,7 @@ impl Api {
         ids: Vec<String>,
         parameters: &Parameters,
         (key, base): (&str, &str),
-        find: &dyn Fn(&str) -> Result<Option<Asset>>,
+        find: &Find<'_>,
     ) -> Result<Value> {
         if ids.is_empty() {
             return Err(ApiError::Bad(format!("{name} parameter is required")));
@@ -138,11 +141,11 @@ impl Api {
         if !versions.is_empty() && versions.len() != ids.len() {
             return Err(ApiError::bad("versions count must match ids count"));
         }
-        let url = self.notification_url(parameters)?;
+        let audience = self.audience(parameters, key)?;
         let mut answer = Map::new();
         for (place, id) in ids.into_iter().enumerate() {
             let version = versions.get(place).map(String::as_str);
-            let restored = find(&id).and_then(|asset| {
+            let restored = find(&id, version).and_then(|asset| {
                 asset
                     .map(|asset| self.bring_back(&asset, version))
                     .transpose()
@@ -153,24 +156,32 @@ impl Api {
                 Ok(Some(Err(word))) => json!({ "error": word }),
                 Err(error) => {
                     log::warn!("restore of {id}: {}", error.message());
-                    json!({ "error": "failed" })
+                    json!({ "error": "failed", "message": error.message() })
                 }
             };
             answer.insert(id, row);
         }
-        if url.is_some() {
-            let audience = Audience {
-                email: None,
-                notification_url: url,
-                key: key.to_owned(),
-            };
-            self.tell_later(
-                audience,
-                "restore",
-                json!({ "notification_type": "restore_asset_version", "resources": answer }),
-            );
+        if audience.is_anybody() {
+            self.tell_of_restore(audience, &answer);
         }
         Ok(Value::Object(answer))
+    }
+
+    fn tell_of_restore(self: &Arc<Self>, audience: Audience, answer: &Map<String, Value>) {
+        let came = answer.values().filter(|row| row.get("error").is_none());
+        let (came, all) = (came.count(), answer.len());
+        let status = match came == all {
+            true => "completed",
+            false => "failed",
+        };
+        let subject = format!("restore {status}: {came} of {all} came back");
+        let body = json!({
+            "notification_type": "restore_asset_version",
+            "status": status,
+            "resources": answer,
+            "timestamp": shown(self.vault.clock().now()),
+        });
+        self.tell_later(audience, subject, body);
     }
 
     /// The asset as it is then, or the word for why not.

@@ -15,6 +15,7 @@ use super::error::{ApiError, Result};
 use super::keys::random;
 use super::parameters::Parameters;
 use super::signature::hex;
+use super::tell::Audience;
 use crate::model::{Override, PublicId};
 use crate::vault::{Survey, Vault};
 
@@ -79,14 +80,6 @@ impl InitialBackups {
     }
 }
 
-/// Who hears of the end of a run.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Audience {
-    pub email: Option<String>,
-    pub notification_url: Option<String>,
-    pub key: String,
-}
-
 impl Api {
     /// Starts one.
     pub(super) fn start_initial_backup(
@@ -99,16 +92,7 @@ impl Api {
                 "Backup for new uploads isn't enabled. Turn it on before starting an initial backup of existing assets.",
             ));
         }
-        let audience = Audience {
-            email: parameters.text("email"),
-            notification_url: self.notification_url(parameters)?,
-            key: key.to_owned(),
-        };
-        if audience.email.is_some() && self.vault.config().mail.is_none() {
-            return Err(ApiError::bad(
-                "No mail can be sent: [notify] in keepfs.toml says no mail server",
-            ));
-        }
+        let audience = self.audience(parameters, key)?;
         let id = hex(&random::<16>().map_err(|_| ApiError::Internal)?);
         let created_at = shown(self.vault.clock().now());
         let mut is_busy = false;

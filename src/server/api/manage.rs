@@ -7,7 +7,7 @@ use super::asset::{Asset, path_of};
 use super::error::{ApiError, Result};
 use super::formats::{ResourceType, identify};
 use super::parameters::Parameters;
-use crate::model::{Context, Labels, Tags};
+use crate::model::{Context, Labels, PublicId, Tags};
 use crate::vault::Clobber;
 
 /// Public_ids in one call.
@@ -24,7 +24,7 @@ impl Api {
     ) -> Result<Value> {
         let from = parameters.required("from_public_id")?;
         let to = parameters.required("to_public_id")?;
-        let source = self.find(kind, &from)?.filter(|asset| !asset.is_deleted());
+        let source = self.named(kind, &from)?.into_live()?;
         let source = source.ok_or_else(|| ApiError::not_found(&from))?;
         let path = match source.path().and_then(|path| identify(path).format) {
             Some(format) if kind != ResourceType::Raw => path_of(&format!("{to}.{format}"))?,
@@ -34,22 +34,8 @@ impl Api {
             Some(true) => Clobber::Overwrite,
             Some(false) | None => Clobber::Refuse,
         };
-        match self.find(kind, &to)? {
-            Some(target) if target.is_deleted() => {
-                return Err(ApiError::Bad(format!(
-                    "to_public_id {to} belongs to a deleted asset with backups, so its name is reserved: restore it, or choose another name"
-                )));
-            }
-            Some(target) if target.asset_id != source.asset_id && clobber == Clobber::Refuse => {
-                return Err(ApiError::Bad(format!("to_public_id {to} already exists")));
-            }
-            Some(target) if target.id != path && target.asset_id != source.asset_id => {
-                // The same public_id in another format makes room as a file would.
-                self.names.remove(&target.id)?;
-            }
-            _ => {}
-        }
         if source.id != path {
+            self.make_room(kind, &to, &source, &path, clobber)?;
             self.names.rename(&source.id, &path, clobber)?;
             (self.changed)(&source.id);
             (self.changed)(&path);
@@ -64,16 +50,46 @@ impl Api {
         Ok(Value::Object(self.answer(&renamed, key, base)?))
     }
 
+    /// What has the new name already, in whatever format, refuses a rename or makes room.
+    fn make_room(
+        &self,
+        kind: ResourceType,
+        to: &str,
+        source: &Asset,
+        path: &PublicId,
+        clobber: Clobber,
+    ) -> Result<()> {
+        let targets = self.namesakes(kind, to)?;
+        if !targets.deleted().is_empty() {
+            return Err(ApiError::Bad(format!(
+                "to_public_id {to} belongs to a deleted asset with backups, so its name is reserved: restore it, or choose another name"
+            )));
+        }
+        let others = targets.live().iter().filter(|asset| asset.id != source.id);
+        if others.count() > 0 && clobber == Clobber::Refuse {
+            return Err(ApiError::Bad(format!("to_public_id {to} already exists")));
+        }
+        if let Some(target) = targets.into_live()?
+            && target.id != source.id
+            && target.id != *path
+        {
+            // The same public_id in another format makes room as a file would.
+            self.names.remove(&target.id)?;
+            (self.changed)(&target.id);
+        }
+        Ok(())
+    }
+
     /// `destroy`: the file goes, its backups stay.
     pub(super) fn destroy(&self, kind: ResourceType, parameters: &Parameters) -> Result<Value> {
         let public_id = parameters.required("public_id")?;
-        let result = match self.find(kind, &public_id)? {
-            Some(asset) if !asset.is_deleted() => {
+        let result = match self.named(kind, &public_id)?.into_live()? {
+            Some(asset) => {
                 self.names.remove(&asset.id)?;
                 (self.changed)(&asset.id);
                 "ok"
             }
-            _ => "not found",
+            None => "not found",
         };
         Ok(json!({ "result": result }))
     }
@@ -174,11 +190,15 @@ impl Api {
                 "Too many public_ids: at most {IDS_MAX}"
             )));
         }
-        let mut changed = Vec::new();
+        // All of them are found before the first changes: a refusal changes nothing.
+        let mut found = Vec::with_capacity(public_ids.len());
         for public_id in public_ids {
-            let Some(asset) = self.find(kind, &public_id)? else {
-                continue;
-            };
+            if let Some(asset) = self.named(kind, &public_id)?.into_first()? {
+                found.push((public_id, asset));
+            }
+        }
+        let mut changed = Vec::new();
+        for (public_id, asset) in found {
             let mut labels = asset.labels.clone();
             change(&mut labels)?;
             self.vault.set_labels(&asset.id, &labels)?;

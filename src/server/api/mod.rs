@@ -22,6 +22,7 @@ mod manage;
 mod media;
 mod metrics;
 mod names;
+mod namesakes;
 mod page;
 mod parameters;
 mod receive;

@@ -50,6 +50,7 @@ const FILES: &[(&str, &str, &[u8])] = files! {
     "selection.js": "text/javascript; charset=utf-8",
     "status.js": "text/javascript; charset=utf-8",
     "thumbnails.js": "text/javascript; charset=utf-8",
+    "uploads.js": "text/javascript; charset=utf-8",
     "vault.js": "text/javascript; charset=utf-8",
     "versions.js": "text/javascript; charset=utf-8",
 };

@@ -69,6 +69,11 @@ impl Parameters {
         &self.fields
     }
 
+    /// Whether some of them came as JSON.
+    pub(super) fn has_json(&self) -> bool {
+        !self.json.is_empty()
+    }
+
     /// One value as text. `None`: not given, or null, or empty.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         let field = self.fields.iter().find(|(known, _)| known == name);

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::error::{ApiError, Result};
 use super::parameters::Parameters;
 use super::signature::hex;
+use crate::model::patience;
 use crate::vault::Incoming;
 
 /// A body that is no upload, and the parameters of one.
@@ -163,6 +164,8 @@ async fn take_in(
     mut received: Received,
     bytes_max: u64,
 ) -> Result<Received> {
+    // What came in earlier parts counts.
+    let mut bytes = received.bytes;
     let (send, mut pieces) = mpsc::channel::<Bytes>(PIECES_MAX);
     let writer = tokio::task::spawn_blocking(move || {
         while let Some(piece) = pieces.blocking_recv() {
@@ -170,19 +173,14 @@ async fn take_in(
         }
         Ok::<_, std::io::Error>(received)
     });
-    let mut bytes = 0;
     loop {
-        let piece = timeout(PATIENCE, field.chunk()).await;
+        let piece = timeout(patience(PATIENCE), field.chunk()).await;
         let piece = piece.map_err(|_| ApiError::bad("The upload stood still and was given up"))?;
         match piece.map_err(broken_off)? {
             None => break,
             Some(piece) => {
                 bytes += piece.len() as u64;
-                if bytes > bytes_max {
-                    return Err(ApiError::Bad(format!(
-                        "File size too large. Maximum is {bytes_max} bytes."
-                    )));
-                }
+                check_size(bytes, bytes_max)?;
                 // It ends early only when a write failed, which it says below.
                 if send.send(piece).await.is_err() {
                     break;
@@ -198,10 +196,20 @@ async fn take_in(
     }
 }
 
+/// Refuses more than an upload may have.
+pub(super) fn check_size(bytes: u64, bytes_max: u64) -> Result<()> {
+    match bytes > bytes_max {
+        true => Err(ApiError::Bad(format!(
+            "File size too large. Maximum is {bytes_max} bytes."
+        ))),
+        false => Ok(()),
+    }
+}
+
 async fn next_field<'a>(
     multipart: &mut multer::Multipart<'a>,
 ) -> Result<Option<multer::Field<'a>>> {
-    let next = timeout(PATIENCE, multipart.next_field()).await;
+    let next = timeout(patience(PATIENCE), multipart.next_field()).await;
     let next = next.map_err(|_| ApiError::bad("The upload stood still and was given up"))?;
     next.map_err(broken_off)
 }
@@ -213,7 +221,7 @@ fn broken_off(error: multer::Error) -> ApiError {
 async fn text_of(mut field: multer::Field<'_>, bytes_max: usize) -> Result<String> {
     let mut text = Vec::new();
     loop {
-        let piece = timeout(PATIENCE, field.chunk()).await;
+        let piece = timeout(patience(PATIENCE), field.chunk()).await;
         let piece = piece.map_err(|_| ApiError::bad("The call stood still and was given up"))?;
         let Some(piece) = piece.map_err(broken_off)? else {
             break;
@@ -241,7 +249,7 @@ async fn whole(body: Body) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut stream = body.into_data_stream();
     loop {
-        let piece = timeout(PATIENCE, stream.next()).await;
+        let piece = timeout(patience(PATIENCE), stream.next()).await;
         let piece = piece.map_err(|_| ApiError::bad("The call stood still and was given up"))?;
         match piece {
             None => return Ok(bytes),

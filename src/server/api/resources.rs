@@ -42,10 +42,7 @@ impl Api {
         check_count("public_ids", public_ids.len())?;
         let mut assets = Vec::new();
         for public_id in public_ids {
-            assets.extend(
-                self.find(kind, public_id)?
-                    .filter(|asset| !asset.is_deleted()),
-            );
+            assets.extend_from_slice(self.named(kind, public_id)?.live());
         }
         Ok(json!({ "resources": self.rows(&assets, base) }))
     }
@@ -143,9 +140,14 @@ impl Api {
         let public_ids = parameters.list("public_ids");
         if !public_ids.is_empty() {
             check_count("public_ids", public_ids.len())?;
-            let mut answer = Deletions::default();
+            // All of them are found before the first goes: a refusal deletes nothing.
+            let mut assets = Vec::with_capacity(public_ids.len());
             for public_id in public_ids {
-                let asset = self.find(kind, &public_id)?;
+                let asset = self.named(kind, &public_id)?.into_live()?;
+                assets.push((public_id, asset));
+            }
+            let mut answer = Deletions::default();
+            for (public_id, asset) in assets {
                 self.delete_one(public_id, asset, &mut answer)?;
             }
             return Ok(answer.finish(false));

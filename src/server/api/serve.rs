@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::answer::answer;
 use super::{Api, Changed, Door};
-use crate::model::PublicId;
+use crate::model::{PublicId, patience};
 use crate::vault::Vault;
 
 /// Connections at once; more wait.
@@ -151,7 +151,7 @@ async fn accept(
             let service = TowerToHyperService::new(router);
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEADERS_PATIENCE)
+                .header_read_timeout(patience(HEADERS_PATIENCE))
                 .max_buf_size(BUFFER_BYTES_MAX)
                 .serve_connection(TokioIo::new(stream), service);
             let mut connection = std::pin::pin!(connection);

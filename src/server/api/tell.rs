@@ -11,41 +11,87 @@ use serde_json::Value;
 use sha1::{Digest, Sha1};
 
 use super::Api;
-use super::error::Result;
+use super::error::{ApiError, Result};
 use super::fetch::{Reach, check_address, client_for};
-use super::initial_backup::Audience;
 use super::parameters::Parameters;
 use super::signature::hex;
-use crate::notify::{Ending, MailSource, Notice, Notifier, Way};
+use crate::notify::{Ending, MailSource, Notice, Notifier, NotifyError, Way};
 
 /// How often a call that is not answered is made, and how long after the one before.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// Who hears of the end of some work.
+#[derive(Debug, Clone)]
+pub(super) struct Audience {
+    email: Option<String>,
+    notification_url: Option<String>,
+    /// What is told to an address is signed with its secret.
+    key: String,
+}
+
+impl Audience {
+    pub(super) fn is_anybody(&self) -> bool {
+        self.email.is_some() || self.notification_url.is_some()
+    }
+}
+
 impl Api {
-    /// Whom a call wants to be told, else whom the settings say.
-    pub(super) fn notification_url(&self, parameters: &Parameters) -> Result<Option<String>> {
+    /// Whom a call wants to be told, else whom the settings say. What can be known to go
+    /// wrong is refused before the work is begun.
+    pub(super) fn audience(&self, parameters: &Parameters, key: &str) -> Result<Audience> {
         let asked = parameters.text("notification_url");
         if let Some(url) = &asked {
             check_address(url)?;
         }
-        Ok(asked.or_else(|| self.settings.notification_url.clone()))
+        let email = parameters.text("email");
+        if let Some(email) = &email {
+            self.check_email(email)?;
+        }
+        Ok(Audience {
+            email,
+            notification_url: asked.or_else(|| self.settings.notification_url.clone()),
+            key: key.to_owned(),
+        })
+    }
+
+    fn check_email(&self, email: &str) -> Result<()> {
+        match self.notifier(email) {
+            Ok(_) => Ok(()),
+            Err(NotifyError::NoMailSettings) => Err(ApiError::bad(
+                "No mail can be sent: [notify] in keepfs.toml says no mail server",
+            )),
+            Err(NotifyError::BadAddress { address, problem }) if address == email => {
+                Err(ApiError::Bad(format!("Invalid email {address}: {problem}")))
+            }
+            // It may name a file of this machine.
+            Err(error) => {
+                log::error!("{error}");
+                Err(ApiError::bad(
+                    "No mail can be sent: [notify] in keepfs.toml is not right; the server's log says why",
+                ))
+            }
+        }
+    }
+
+    fn notifier(&self, email: &str) -> std::result::Result<Notifier, NotifyError> {
+        let settings = self.vault.config().mail.clone().map(|mut settings| {
+            settings.to = vec![email.to_owned()];
+            settings
+        });
+        let source = MailSource {
+            settings,
+            password: std::env::var("KEEPFS_SMTP_PASSWORD").ok(),
+        };
+        Notifier::prepare(&[Way::Mail], &source)
     }
 
     /// Tells them on a thread of its own: the answer does not wait for their server.
-    pub(super) fn tell_later(
-        self: &Arc<Self>,
-        audience: Audience,
-        subject: &'static str,
-        body: Value,
-    ) {
+    pub(super) fn tell_later(self: &Arc<Self>, audience: Audience, subject: String, body: Value) {
         let api = self.clone();
         let thread = std::thread::Builder::new().name("keepfs-tell".into());
-        if thread
-            .spawn(move || api.tell(&audience, subject, &body))
-            .is_err()
-        {
-            log::error!("nobody is told of the {subject}: no thread left");
+        if let Err(error) = thread.spawn(move || api.tell(&audience, &subject, &body)) {
+            log::error!("somebody is not told: {error}");
         }
     }
 
@@ -60,16 +106,8 @@ impl Api {
     }
 
     fn mail(&self, email: &str, subject: &str, body: &Value) {
-        let settings = self.vault.config().mail.clone().map(|mut settings| {
-            settings.to = vec![email.to_owned()];
-            settings
-        });
-        let source = MailSource {
-            settings,
-            password: std::env::var("KEEPFS_SMTP_PASSWORD").ok(),
-        };
         let is_good = body["status"] == "completed";
-        let told = Notifier::prepare(&[Way::Mail], &source).map(|notifier| {
+        let told = self.notifier(email).map(|notifier| {
             notifier.tell(&Notice {
                 ending: if is_good {
                     Ending::Done

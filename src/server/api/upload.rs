@@ -61,7 +61,7 @@ pub(super) async fn upload(
         Some(File::Bytes(received)) => *received,
         Some(File::Text(text)) if text.starts_with("data:") => {
             let received = Received::new(api.vault.receive()?);
-            tokio::task::block_in_place(|| decode(&text, received))?
+            tokio::task::block_in_place(|| decode(&text, received, bytes_max))?
         }
         Some(File::Text(address)) => {
             if !api.settings.allow_fetch {
@@ -165,27 +165,32 @@ impl Order {
 
 impl Api {
     fn take_place(&self, order: Order, received: Received, key: &str, base: &str) -> Result<Value> {
-        let before = self.find(order.kind, &order.public_id)?;
-        let live = before.as_ref().filter(|before| !before.is_deleted());
+        let namesakes = self.namesakes(order.kind, &order.public_id)?;
+        let deleted = namesakes.deleted().iter();
+        let deleted = deleted.filter(|asset| asset.id == order.path);
+        let mut labels = deleted.map(|asset| asset.labels.clone()).next();
+        let live = namesakes.into_replaced_by(&order.path)?;
+        if let Some(live) = &live {
+            labels = Some(live.labels.clone());
+        }
+        let live = live.as_ref();
         if let (Some(live), Clobber::Refuse) = (live, order.clobber) {
             let mut answer = self.answer(live, key, base)?;
             answer.insert("existing".into(), json!(true));
             return Ok(Value::Object(answer));
         }
-        if let Some(live) = live
-            && live.id != order.path
-        {
-            // Another format: the asset goes on under its new name.
+        // Another format: the asset goes on under its new name.
+        let moved = live.filter(|live| live.id != order.path);
+        if let Some(live) = moved {
             self.names.rename(&live.id, &order.path, Clobber::Refuse)?;
         }
         let labels = match (&order.tags, &order.context) {
             (None, None) => None,
             _ => {
-                let mut labels = before.as_ref().map(|before| before.labels.clone());
-                let labels = labels.get_or_insert_default();
+                let labels = labels.unwrap_or_default();
                 Some(Labels {
-                    tags: order.tags.unwrap_or_else(|| labels.tags.clone()),
-                    context: order.context.unwrap_or_else(|| labels.context.clone()),
+                    tags: order.tags.unwrap_or(labels.tags),
+                    context: order.context.unwrap_or(labels.context),
                 })
             }
         };
@@ -202,7 +207,18 @@ impl Api {
                 fetched_from: order.fetched_from.as_deref(),
                 labels: labels.as_ref(),
             },
-        )?;
+        );
+        if let (Err(_), Some(live)) = (&placed, moved)
+            && let Err(error) = self.names.rename(&order.path, &live.id, Clobber::Refuse)
+        {
+            log::error!(
+                "{} keeps the name {}: {}",
+                live.id,
+                order.path,
+                error.message()
+            );
+        }
+        let placed = placed?;
         (self.changed)(&order.path);
         let asset = self
             .asset_at(&order.path)?
@@ -315,7 +331,7 @@ fn draw_public_id() -> Result<String> {
 }
 
 /// `data:image/png;base64,…`.
-fn decode(uri: &str, mut received: Received) -> Result<Received> {
+fn decode(uri: &str, mut received: Received, bytes_max: u64) -> Result<Received> {
     let wrong = || ApiError::bad("Invalid data URI: write data:TYPE;base64,DATA");
     let (head, data) = uri.split_once(',').ok_or_else(wrong)?;
     let head = head.strip_prefix("data:").ok_or_else(wrong)?;
@@ -330,6 +346,7 @@ fn decode(uri: &str, mut received: Received) -> Result<Received> {
         }
         false => percent_encoding::percent_decode_str(data).collect(),
     };
+    receive::check_size(bytes.len() as u64, bytes_max)?;
     let added = received.add(&bytes);
     added.map_err(|error| super::error::of_io("the upload", &error))?;
     let content_type = content_type.split(';').next().unwrap_or_default();

@@ -98,6 +98,70 @@ export const searchAssets = (body, signal) =>
 export const assetDetails = (assetId, signal) =>
   json('GET', vaultPath(['resources', assetId], { versions: true }), { signal });
 
+/** An address has 64 KiB at most; one path, three signs a byte, up to 12. */
+const ADDRESS_MAX = 40_000;
+
+function* partsOf(paths) {
+  let part = [];
+  let length = 0;
+  for (const path of paths) {
+    part.push(path);
+    length += encodeURIComponent(path).length + 20;
+    if (length > ADDRESS_MAX) {
+      yield part;
+      part = [];
+      length = 0;
+    }
+  }
+  if (part.length > 0) yield part;
+}
+
+/** The live files at some paths, by path. To the API the whole name of any file is a raw public_id. */
+export async function findLive(paths) {
+  const found = new Map();
+  for (const part of partsOf(paths)) {
+    const parameters = Object.fromEntries(part.map((path, place) => [`public_ids[${place}]`, path]));
+    const { resources } = await json('GET', vaultPath(['resources', 'raw', 'upload'], parameters));
+    for (const asset of resources) {
+      found.set(asset.format ? `${asset.public_id}.${asset.format}` : asset.public_id, asset);
+    }
+  }
+  return found;
+}
+
+/** Sends a file to a path; `fetch` cannot say how much of it is on its way. */
+export function uploadFile(path, file, { overwrite, signal, onProgress }) {
+  const form = new FormData();
+  form.append('public_id', path);
+  form.append('overwrite', String(overwrite));
+  // Last: the server wants to know where it goes before it comes.
+  form.append('file', file, file.name);
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const abort = () => request.abort();
+    signal.addEventListener('abort', abort);
+    request.responseType = 'json';
+    request.upload.addEventListener('progress', ({ loaded, total }) => onProgress(total ? loaded / total : 1));
+    request.addEventListener('load', () => {
+      if (request.status === 200) {
+        resolve(request.response);
+        return;
+      }
+      if (request.status === 401) endSession();
+      const words = request.response?.error?.message ?? `The server answered ${request.status}.`;
+      reject(new ApiError(request.status, words));
+    });
+    request.addEventListener('error', () => {
+      reject(new ApiError(0, 'broken off: is the server running, and the line up?'));
+    });
+    request.addEventListener('abort', () => reject(new DOMException('', 'AbortError')));
+    request.addEventListener('loadend', () => signal.removeEventListener('abort', abort));
+    request.open('POST', vaultPath(['raw', 'upload']));
+    request.setRequestHeader('X-CSRF-Token', session.csrf_token);
+    request.send(form);
+  });
+}
+
 export const setOverride = (assetId, override) =>
   json('PUT', vaultPath(['resources', assetId, 'backup']), { body: { override } });
 

@@ -5,12 +5,13 @@ import { leaveBackup, showBackup } from './backup-view.js';
 import { closeDetails, showDetails } from './details.js';
 import { closeAllDialogs } from './dialogs.js';
 import { byId } from './dom.js';
-import { leaveLibrary, showLibrary } from './library.js';
+import { leaveLibrary, reloadLibrary, showLibrary } from './library.js';
 import { askToLogIn } from './log-in.js';
 import { clearMessage, reporting } from './messages.js';
 import { linkTo, onRoute } from './route.js';
 import './status.js';
-import { startWatching, stopWatching } from './vault.js';
+import { onUploaded, stopUploads } from './uploads.js';
+import { refreshVault, startWatching, stopWatching } from './vault.js';
 
 const views = { library: byId('library'), backup: byId('backup') };
 const links = { library: byId('nav-library'), backup: byId('nav-backup') };
@@ -52,11 +53,17 @@ function begin({ cloud_name: name }) {
 
 onSessionEnd((hadSession) => {
   stopWatching();
+  stopUploads();
   leaveBackup();
   closeAllDialogs();
   clearMessage();
   byId('app').hidden = true;
   askToLogIn(hadSession ? 'You are logged out.' : '', begin);
+});
+
+onUploaded(async () => {
+  refreshVault();
+  await reloadLibrary();
 });
 
 byId('log-out').addEventListener('click', () => reporting(logOut));

@@ -3,6 +3,7 @@
 Each flow looks at the answers and at the files in the mount. CLOUDINARY_URL says where.
 """
 
+import base64
 import hashlib
 import io
 import os
@@ -283,7 +284,49 @@ def bad_input_is_refused_in_one_line():
     assert not list(MOUNT.glob("**/.keepfs-upload*"))
 
 
+def an_upload_may_be_a_data_uri_and_gets_an_id_where_none_is_given():
+    encoded = base64.b64encode(png(4, 3, 7)).decode()
+    answer = uploader.upload(f"data:image/png;base64,{encoded}", folder="drawn")
+    assert answer["public_id"].startswith("drawn/") and answer["format"] == "png", answer
+    assert (MOUNT / f"{answer['public_id']}.png").read_bytes() == png(4, 3, 7)
+    other = uploader.upload(f"data:image/png;base64,{encoded}", folder="drawn")
+    assert other["public_id"] != answer["public_id"]
+    text = uploader.upload("data:text/plain;base64,YSBi", public_id="plain.txt", resource_type="raw")
+    assert text["bytes"] == 3 and (MOUNT / "plain.txt").read_bytes() == b"a b"
+    refused(exceptions.BadRequest, lambda: uploader.upload("data:image/png;base64,A"), "data URI")
+    local = MOUNT.parent / "Named File.png"
+    local.write_bytes(png(4, 3, 8))
+    named = uploader.upload(str(local), use_filename=True, unique_filename=False)
+    assert named["public_id"] == "Named File" and named["original_filename"] == "Named File"
+
+
+def many_are_deleted_by_their_ids_by_a_tag_and_all():
+    ids = {name: picture(f"gone/{name}", tags=["leaving"] if name < "c" else [])["asset_id"] for name in "abcd"}
+    answer = api.delete_resources_by_asset_ids([ids["d"], "0" * 32])
+    assert answer["deleted"] == {ids["d"]: "deleted", "0" * 32: "not_found"}, answer
+    answer = api.delete_resources_by_tag("leaving")
+    assert set(answer["deleted"]) == {"gone/a", "gone/b"}, answer
+    assert [file.name for file in (MOUNT / "gone").iterdir()] == ["c.png"]
+    uploader.upload("data:text/plain;base64,eA==", public_id="stays.txt", resource_type="raw")
+    answer = api.delete_all_resources()
+    assert answer["deleted"]["gone/c"] == "deleted" and answer["partial"] is False
+    assert not list(MOUNT.glob("**/*.png")) and (MOUNT / "stays.txt").exists(), "only images"
+    assert set(api.resource_types()["resource_types"]) == {"image", "video", "raw"}
+
+
+def versions_of_which_one_is_unknown_are_deleted_as_far_as_they_are_there():
+    picture("partly", 1)
+    picture("partly", 2)
+    details = api.resource("partly", versions=True)
+    first = details["versions"][0]["version_id"]
+    answer = api.delete_backed_up_assets(details["asset_id"], [first, "0" * 32])
+    assert answer["deleted_version_ids"] == [first]
+    assert answer["failures"][0]["version_id"] == "0" * 32, answer
+    assert len(api.resource("partly", versions=True)["versions"]) == 1
+
+
 def the_account_says_how_much_there_is():
+    assert api.config()["cloud_name"] == "demo"
     assert api.ping() == {"status": "ok"}
     usage = api.usage()
     assert usage["objects"]["usage"] > 0 and usage["backup"]["versions"] > 0, usage

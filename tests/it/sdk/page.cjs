@@ -150,6 +150,81 @@ async function restoresSeveral(page, shot) {
   for (const name of ['gone-1.txt', 'gone-3.txt']) fs.unlinkSync(inMount(name));
 }
 
+async function uploads(page, shot, width) {
+  await page.click(`${test('folder-link')}:has-text("trip")`);
+  await page.waitForSelector(card('trip/cat'));
+  const [first, second] = [`one ${width}.png`, `zwei-${width}.txt`];
+  const files = [
+    { name: first, mimeType: 'image/png', buffer: PNG },
+    { name: second, mimeType: 'text/plain', buffer: Buffer.from('zwei') },
+  ];
+  // By the keyboard, as whoever sees nothing would.
+  const chosen = page.waitForEvent('filechooser');
+  await page.focus(test('upload'));
+  await page.keyboard.press('Enter');
+  const chooser = await chosen;
+  assert.ok(chooser.isMultiple());
+  await chooser.setFiles(files);
+  await message(page, '2 of 2 files uploaded to trip');
+  await page.waitForSelector(card(`trip/one ${width}`));
+  assert.ok(fs.readFileSync(inMount(`trip/${first}`)).equals(PNG));
+  assert.strictEqual(fs.readFileSync(inMount(`trip/${second}`), 'utf8'), 'zwei');
+  assert.strictEqual(await page.locator(`${test('upload-row')} a`).count(), 2);
+
+  // One that is there is replaced only by whoever says so.
+  const again = [{ ...files[1], buffer: Buffer.from('drei') }, { name: `neu-${width}.txt`, mimeType: 'text/plain', buffer: Buffer.from('neu') }];
+  await page.setInputFiles(test('upload-input'), again);
+  await page.waitForSelector(test('confirm-dialog'));
+  const asked = await page.textContent(test('confirm-dialog'));
+  assert.ok(asked.includes(second) && !asked.includes(`neu-${width}`), asked);
+  await page.keyboard.press('Escape');
+  await message(page, '1 of 1 file uploaded to trip');
+  assert.strictEqual(fs.readFileSync(inMount(`trip/${second}`), 'utf8'), 'zwei');
+  assert.strictEqual(fs.readFileSync(inMount(`trip/neu-${width}.txt`), 'utf8'), 'neu');
+  await page.click('#message-close');
+  await page.setInputFiles(test('upload-input'), again.slice(0, 1));
+  await page.click(test('confirm-yes'));
+  await message(page, '1 of 1 file uploaded to trip');
+  assert.strictEqual(fs.readFileSync(inMount(`trip/${second}`), 'utf8'), 'drei');
+  assert.strictEqual(fs.readdirSync(inMount(`.versions/trip/${second}`)).length, 2);
+
+  // Dropped, and one of them refused: the others come, and one line says why it did not.
+  const busy = `busy-${width}.txt`;
+  fs.writeFileSync(inMount(`trip/${busy}`), 'busy');
+  const writer = fs.openSync(inMount(`trip/${busy}`), 'a');
+  const dropped = await page.evaluateHandle((names) => {
+    const transfer = new DataTransfer();
+    for (const name of names) transfer.items.add(new File([name], name));
+    return transfer;
+  }, [busy, `dropped-${width}.txt`]);
+  await page.dispatchEvent('#library', 'dragover', { dataTransfer: dropped });
+  assert.ok(await page.evaluate(() => document.querySelector('#library').hasAttribute('data-drop')));
+  await page.dispatchEvent('#library', 'drop', { dataTransfer: dropped });
+  await page.click(test('confirm-yes'));
+  await message(page, '1 of 2 files uploaded to trip');
+  const problem = await page.textContent(`${test('upload-row')}.failed .error`);
+  assert.ok(/open for writing/.test(problem) && !problem.includes('\n'), problem);
+  assert.ok(fs.existsSync(inMount(`trip/dropped-${width}.txt`)));
+  fs.closeSync(writer);
+  await shot('uploads');
+
+  // A large one shows how far it is, and can be cancelled.
+  await page.route('**/raw/upload', () => {});
+  await page.setInputFiles(test('upload-input'), { name: 'never.bin', mimeType: 'text/plain', buffer: Buffer.alloc(1000) });
+  await page.waitForSelector(`${test('upload-row')} progress`);
+  await page.click(test('uploads-close'));
+  await message(page, '0 of 1 file uploaded');
+  assert.strictEqual(await page.textContent(`${test('upload-row')} .error`), 'cancelled');
+  await page.unroute('**/raw/upload');
+  assert.ok(!fs.existsSync(inMount('trip/never.bin')));
+  await page.click(test('uploads-close'));
+  const focused = await page.evaluate(() => document.activeElement.dataset.test);
+  assert.strictEqual(focused, 'upload', 'the focus is where it was');
+  fs.unlinkSync(inMount(`trip/${first}`));
+  await page.goto(`http://${address}/#`);
+  await page.waitForSelector(`${test('folder-link')}:has-text("trip")`);
+}
+
 async function backsUp(page, shot) {
   await page.click(test('view-backup'));
   await page.waitForSelector(`${test('backup-switch')}[aria-checked=true]`);
@@ -194,7 +269,9 @@ async function backsUp(page, shot) {
     fs.writeFileSync(inMount(notes), 'one\ntwo\nthree\n');
     fs.writeFileSync(inMount(notes), 'one\nTWO\nthree\nfour\n');
     const showsItsHistory = () => showsHistory(page, shot, notes);
-    for (const flow of [logIn, browsesAndSearches, showsItsHistory, restoresSeveral, backsUp]) {
+    const uploadsFiles = () => uploads(page, shot, name);
+    const flows = [logIn, browsesAndSearches, showsItsHistory, restoresSeveral, uploadsFiles, backsUp];
+    for (const flow of flows) {
       console.log(name, flow.name);
       await flow(page, shot);
     }
