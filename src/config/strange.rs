@@ -6,27 +6,42 @@
 use std::path::Path;
 
 use super::api::ApiSettings;
+use super::file::Settings;
 use super::{ConfigError, file};
 
 /// Tables that name files of this machine, or servers that it talks to.
 const TABLES: [&str; 3] = ["notify", "api", "encryption"];
+
+/// Keys of the first table that say how much of this machine is used.
+const RESOURCES: [&str; 7] = [
+    "cache_bytes_max",
+    "disk_cache_bytes_max",
+    "pack_bytes",
+    "zstd_level",
+    "ingest_threads",
+    "spool_bytes_max",
+    "spool_max_bytes",
+];
 
 /// The text without them.
 ///
 /// # Errors
 /// [`ConfigError`] where they are written in a way that cannot be taken apart.
 pub(super) fn without_reach(path: &Path, text: &str) -> Result<String, ConfigError> {
-    let mut is_out = false;
+    let (mut is_out, mut is_first) = (false, true);
     let mut lines = Vec::new();
     for line in text.lines() {
         if let Some(name) = header(line) {
+            is_first = false;
             is_out = TABLES.contains(&name);
             if is_out {
                 lines.push("# Not taken over from the store: look whether it is yours.".into());
             }
         }
+        let is_resource = is_first && RESOURCES.contains(&key(line));
         lines.push(
-            match is_out && !line.trim_start().starts_with('#') && !line.is_empty() {
+            match (is_out || is_resource) && !line.trim_start().starts_with('#') && !line.is_empty()
+            {
                 true => format!("#{line}"),
                 false => line.to_owned(),
             },
@@ -34,6 +49,14 @@ pub(super) fn without_reach(path: &Path, text: &str) -> Result<String, ConfigErr
     }
     let text = lines.join("\n") + "\n";
     let read = file::read(path, &text)?;
+    if !has_own_resources(&read) {
+        return Err(ConfigError::BadValue {
+            file: path.to_owned(),
+            line: 1,
+            key: RESOURCES.join(", "),
+            problem: "the settings in the store have them in a form that cannot be left out".into(),
+        });
+    }
     if read.mail.is_some() || read.api != ApiSettings::default() || read.encryption.is_some() {
         return Err(ConfigError::BadValue {
             file: path.to_owned(),
@@ -43,6 +66,22 @@ pub(super) fn without_reach(path: &Path, text: &str) -> Result<String, ConfigErr
         });
     }
     Ok(text)
+}
+
+fn has_own_resources(read: &Settings) -> bool {
+    let defaults = Settings::default();
+    read.cache_bytes_max == defaults.cache_bytes_max
+        && read.disk_cache_bytes_max == defaults.disk_cache_bytes_max
+        && read.pack_bytes == defaults.pack_bytes
+        && read.zstd_level == defaults.zstd_level
+        && read.ingest_threads == defaults.ingest_threads
+        && read.spool_bytes_max == defaults.spool_bytes_max
+}
+
+/// The key in `key = value`.
+fn key(line: &str) -> &str {
+    let key = line.split('=').next().unwrap_or_default();
+    key.trim().trim_matches(['"', '\''])
 }
 
 /// The name in `[name]`.
@@ -55,6 +94,18 @@ fn header(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_much_of_this_machine_is_used_is_for_its_owner_to_say() {
+        let text = "format = 1\ncache_bytes_max = \"1TiB\"\n  ingest_threads=64\nname = \"x\"\n";
+        let left = without_reach(Path::new("f"), text).unwrap();
+        assert_eq!(
+            left,
+            "format = 1\n#cache_bytes_max = \"1TiB\"\n#  ingest_threads=64\nname = \"x\"\n"
+        );
+        let odd = "format = 1\n\"cache\\u005Fbytes_max\" = \"1TiB\"\n";
+        assert!(without_reach(Path::new("f"), odd).is_err());
+    }
 
     #[test]
     fn what_reaches_beyond_the_vault_is_a_comment_and_the_rest_stays() {

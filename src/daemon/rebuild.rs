@@ -5,7 +5,6 @@
 //! not even the lease: the first mount takes that over. A rebuild that was interrupted
 //! leaves a mark, by which no command takes the vault for a whole one.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -22,7 +21,7 @@ use crate::config::{Config, FILE_NAME, InitOptions, Origin};
 use crate::model::failpoint::reach;
 use crate::model::{Clock, Fence, StorePlace, SystemClock, Timestamp, WriteClaim};
 use crate::store::{Gap, Replayed, Secret, VaultKey, key_document_at, reconcile, replay};
-use crate::vault::{Materialised, Settled, Trust, VaultError, settle_rebuilt};
+use crate::vault::{Materialised, Settled, Trust, VaultError, settle_rebuilt, versions_in};
 
 /// Present in a vault while it is being rebuilt. Says which live tree is ours, and of which
 /// store it is made.
@@ -153,10 +152,7 @@ fn make_catalog(
     let catalog: &mut dyn Catalog = &mut catalog;
     let reconciled = reconcile(place, catalog).map_err(VaultError::from)?;
     let settled = settle_rebuilt(catalog, &reconciled.never_put, SystemClock.now())?;
-    let mut hurt = HashSet::new();
-    for &pack in &reconciled.missing {
-        hurt.extend(catalog.versions_in_pack(pack).map_err(VaultError::from)?);
-    }
+    let hurt = versions_in(catalog, &reconciled.missing)?;
     let mut setting = |key| catalog.setting(key).map_err(VaultError::from);
     let text = match setting(SETTINGS)? {
         Some(text) => text,

@@ -56,7 +56,7 @@ const fn rule(pattern: &'static str, tool: &'static str, matcher: Matcher) -> Tr
 }
 
 /// The table, in the order in which `keepfs policy` and the docs show it.
-pub static TRANSIENT_RULES: [TransientRule; 35] = [
+pub static TRANSIENT_RULES: [TransientRule; 36] = [
     rule(".*.sw?", "vim", Matcher::VimSwap),
     rule("#*#", "emacs", Matcher::Around(b"#", b"#")),
     rule(".#*", "emacs", Matcher::Prefix(b".#")),
@@ -120,6 +120,11 @@ pub static TRANSIENT_RULES: [TransientRule; 35] = [
     rule("X-journal", "SQLite", Matcher::SqliteSide(b"-journal")),
     rule("X-wal", "SQLite", Matcher::SqliteSide(b"-wal")),
     rule("X-shm", "SQLite", Matcher::SqliteSide(b"-shm")),
+    rule(
+        ".keepfs-rebuild.*",
+        "keepfs",
+        Matcher::Prefix(b".keepfs-rebuild."),
+    ),
 ];
 
 /// The rule that makes this path a temporary one: by its last name, or by a
@@ -261,6 +266,7 @@ mod tests {
             (b"debian.iso.part", "Firefox"),
             (b"upload.zip.filepart", "WinSCP"),
             (b"talk.mp4.ytdl", "yt-dlp"),
+            (b"a/.keepfs-rebuild.12", "keepfs"),
             (b"debian.iso.aria2", "aria2"),
             (b".fuse_hidden0000000300000002", "FUSE"),
             (b".nfs000000000123abcd00000001", "NFS"),

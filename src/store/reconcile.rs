@@ -13,13 +13,25 @@ use super::error::{Result, StoreError};
 use crate::catalog::{Catalog, ChunkRecord, PackRecord, PackState, atomically};
 use crate::model::{ChunkHash, PackId, StorePlace};
 
-/// Packs that the catalog needs and the store does not have.
+/// Packs that the catalog needs and that cannot be read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// They were never put: what is in them was on its way when the machine was lost.
     pub never_put: Vec<PackId>,
-    /// They were put, and are gone.
+    /// They were put, and are gone, or damaged: a copy of the store may bring them back.
     pub missing: Vec<PackId>,
+}
+
+/// A pack of the catalog, and what the store says of it.
+enum Found {
+    /// It is there, as far as is known.
+    There,
+    /// It was growing when the journal was written, and was put since. Its table may have
+    /// more chunks than the catalog knew.
+    Taken(PackRecord),
+    /// It is there, and is not what was written.
+    Damaged(PackRecord),
+    Absent(PackRecord),
 }
 
 /// Brings the packs of a catalog into line with what lies at `place`, where nothing is
@@ -31,41 +43,34 @@ pub fn reconcile(place: &StorePlace, catalog: &mut dyn Catalog) -> Result<Reconc
     let backend = Backend::open(place, false)?;
     let listing: HashMap<PackId, u64> = backend.list()?.into_iter().collect();
     let mut known = HashSet::new();
-    let mut absent = Vec::new();
+    let (mut lost, mut taken) = (Vec::new(), Vec::new());
     for pack in catalog.packs()? {
         known.insert(pack.id);
-        let is_there = match listing.get(&pack.id) {
-            None => false,
-            Some(_) if pack.state == PackState::Stored => true,
-            Some(&bytes) => take_as_stored(&backend, catalog, pack.id, bytes)?,
-        };
-        if !is_there {
-            absent.push(pack);
+        match find(&backend, catalog, pack, listing.get(&pack.id).copied())? {
+            Found::There => {}
+            Found::Taken(pack) => taken.push(pack),
+            Found::Damaged(pack) | Found::Absent(pack) => lost.push(pack),
         }
     }
     let mut wanted = HashMap::new();
-    for pack in &absent {
+    for pack in &lost {
         let chunks = catalog.pack_chunks(pack.id)?;
         wanted.extend(chunks.into_iter().map(|chunk| (chunk.hash, chunk)));
     }
     let strangers = listing.iter().filter(|(pack, _)| !known.contains(pack));
-    for (&pack, &bytes) in strangers {
+    let strangers = strangers.map(|(&id, &bytes)| PackRecord {
+        id,
+        state: PackState::Stored,
+        bytes,
+    });
+    for pack in taken.into_iter().chain(strangers) {
         if wanted.is_empty() {
             break;
         }
-        find_in(
-            &backend,
-            catalog,
-            PackRecord {
-                id: pack,
-                state: PackState::Stored,
-                bytes,
-            },
-            &mut wanted,
-        )?;
+        find_in(&backend, catalog, pack, &known, &mut wanted)?;
     }
     let mut reconciled = Reconciled::default();
-    for pack in absent {
+    for pack in lost {
         catalog.remove_dead_chunks(pack.id)?;
         if catalog.pack_chunks(pack.id)?.is_empty() {
             catalog.remove_pack(pack.id)?;
@@ -79,29 +84,40 @@ pub fn reconcile(place: &StorePlace, catalog: &mut dyn Catalog) -> Result<Reconc
     Ok(reconciled)
 }
 
-/// A pack that was growing when the journal was written, and was put since.
-fn take_as_stored(
+/// `listed`: the size of the pack's object.
+fn find(
     backend: &Backend,
     catalog: &mut dyn Catalog,
-    id: PackId,
-    bytes: u64,
-) -> Result<bool> {
-    let chunks = catalog.pack_chunks(id)?;
-    match table(backend, id, bytes)? {
-        Some(entries) if flaw_of_table(&entries, &chunks).is_none() => {
-            let state = PackState::Stored;
-            catalog.set_pack(&PackRecord { id, state, bytes })?;
-            Ok(true)
-        }
-        _ => Ok(false),
+    pack: PackRecord,
+    listed: Option<u64>,
+) -> Result<Found> {
+    let Some(bytes) = listed else {
+        return Ok(Found::Absent(pack));
+    };
+    if pack.state == PackState::Stored {
+        return Ok(Found::There);
     }
+    let put = PackRecord {
+        state: PackState::Stored,
+        bytes,
+        ..pack
+    };
+    let chunks = catalog.pack_chunks(pack.id)?;
+    let entries = table(backend, pack.id, bytes)?;
+    catalog.set_pack(&put)?;
+    let is_whole = entries.is_some_and(|entries| flaw_of_table(&entries, &chunks).is_none());
+    Ok(match is_whole {
+        true => Found::Taken(put),
+        false => Found::Damaged(put),
+    })
 }
 
-/// Looks in a pack that the catalog does not know for chunks that it needs.
+/// Looks in a pack for chunks that the catalog needs and has elsewhere.
 fn find_in(
     backend: &Backend,
     catalog: &mut dyn Catalog,
     pack: PackRecord,
+    known: &HashSet<PackId>,
     wanted: &mut HashMap<ChunkHash, ChunkRecord>,
 ) -> Result<()> {
     let Some(entries) = table(backend, pack.id, pack.bytes)? else {
@@ -119,7 +135,9 @@ fn find_in(
         wanted.remove(&chunk.hash);
     }
     atomically(catalog, |catalog| {
-        catalog.add_pack(&pack)?;
+        if !known.contains(&pack.id) {
+            catalog.add_pack(&pack)?;
+        }
         catalog.put_chunks(&found)?;
         Ok::<_, StoreError>(())
     })

@@ -13,6 +13,7 @@ mod hostile;
 mod journal;
 mod lease;
 mod migrate;
+mod reconciling;
 mod records;
 mod removal;
 mod repair;

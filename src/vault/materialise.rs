@@ -13,6 +13,7 @@ use std::thread;
 
 use rustix::fs::{AtFlags, Mode, XattrFlags};
 
+use crate::catalog::Durability;
 use crate::model::{ContentId, FileFacts, PublicId, Timestamp, Version, VersionState, failpoint};
 use crate::store::StoreError;
 
@@ -23,6 +24,9 @@ use super::live::{self, Found, facts_of};
 use super::names::BACKUP_XATTR;
 use super::restore::{Durable, give_to, timespec};
 use super::{Result, Vault, VaultError};
+
+/// After so many files what was noted of them is committed: memory holds what is not.
+const COMMIT_FILES: u64 = 10_000;
 
 /// What was brought into the live tree.
 #[derive(Debug, Default)]
@@ -103,6 +107,9 @@ impl Vault {
                             let mut catalog = self.catalog();
                             catalog.set_asset_file(file.version.asset, Some(&facts))?;
                         }
+                        if done.files % COMMIT_FILES == 0 {
+                            self.commit(Durability::Process)?;
+                        }
                     }
                     Err(error) if is_damage(&error) => {
                         done.failed.push((file.path.clone(), error));
@@ -142,6 +149,12 @@ impl Vault {
         file: &Wanted,
         directory: &mut Option<(PublicId, OwnedFd)>,
     ) -> Result<FileFacts> {
+        if file.plain_bytes != file.version.size {
+            return Err(VaultError::WrongKind {
+                path: file.path.clone(),
+                problem: "its content is not as long as its version; the catalog is damaged",
+            });
+        }
         if let Some(facts) = self.is_there(file)? {
             return Ok(facts);
         }

@@ -4,8 +4,10 @@
 //! what its files looked like. The surprise: versions whose bytes were there and are gone
 //! stay, for a copy of the store may bring them back.
 
+use std::collections::HashSet;
+
 use crate::catalog::{Catalog, Child};
-use crate::model::{NodeId, PackId, ROOT, Timestamp, VersionSeq};
+use crate::model::{FileFacts, InodeKey, NodeId, PackId, ROOT, Timestamp, Version, VersionSeq};
 
 use super::Result;
 use super::rename_directory::all_children;
@@ -33,20 +35,25 @@ pub fn settle_rebuilt(
     now: Timestamp,
 ) -> Result<Settled> {
     let mut settled = Settled::default();
+    // Their files looked otherwise when they were seen last.
+    let mut edited = HashSet::new();
+    let mut drop_version = |catalog: &mut dyn Catalog, version: &Version| {
+        edited.insert(version.asset);
+        settled.dropped += 1;
+        catalog.remove_version(version.seq)
+    };
     loop {
         let page = catalog.sealed_versions(VersionSeq(0), PAGE)?;
         if page.is_empty() {
             break;
         }
-        for version in page {
-            catalog.remove_version(version.seq)?;
-            settled.dropped += 1;
+        for version in &page {
+            drop_version(catalog, version)?;
         }
     }
-    for &pack in never_put {
-        for seq in catalog.versions_in_pack(pack)? {
-            catalog.remove_version(seq)?;
-            settled.dropped += 1;
+    for seq in versions_in(catalog, never_put)? {
+        if let Some(version) = catalog.version(seq)? {
+            drop_version(catalog, &version)?;
         }
     }
     catalog.remove_unused_contents()?;
@@ -59,22 +66,52 @@ pub fn settle_rebuilt(
         for child in all_children(catalog, directory)? {
             match child {
                 Child::Directory { node, .. } => waiting.push(node),
-                Child::Asset { node, .. } => settle_asset(catalog, node, now, &mut settled)?,
+                Child::Asset { node, .. } => {
+                    settle_asset(catalog, node, &edited, now, &mut settled)?;
+                }
             }
         }
     }
     Ok(settled)
 }
 
+/// The versions that need one of these packs.
+///
+/// # Errors
+/// When the catalog fails.
+pub fn versions_in(catalog: &mut dyn Catalog, packs: &[PackId]) -> Result<Vec<VersionSeq>> {
+    let mut chunks = Vec::new();
+    for &pack in packs {
+        let of_pack = catalog.pack_chunks(pack)?;
+        chunks.extend(of_pack.into_iter().map(|chunk| chunk.hash));
+    }
+    match chunks.is_empty() {
+        true => Ok(Vec::new()),
+        false => Ok(catalog.versions_with_chunks(&chunks)?),
+    }
+}
+
 fn settle_asset(
     catalog: &mut dyn Catalog,
     asset: NodeId,
+    edited: &HashSet<NodeId>,
     now: Timestamp,
     settled: &mut Settled,
 ) -> Result<()> {
-    if catalog.latest_versions(asset, 1)?.is_empty() {
+    let Some(latest) = catalog.latest_versions(asset, 1)?.pop() else {
         settled.forgotten += 1;
         return Ok(catalog.forget_asset(asset, now)?);
+    };
+    if edited.contains(&asset) {
+        // The mode and times of an edit that is lost belong to no content that is left.
+        let file = FileFacts {
+            inode: InodeKey { dev: 0, ino: 0 },
+            nlink: 1,
+            size: latest.size,
+            attributes: latest.attributes,
+            ctime: latest.kept_at,
+        };
+        catalog.set_asset_file(asset, Some(&file))?;
     }
     // Another filesystem gives the same numbers to other files.
     Ok(catalog.set_asset_file(asset, None)?)

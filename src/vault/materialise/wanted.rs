@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::catalog::{Catalog, Child, NodeKind, Standing};
 use crate::model::{
-    Attributes, NodeId, Override, PackId, PublicId, ROOT, Timestamp, Version, VersionState,
+    Attributes, HistoryName, NodeId, Override, PackId, PublicId, ROOT, Timestamp, Version,
+    VersionState,
 };
 use crate::vault::rename_directory::all_children;
 use crate::vault::restore::SET_IDS;
@@ -27,6 +28,8 @@ pub(super) struct Wanted {
     pub(super) attributes: Attributes,
     /// Whether it is what the asset has now, so that a scan would find nothing.
     pub(super) is_current: bool,
+    /// How long its content is, as its chunks say.
+    pub(super) plain_bytes: u64,
     /// Where its first byte lies.
     pub(super) begins_at: Option<(PackId, u64)>,
 }
@@ -85,7 +88,14 @@ impl Vault {
                 };
                 tree.directories.insert(path.clone(), wanted);
             }
+            let is_root = path.is_root();
             for (path, node, kind) in children(catalog, &path, node, at)? {
+                let name = path.name().unwrap_or_default();
+                if is_root && HistoryName::from_root_name(name).is_some() {
+                    // Only a catalog that somebody made up has a file there.
+                    log::warn!("{path}: that name is history's; it is left out");
+                    continue;
+                }
                 match kind {
                     NodeKind::Directory => waiting.push((path, node)),
                     NodeKind::Asset => tree.files.extend(wanted(catalog, path, node, at)?),
@@ -164,12 +174,14 @@ fn wanted(
         }
         _ => (latest, is_live),
     };
-    let begins_at = match version.state {
+    let (begins_at, plain_bytes) = match version.state {
         VersionState::Stored { content, .. } => {
             let chunks = catalog.content_chunks(content)?;
-            chunks.first().map(|chunk| (chunk.pack, chunk.offset))
+            let plain_bytes = chunks.iter().map(|chunk| u64::from(chunk.plain_bytes));
+            let begins_at = chunks.first().map(|chunk| (chunk.pack, chunk.offset));
+            (begins_at, plain_bytes.sum())
         }
-        VersionState::Sealed { .. } => None,
+        VersionState::Sealed { .. } => (None, version.size),
     };
     let last_attributes = record.and_then(|record| record.last_attributes);
     Ok(Some(Wanted {
@@ -180,6 +192,7 @@ fn wanted(
         },
         version,
         is_current,
+        plain_bytes,
         begins_at,
     }))
 }

@@ -6,6 +6,7 @@ mod deleting;
 mod draining;
 mod interleaving;
 mod pruning;
+mod rebuilding;
 mod renaming;
 mod restoring;
 mod scanning;
