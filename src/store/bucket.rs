@@ -112,6 +112,9 @@ fn s3_builder(
     let has_keys = builder
         .get_config_value(&AmazonS3ConfigKey::AccessKeyId)
         .is_some();
+    if let Some(refusal) = profile.elsewhere.filter(|_| !has_keys) {
+        return Err(refusal);
+    }
     if let Some((key, secret)) = profile.keys.filter(|_| !has_keys) {
         builder = builder
             .with_access_key_id(key)

@@ -5,12 +5,15 @@
 //! catalog has the row on disk; until then its name tells an open after a crash
 //! that the object may be one that the catalog never heard of.
 
+mod failure;
+
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use self::failure::Failure;
 use super::backend::PackSource;
-use super::error::{Result, StoreError, Writer};
+use super::error::{Result, StoreError};
 use super::open_pack::{Growing, spool_error};
 use super::{Shared, journal, pack};
 use crate::catalog::{Durability, PackRecord, PackState};
@@ -21,7 +24,6 @@ use crate::model::{Deadline, PackId, Timestamp};
 pub(super) const THREADS: usize = 2;
 /// Names of stored packs that stay in the spool until the catalog is flushed for them.
 const MARKS_MAX: usize = 64;
-const STORING: &str = "storing a pack";
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Whoever holds puts back asks this often whether that is still wanted.
 const HOLD_BEAT: Duration = Duration::from_millis(200);
@@ -77,15 +79,6 @@ struct State {
     marks: Vec<PackId>,
 }
 
-#[derive(Debug, Clone)]
-enum Failure {
-    Full(&'static str),
-    Away(String),
-    Denied(String),
-    Fenced(Writer),
-    Other(String),
-}
-
 impl State {
     fn packs(&self) -> impl Iterator<Item = PackId> {
         let waiting = self.waiting.iter().map(|full| full.pack.id);
@@ -95,34 +88,6 @@ impl State {
     fn has_room(&self, bytes_max: u64) -> bool {
         let waiting = self.waiting.iter().map(|full| full.pack.written_bytes());
         waiting.sum::<u64>() <= bytes_max
-    }
-}
-
-impl Failure {
-    fn of(error: &StoreError) -> Self {
-        match error {
-            StoreError::Full { what } => Failure::Full(what),
-            StoreError::Unreachable { detail, .. } => Failure::Away(detail.clone()),
-            StoreError::Denied { detail, .. } => Failure::Denied(detail.clone()),
-            StoreError::Fenced(writer) => Failure::Fenced(writer.clone()),
-            other => Failure::Other(other.to_string()),
-        }
-    }
-
-    fn error(&self) -> StoreError {
-        match self {
-            Failure::Full(what) => StoreError::Full { what },
-            Failure::Fenced(writer) => StoreError::Fenced(writer.clone()),
-            Failure::Away(detail) => StoreError::Unreachable {
-                doing: STORING.into(),
-                detail: detail.clone(),
-            },
-            Failure::Denied(detail) => StoreError::Denied {
-                doing: STORING.into(),
-                detail: detail.clone(),
-            },
-            Failure::Other(detail) => StoreError::Io(format!("storing a pack: {detail}")),
-        }
     }
 }
 

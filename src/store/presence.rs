@@ -8,8 +8,8 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Shared;
 use super::error::Result;
+use super::{Shared, check};
 use crate::catalog::ChunkRecord;
 use crate::model::{ChunkHash, ContentId, PackId};
 
@@ -41,6 +41,33 @@ pub(super) fn is_uploaded(shared: &Shared, content: ContentId) -> Result<bool> {
         shared.open_packs.readable(chunk.pack).is_none() && !shared.presence.is_missing(chunk.pack)
     };
     Ok(chunks.iter().all(is_in_store))
+}
+
+/// Looks whether the pack of a chunk is there with its table, once in a run.
+pub(super) fn is_there(shared: &Shared, chunk: &ChunkRecord) -> Result<bool> {
+    match shared.presence.of(chunk) {
+        Verdict::There => return Ok(true),
+        Verdict::Gone => return Ok(false),
+        Verdict::Unknown => {}
+    }
+    // The pack may have been rewritten since the chunk was looked up; the name of
+    // the chunk decides, not that of the pack.
+    if check::has_chunk(shared, chunk)? {
+        shared.presence.pack_is_there(chunk.pack);
+        return Ok(true);
+    }
+    let now = shared.catalog()?.chunk(&chunk.hash)?;
+    match now {
+        Some(now) if now.pack != chunk.pack => check::has_chunk(shared, &now),
+        _ => {
+            log::error!(
+                "pack {} is missing or cut short: its chunks are stored anew where they occur",
+                chunk.pack
+            );
+            shared.presence.pack_is_missing(chunk.pack);
+            Ok(false)
+        }
+    }
 }
 
 /// What was seen of packs and chunks in this run.

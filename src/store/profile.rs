@@ -2,18 +2,32 @@
 //!
 //! Read as their documentation says ("Configuration and credential file settings in
 //! the AWS CLI"). What names another source of credentials (SSO, a process, a role
-//! to assume) is not followed: such a profile needs `aws configure export-credentials`.
+//! to assume) is not followed but refused: silently trying something else, as the role of
+//! the machine, could write to somebody else's bucket.
 
 use std::env;
 use std::path::PathBuf;
 
 use ini::Ini;
 
+/// Keys of a profile that say where else its credentials are.
+const ELSEWHERE: [&str; 7] = [
+    "sso_session",
+    "sso_start_url",
+    "role_arn",
+    "source_profile",
+    "credential_process",
+    "credential_source",
+    "web_identity_token_file",
+];
+
 /// What a profile says. The environment goes before it.
 #[derive(Default)]
 pub(super) struct AwsProfile {
     /// Access key id and secret.
     pub(super) keys: Option<(String, String)>,
+    /// In one line, that its keys are somewhere else, and what to do.
+    pub(super) elsewhere: Option<String>,
     pub(super) session_token: Option<String>,
     pub(super) region: Option<String>,
     pub(super) endpoint: Option<String>,
@@ -59,8 +73,17 @@ impl AwsProfile {
                 .map(|value| value.trim().to_owned())
                 .filter(|value| !value.is_empty())
         };
+        let keys = get("aws_access_key_id").zip(get("aws_secret_access_key"));
+        let elsewhere = ELSEWHERE.iter().find(|key| get(key).is_some());
         Ok(Self {
-            keys: get("aws_access_key_id").zip(get("aws_secret_access_key")),
+            elsewhere: elsewhere.filter(|_| keys.is_none()).map(|key| {
+                format!(
+                    "the AWS profile '{name}' gets its credentials by {key}, which keepfs does \
+                     not follow: run `aws configure export-credentials --profile {name} --format \
+                     env` and put what it prints into the daemon's environment"
+                )
+            }),
+            keys,
             session_token: get("aws_session_token"),
             region: get("region"),
             endpoint: get("endpoint_url"),
@@ -102,6 +125,30 @@ mod tests {
         assert_eq!(other.keys, Some(("C".into(), "D".into())));
         assert_eq!(other.session_token.as_deref(), Some("E"));
         assert_eq!(other.endpoint.as_deref(), Some("http://127.0.0.1:9"));
+    }
+
+    #[test]
+    fn a_profile_whose_keys_are_elsewhere_is_refused_with_the_way_out() {
+        for line in [
+            "sso_session = work",
+            "role_arn = arn:aws:iam::1:role/x\nsource_profile = base",
+            "credential_process = /bin/true",
+        ] {
+            let config = ini(&format!("[profile work]\n{line}\nregion = eu-west-1\n"));
+            let profile = AwsProfile::of_files(Some("work"), None, Some(&config)).unwrap();
+            let line = profile.elsewhere.unwrap_or_default();
+            assert!(
+                line.contains("aws configure export-credentials --profile work"),
+                "{line}"
+            );
+            assert!(!line.contains('\n'), "{line}");
+        }
+        // With keys beside it, the keys are meant.
+        let credentials = ini("[work]\naws_access_key_id = A\naws_secret_access_key = B\n");
+        let config = ini("[profile work]\nrole_arn = x\n");
+        let both = AwsProfile::of_files(Some("work"), Some(&credentials), Some(&config));
+        let both = both.unwrap();
+        assert!(both.keys.is_some() && both.elsewhere.is_none());
     }
 
     #[test]

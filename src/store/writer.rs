@@ -16,9 +16,9 @@ use super::error::{Result, StoreError};
 use super::finish::AtBound;
 use super::in_flight::Pins;
 use super::open_pack::Encoded;
-use super::presence::Verdict;
-use super::{Shared, Written, abandoned, check};
-use crate::catalog::{Catalog, ChunkRecord, PackRecord, PackState, atomically};
+use super::presence::{Verdict, is_there};
+use super::{Shared, Written, abandoned};
+use crate::catalog::{Catalog, PackRecord, PackState, atomically};
 use crate::model::{ChunkHash, ContentId};
 
 /// So many chunks are stored by the caller before threads are started: a photo
@@ -370,36 +370,4 @@ pub(super) fn store_anew(shared: &Shared, plain: &[u8], encoder: &mut Encoder) -
     shared.presence.chunk_is_damaged(shared.coding.name(plain));
     let pins = shared.in_flight.begin();
     store_chunk(shared, AtBound::Wait, &pins, plain, encoder, |_, _| Ok(())).map(|_| ())
-}
-
-/// Looks whether the pack of a chunk is there with its table, once in a run.
-fn is_there(shared: &Shared, chunk: &ChunkRecord) -> Result<bool> {
-    match shared.presence.of(chunk) {
-        Verdict::There => return Ok(true),
-        Verdict::Gone => return Ok(false),
-        Verdict::Unknown => {}
-    }
-    // The pack may have been rewritten since the chunk was looked up; the name of
-    // the chunk decides, not that of the pack.
-    if check::has_chunk(shared, chunk)? {
-        shared.presence.pack_is_there(chunk.pack);
-        return Ok(true);
-    }
-    let now = shared.catalog()?.chunk(&chunk.hash)?;
-    match now {
-        Some(now) if now.pack != chunk.pack => is_there_again(shared, &now),
-        _ => {
-            log::error!(
-                "pack {} is missing or cut short: its chunks are stored anew where they occur",
-                chunk.pack
-            );
-            shared.presence.pack_is_missing(chunk.pack);
-            Ok(false)
-        }
-    }
-}
-
-fn is_there_again(shared: &Shared, chunk: &ChunkRecord) -> Result<bool> {
-    let bytes = shared.backend().pack_bytes(chunk.pack)?;
-    Ok(bytes.is_some_and(|bytes| bytes >= super::open_pack::end_of(chunk)))
 }

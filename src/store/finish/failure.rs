@@ -1,0 +1,44 @@
+//! Why a pack could not be put, kept for whoever waits for it: an error that can be told
+//! more than once.
+
+use crate::store::error::{StoreError, Writer};
+
+const STORING: &str = "storing a pack";
+
+/// What a put failed with.
+#[derive(Debug, Clone)]
+pub(super) enum Failure {
+    Full(&'static str),
+    Away(String),
+    Denied(String),
+    Fenced(Writer),
+    Other(String),
+}
+
+impl Failure {
+    pub(super) fn of(error: &StoreError) -> Self {
+        match error {
+            StoreError::Full { what } => Failure::Full(what),
+            StoreError::Unreachable { detail, .. } => Failure::Away(detail.clone()),
+            StoreError::Denied { detail, .. } => Failure::Denied(detail.clone()),
+            StoreError::Fenced(writer) => Failure::Fenced(writer.clone()),
+            other => Failure::Other(other.to_string()),
+        }
+    }
+
+    pub(super) fn error(&self) -> StoreError {
+        match self {
+            Failure::Full(what) => StoreError::Full { what },
+            Failure::Fenced(writer) => StoreError::Fenced(writer.clone()),
+            Failure::Away(detail) => StoreError::Unreachable {
+                doing: STORING.into(),
+                detail: detail.clone(),
+            },
+            Failure::Denied(detail) => StoreError::Denied {
+                doing: STORING.into(),
+                detail: detail.clone(),
+            },
+            Failure::Other(detail) => StoreError::Io(format!("storing a pack: {detail}")),
+        }
+    }
+}
