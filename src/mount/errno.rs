@@ -151,7 +151,7 @@ fn of_catalog(error: &CatalogError) -> Errno {
 fn of_store(error: &StoreError) -> Errno {
     match error {
         StoreError::Full { .. } | StoreError::SpoolAtBound { .. } => Errno::NOSPC,
-        StoreError::OnTheWay { .. } => Errno::TIMEDOUT,
+        StoreError::OnTheWay { .. } | StoreError::JournalOnTheWay => Errno::TIMEDOUT,
         StoreError::Source(error) => of_io(error),
         StoreError::Catalog(error) => of_catalog(error),
         StoreError::BadPlace { .. }

@@ -143,7 +143,8 @@ pub fn code_of_store(error: &StoreError) -> ErrorCode {
         StoreError::Fenced(_)
         | StoreError::Denied { .. }
         | StoreError::Unreachable { .. }
-        | StoreError::OnTheWay { .. } => ErrorCode::Blocked,
+        | StoreError::OnTheWay { .. }
+        | StoreError::JournalOnTheWay => ErrorCode::Blocked,
         StoreError::NoJournal { .. } => ErrorCode::NotFound,
         StoreError::Foreign { .. }
         | StoreError::JournalGap { .. }

@@ -179,6 +179,9 @@ pub enum StoreError {
         /// How many.
         packs: usize,
     },
+    /// Somebody waited for the journal as long as he wanted to; it is still being put.
+    #[error("not in the store yet: its journal is on the way, nothing is lost")]
+    JournalOnTheWay,
     /// No space left in the store or the spool.
     #[error("no space left for {what}: free some space on its disk")]
     Full {

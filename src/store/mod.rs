@@ -61,8 +61,10 @@ mod writer;
 
 use std::collections::HashSet;
 use std::io::Read;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 pub use bucket::command_that_removes;
 pub use bucket_rules::harms;
@@ -228,6 +230,34 @@ impl Store {
     /// When the store does not take it: the next call tries again.
     pub fn publish(&self) -> Result<()> {
         journal::publish(&self.shared)
+    }
+
+    /// The same, for who does not wait for ever. What is begun goes on.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish), or [`StoreError::JournalOnTheWay`] after the deadline.
+    pub fn publish_until(&self, deadline: Deadline) -> Result<()> {
+        if deadline == Deadline::NEVER {
+            return self.publish();
+        }
+        let (told, hears) = mpsc::channel();
+        let shared = self.shared.clone();
+        std::thread::Builder::new()
+            .name("keepfs-publish".into())
+            .spawn(move || told.send(journal::publish(&shared)))
+            .map_err(|error| StoreError::Io(format!("starting a thread: {error}")))?;
+        loop {
+            match hears.recv_timeout(deadline.left_at_most(Duration::from_secs(1))) {
+                Ok(published) => return published,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(StoreError::Io("the journal's thread failed".into()));
+                }
+                Err(RecvTimeoutError::Timeout) if deadline.has_passed() => {
+                    return Err(StoreError::JournalOnTheWay);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 
     /// Brings contents into memory that will be read at once, in as few requests as can be.

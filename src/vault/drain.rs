@@ -90,7 +90,7 @@ impl Vault {
         self.store.flush_until(deadline)?;
         self.drop_superseded()?;
         self.commit(Durability::Power)?;
-        self.store.publish()?;
+        self.store.publish_until(deadline)?;
         self.fail_for_postponed(&wanted)
     }
 

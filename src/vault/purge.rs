@@ -137,7 +137,8 @@ impl Vault {
         })
     }
 
-    /// After an unclean stop: takes up a deletion for good where it was broken off.
+    /// Takes up a deletion for good where it was broken off: by an unclean stop, or by a
+    /// store that let nothing be removed at that moment.
     pub(super) fn finish_deletion(&self) -> Result<()> {
         let deletion = self.catalog().setting(UNFINISHED_SETTING)?;
         if let Some(deletion) = deletion {

@@ -248,6 +248,9 @@ impl Vault {
         if let Err(error) = self.drop_superseded() {
             log::warn!("versions of half contents stay: {error}");
         }
+        if let Err(error) = self.finish_deletion() {
+            log::warn!("bytes that were deleted for good are in the store still: {error}");
+        }
         if let Err(error) = self.store.merge_small_packs() {
             log::warn!("small packs stay small: {error}");
         }

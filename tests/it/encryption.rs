@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::buckets::{allow, setup};
 use crate::harness::{Mount, Setup, files_below, keepfs_binary, mode, noise, output, text};
-use crate::servers::{BucketServer, Kind, objects};
+use crate::servers::{BucketServer, Kind, SECRET, objects};
 
 const NAME: &str = "wedding-of-zoe.txt";
 const CONTENT: &str = "nobody but the two of us may read this\n";
@@ -315,4 +315,54 @@ fn what_does_not_fit_an_encrypted_vault_is_one_line_with_the_way_out() {
     refused(&with_secret(&nowhere), 3, "no keepfs.toml");
     assert!(!nowhere.exists());
     assert!(check().status.success());
+}
+
+#[test]
+fn no_log_and_no_setting_shows_a_secret_however_much_is_logged() {
+    let server = BucketServer::start(Kind::S3);
+    let outside = tempfile::tempdir().unwrap();
+    let passphrase = "correct horse battery";
+    let file = private(outside.path().join("passphrase"), passphrase);
+    let mut shown = String::new();
+    let mut run = |command: &mut Command| {
+        command.env("KEEPFS_LOG", "trace");
+        let done = output(command);
+        shown += &(text(&done.stdout) + &text(&done.stderr));
+    };
+    let mut allow = Command::new(keepfs_binary());
+    allow.args(["store", "allow", &server.url("p"), "--name", "photos"]);
+    run(allow.envs(server.environment()));
+    let mut m = setup(&server, "p")
+        .init(&["--encrypt", "--passphrase-file", name(&file)])
+        .env("KEEPFS_LOG", "trace")
+        .start();
+    m.write(NAME, CONTENT);
+    let root = m.root.display().to_string();
+    for args in [
+        &["wait"][..],
+        &["check", "--read-data"],
+        &["status"],
+        &["store", "migrate", &server.url("moved")],
+        &["prune"],
+    ] {
+        run(m.command(keepfs_binary()).args(args).arg(&root));
+    }
+    // A bucket that refuses is told of in its own words.
+    let mut wrong = m.command(keepfs_binary());
+    wrong.env("AWS_SECRET_ACCESS_KEY", "a-wrong-secret-of-mine");
+    run(wrong.args(["store", "allow", &server.url("q"), "--name", "photos"]));
+    m.unmount();
+    m.remount();
+    m.unmount();
+    shown += &m.log();
+    assert!(
+        shown.contains("TRACE") || shown.contains("DEBUG"),
+        "{shown}"
+    );
+    for file in ["keepfs.toml", "keepfs.log", "audit.log"] {
+        shown += &fs::read_to_string(m.vault.join(file)).unwrap_or_default();
+    }
+    for secret in [SECRET, passphrase, "a-wrong-secret-of-mine"] {
+        assert!(!shown.contains(secret), "{secret}");
+    }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use crate::harness::{Mount, Setup, keepfs_binary, noise, output, text, wait_for};
+use crate::harness::{Mount, Setup, files_below, keepfs_binary, noise, output, text, wait_for};
 use crate::journal::{live_files, rebuilt_from};
 use crate::proxy::{Fault, Proxy};
 use crate::servers::{BucketServer, Kind, kinds, objects};
@@ -337,6 +337,37 @@ fn a_prune_loses_nothing_when_its_removals_fail() {
     // S3 removes by a POST that lists what goes.
     prune_through("POST", "?delete", Fault::Answer(403, ""));
     prune_through("POST", "?delete", Fault::LoseAnswer);
+}
+
+/// A key that may not delete, or a lock on the objects.
+#[test]
+fn a_bucket_that_lets_nothing_be_deleted_gets_every_backup_and_a_purge_says_so() {
+    let line = Line::with(Kind::S3, |setup| setup.config("pack_age_max", "\"1s\""));
+    let m = &line.m;
+    m.write("secret", noise(1, 60_000));
+    m.run("\"$KEEPFS\" wait .");
+    let denied = Fault::Answer(403, "<Error><Code>AccessDenied</Code></Error>");
+    line.proxy.fault("POST", "?delete", usize::MAX, denied);
+    let files = files(5);
+    write(m, &files);
+    m.run("\"$KEEPFS\" wait .");
+    let done = m.keepfs(&["purge", "--yes", m.path("secret").to_str().unwrap()]);
+    let said = text(&done.stderr);
+    assert_ne!(done.status.code(), Some(0), "{done:?}");
+    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    assert!(said.contains("refuses"), "{said}");
+    line.proxy.heal();
+    // As soon as it may, it finishes that by itself.
+    let bucket = line.server.bucket().join("p/packs");
+    let secret = &noise(1, 60_000)[30_000..30_064];
+    wait_for("the bytes to be gone", || {
+        let is_gone = files_below(&bucket).iter().all(|file| {
+            let bytes = fs::read(file).unwrap_or_default();
+            !bytes.windows(secret.len()).any(|window| window == secret)
+        });
+        is_gone.then_some(())
+    });
+    line.assert_whole(&files);
 }
 
 /// A move into a bucket through a line that fails: the whole store, or a line that says that

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::buckets::{allow, setup};
 use crate::faults::{Line, write};
@@ -102,6 +103,25 @@ fn a_version_is_uploaded_when_the_journal_in_the_bucket_names_it() {
     let status = m.json(&["status"]);
     assert_eq!(status["journal_pending"], false, "{status}");
     assert_eq!(status["waiting_seconds"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_wait_with_a_timeout_ends_in_time_while_the_journal_hangs() {
+    let line = Line::with(Kind::S3, |setup| setup.config("pack_age_max", "\"1h\""));
+    let m = &line.m;
+    m.write("f", noise(1, 50_000));
+    line.proxy
+        .fault("PUT", "/catalog/", usize::MAX, Fault::Silence);
+    let begun = Instant::now();
+    let done = m.keepfs(&["wait", "--timeout", "2s", m.root.to_str().unwrap()]);
+    assert_eq!(done.status.code(), Some(6), "{done:?}");
+    let said = text(&done.stderr);
+    assert!(said.contains("journal is on the way"), "{said}");
+    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    assert!(begun.elapsed() < Duration::from_secs(8));
+    line.proxy.heal();
+    m.run("\"$KEEPFS\" wait .");
+    assert_eq!(state(m, "f").as_deref(), Some("uploaded"));
 }
 
 /// The journal's puts meet a fault while versions are made.
