@@ -5,12 +5,12 @@
 //! goes as text or in a sandbox, whatever its owner called it.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::error::{ApiError, Result};
 use super::formats::content_type;
@@ -18,8 +18,6 @@ use super::media::VersionRead;
 
 /// Bytes that are read at once.
 const PIECE_BYTES: usize = 256 << 10;
-/// Pieces that wait for the client.
-const PIECES_MAX: usize = 4;
 
 /// What goes out.
 pub(super) enum Content {
@@ -122,9 +120,10 @@ fn put_range(answer: &mut Response, value: &str) {
     }
 }
 
-/// Reads on a thread that may block, a few pieces ahead of the client.
+/// Reads one piece ahead of the client. Between two pieces no thread is held: a client may
+/// take its time.
 fn stream(content: Content, start: u64, length: u64) -> Result<Body> {
-    let mut reader: Box<dyn Read + Send> = match content {
+    let reader: Box<dyn Read + Send> = match content {
         Content::File(mut file) => {
             let sought = file.seek(SeekFrom::Start(start));
             sought.map_err(|error| super::error::of_io("reading", &error))?;
@@ -135,31 +134,42 @@ fn stream(content: Content, start: u64, length: u64) -> Result<Body> {
             ..version
         }),
     };
-    let (send, receive) = mpsc::channel::<std::io::Result<Bytes>>(PIECES_MAX);
-    tokio::task::spawn_blocking(move || {
-        let mut left = length;
-        while left > 0 {
-            let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES))];
-            let read = match reader.read(&mut piece) {
-                // It became shorter meanwhile: the client sees that the end is missing.
-                Ok(0) => Err(std::io::ErrorKind::UnexpectedEof.into()),
-                other => other,
-            };
-            let is_broken = read.is_err();
-            let piece = read.map(|bytes| {
-                piece.truncate(bytes);
-                left -= bytes as u64;
-                Bytes::from(piece)
-            });
-            if send.blocking_send(piece).is_err() || is_broken {
-                return;
-            }
-        }
-    });
-    let pieces = futures_util::stream::unfold(receive, |mut receive| async move {
-        receive.recv().await.map(|piece| (piece, receive))
+    let first = read_piece(reader, length);
+    let pieces = futures_util::stream::unfold(first, |reading| async {
+        let piece = match reading?.await {
+            Ok(Ok((piece, reader, left))) => Ok((piece, read_piece(reader, left))),
+            Ok(Err(error)) => Err(error),
+            Err(error) => Err(io::Error::other(error)),
+        };
+        Some(match piece {
+            Ok((piece, next)) => (Ok(piece), next),
+            Err(error) => (Err(error), None),
+        })
     });
     Ok(Body::from_stream(pieces))
+}
+
+/// A piece, the rest, and how long that is.
+type Piece = (Bytes, Box<dyn Read + Send>, u64);
+
+/// Begins to read the next piece. `None`: there is none.
+fn read_piece(
+    mut reader: Box<dyn Read + Send>,
+    left: u64,
+) -> Option<JoinHandle<io::Result<Piece>>> {
+    (left > 0).then(|| {
+        spawn_blocking(move || {
+            let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES))];
+            match reader.read(&mut piece)? {
+                // It became shorter meanwhile: the client sees that the end is missing.
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                bytes => {
+                    piece.truncate(bytes);
+                    Ok((Bytes::from(piece), reader, left - bytes as u64))
+                }
+            }
+        })
+    })
 }
 
 /// What a `Range` header asks for.
