@@ -45,7 +45,7 @@ pub(super) struct Outgoing<'a> {
     pub disposition: Disposition,
 }
 
-/// The answer: whole, a range of it, or that nothing changed.
+/// The answer: whole, a range of it, or that nothing changed. For a thread that may block.
 pub(super) fn send(
     method: &Method,
     headers: &HeaderMap,
@@ -120,8 +120,18 @@ fn put_range(answer: &mut Response, value: &str) {
     }
 }
 
-/// Reads one piece ahead of the client. Between two pieces no thread is held: a client may
-/// take its time.
+/// What is known of the next piece.
+enum Next {
+    Read(io::Result<Piece>),
+    Reading(JoinHandle<io::Result<Piece>>),
+    End,
+}
+
+/// A piece, the rest, and how long that is.
+type Piece = (Bytes, Box<dyn Read + Send>, u64);
+
+/// Reads the first piece here, which is on a thread that may block, and then one ahead of the
+/// client. Between two pieces no thread is held: a client may take its time.
 fn stream(content: Content, start: u64, length: u64) -> Result<Body> {
     let reader: Box<dyn Read + Send> = match content {
         Content::File(mut file) => {
@@ -134,42 +144,40 @@ fn stream(content: Content, start: u64, length: u64) -> Result<Body> {
             ..version
         }),
     };
-    let first = read_piece(reader, length);
-    let pieces = futures_util::stream::unfold(first, |reading| async {
-        let piece = match reading?.await {
-            Ok(Ok((piece, reader, left))) => Ok((piece, read_piece(reader, left))),
-            Ok(Err(error)) => Err(error),
-            Err(error) => Err(io::Error::other(error)),
+    if length == 0 {
+        return Ok(Body::empty());
+    }
+    let first = Next::Read(read_piece(reader, length));
+    let pieces = futures_util::stream::unfold(first, |next| async {
+        let read = match next {
+            Next::Read(read) => read,
+            Next::Reading(reading) => reading
+                .await
+                .unwrap_or_else(|error| Err(io::Error::other(error))),
+            Next::End => return None,
         };
-        Some(match piece {
-            Ok((piece, next)) => (Ok(piece), next),
-            Err(error) => (Err(error), None),
+        Some(match read {
+            Ok((piece, _, 0)) => (Ok(piece), Next::End),
+            Ok((piece, reader, left)) => {
+                let reading = spawn_blocking(move || read_piece(reader, left));
+                (Ok(piece), Next::Reading(reading))
+            }
+            Err(error) => (Err(error), Next::End),
         })
     });
     Ok(Body::from_stream(pieces))
 }
 
-/// A piece, the rest, and how long that is.
-type Piece = (Bytes, Box<dyn Read + Send>, u64);
-
-/// Begins to read the next piece. `None`: there is none.
-fn read_piece(
-    mut reader: Box<dyn Read + Send>,
-    left: u64,
-) -> Option<JoinHandle<io::Result<Piece>>> {
-    (left > 0).then(|| {
-        spawn_blocking(move || {
-            let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES))];
-            match reader.read(&mut piece)? {
-                // It became shorter meanwhile: the client sees that the end is missing.
-                0 => Err(io::ErrorKind::UnexpectedEof.into()),
-                bytes => {
-                    piece.truncate(bytes);
-                    Ok((Bytes::from(piece), reader, left - bytes as u64))
-                }
-            }
-        })
-    })
+fn read_piece(mut reader: Box<dyn Read + Send>, left: u64) -> io::Result<Piece> {
+    let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES))];
+    match reader.read(&mut piece)? {
+        // It became shorter meanwhile: the client sees that the end is missing.
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        bytes => {
+            piece.truncate(bytes);
+            Ok((Bytes::from(piece), reader, left - bytes as u64))
+        }
+    }
 }
 
 /// What a `Range` header asks for.
