@@ -2,11 +2,11 @@
 //! too slow. Each is refused in one line that says nothing of this machine, and leaves nothing.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Setup, noise, not_run};
+use crate::harness::{Setup, noise, not_run, wait_for};
 use crate::http::{Answer, Served, multipart, names, read};
 
 /// Names that lead out of the vault, or into its own, or nowhere.
@@ -424,4 +424,58 @@ fn a_name_as_deep_as_names_can_be_is_a_name_like_any_other() {
     assert_eq!(restored[&deep]["bytes"], 4, "{restored}");
     // What cleans up after the test cannot go so deep.
     served.mount.run("rm -r x");
+}
+
+#[test]
+fn however_many_are_slow_nobody_else_waits_for_them() {
+    if cfg!(not(debug_assertions)) {
+        return not_run("callers who are slow", "a release build waits a minute");
+    }
+    // Longer than the calls below need, shorter than the test may take.
+    let setup = Setup::new().env("KEEPFS_TEST_PATIENCE_MS", "8000");
+    let served = Served::start(setup);
+    // More than any buffer on the way has.
+    served.mount.write("large.bin", vec![7; 32 << 20]);
+    let (content_type, body) = multipart(&[("public_id", "slow.bin")], "x", &noise(1, 1 << 20));
+    let authorization = served.authorization();
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let mut stream = served.connect();
+        let head = format!(
+            "POST /v1_1/demo/raw/upload HTTP/1.1\r\nhost: x\r\nauthorization: {authorization}\r\n\
+             content-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&body[..body.len() / 2]).unwrap();
+        slow.push(stream);
+        let mut stream = served.connect();
+        let head = "GET /demo/raw/upload/large.bin HTTP/1.1\r\nhost: x\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        slow.push(stream);
+    }
+    let began = std::time::Instant::now();
+    let answer = served.upload("raw", &[("public_id", "quick.bin")], "x", b"quick");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    served.done(
+        "GET",
+        "/v1_1/demo/resources/raw/upload/quick.bin?versions=1",
+        None,
+    );
+    let took = began.elapsed();
+    assert!(took < std::time::Duration::from_secs(4), "{took:?}");
+    // Those who read nothing are dropped: what comes is not the whole.
+    let mut last = slow.pop().expect("a download");
+    let mut bytes = Vec::new();
+    wait_for("the server to give the slow ones up", || {
+        let sockets = format!("/proc/{}/fd", served.mount.pid());
+        let sockets = fs::read_dir(sockets).unwrap().filter_map(Result::ok);
+        let sockets = sockets.filter_map(|entry| fs::read_link(entry.path()).ok());
+        let count = sockets
+            .filter(|link| link.to_string_lossy().starts_with("socket:"))
+            .count();
+        (count < 20).then_some(())
+    });
+    let _ = last.read_to_end(&mut bytes);
+    assert!(bytes.len() < 32 << 20, "{}", bytes.len());
 }

@@ -206,48 +206,45 @@ async fn deliver(
     parts: &Parts,
 ) -> Result<Response> {
     let is_known = api.proofs().log_in(&Method::GET, &parts.headers).is_ok();
-    let found = blocking(api, {
-        let path = path.clone();
-        move |api| {
-            let missing = || ApiError::not_found(&path);
-            if identify(&path).resource_type != kind && kind != ResourceType::Raw {
-                return Err(missing());
-            }
-            let id = asset::path_of(&path)?;
-            let asset = api.asset_at(&id)?.ok_or_else(missing)?;
-            let facts = asset.file.ok_or_else(missing)?;
-            if !is_known {
-                delivery::check_readable(facts.attributes.mode)?;
-            }
-            let file = api.vault.live().open_file(&id).map_err(|_| missing())?;
-            // Of the file that was opened, and not of one that took its name meanwhile.
-            let opened = file.metadata().map_err(|_| missing())?;
-            if !opened.is_file() {
-                return Err(missing());
-            }
-            use std::os::unix::fs::MetadataExt;
-            let etag = format!(
-                "{:x}-{:x}-{:x}{:09x}",
-                opened.ino(),
-                opened.size(),
-                opened.ctime(),
-                opened.ctime_nsec()
-            );
-            Ok((file, opened.size(), etag))
+    let (method, headers) = (parts.method.clone(), parts.headers.clone());
+    blocking(api, move |api| {
+        let missing = || ApiError::not_found(&path);
+        if identify(&path).resource_type != kind && kind != ResourceType::Raw {
+            return Err(missing());
         }
-    });
-    let (file, size, etag) = found.await?;
-    delivery::send(
-        &parts.method,
-        &parts.headers,
-        Outgoing {
-            content: Content::File(file),
-            size,
-            etag,
-            path: &path,
-            disposition: Disposition::Inline,
-        },
-    )
+        let id = asset::path_of(&path)?;
+        let asset = api.asset_at(&id)?.ok_or_else(missing)?;
+        let facts = asset.file.ok_or_else(missing)?;
+        if !is_known {
+            delivery::check_readable(facts.attributes.mode)?;
+        }
+        let file = api.vault.live().open_file(&id).map_err(|_| missing())?;
+        // Of the file that was opened, and not of one that took its name meanwhile.
+        let opened = file.metadata().map_err(|_| missing())?;
+        if !opened.is_file() {
+            return Err(missing());
+        }
+        use std::os::unix::fs::MetadataExt;
+        let etag = format!(
+            "{:x}-{:x}-{:x}{:09x}",
+            opened.ino(),
+            opened.size(),
+            opened.ctime(),
+            opened.ctime_nsec()
+        );
+        delivery::send(
+            &method,
+            &headers,
+            Outgoing {
+                content: Content::File(file),
+                size: opened.size(),
+                etag,
+                path: &path,
+                disposition: Disposition::Inline,
+            },
+        )
+    })
+    .await
 }
 
 /// A version, by a signed address or for somebody who logged in.
@@ -262,21 +259,21 @@ async fn download(api: &Arc<Api>, parts: &Parts) -> Result<Response> {
         Some("inline") => Disposition::Inline,
         _ => Disposition::Attachment,
     };
-    let found = blocking(api, move |api| {
+    let (method, headers) = (parts.method.clone(), parts.headers.clone());
+    blocking(api, move |api| {
         let (asset, version) = api.find_download(&parameters)?;
         let reader = api.vault.read_version(version.seq)?;
-        Ok((asset, version, reader))
-    });
-    let (asset, version, reader) = found.await?;
-    delivery::send(
-        &parts.method,
-        &parts.headers,
-        Outgoing {
-            size: reader.size(),
-            content: Content::Version(VersionRead { reader, offset: 0 }),
-            etag: version.id.to_string(),
-            path: &String::from_utf8_lossy(asset.id.as_bytes()),
-            disposition,
-        },
-    )
+        delivery::send(
+            &method,
+            &headers,
+            Outgoing {
+                size: reader.size(),
+                content: Content::Version(VersionRead { reader, offset: 0 }),
+                etag: version.id.to_string(),
+                path: &String::from_utf8_lossy(asset.id.as_bytes()),
+                disposition,
+            },
+        )
+    })
+    .await
 }

@@ -5,12 +5,12 @@
 //! goes as text or in a sandbox, whatever its owner called it.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::error::{ApiError, Result};
 use super::formats::content_type;
@@ -18,8 +18,6 @@ use super::media::VersionRead;
 
 /// Bytes that are read at once.
 const PIECE_BYTES: usize = 256 << 10;
-/// Pieces that wait for the client.
-const PIECES_MAX: usize = 4;
 
 /// What goes out.
 pub(super) enum Content {
@@ -47,7 +45,7 @@ pub(super) struct Outgoing<'a> {
     pub disposition: Disposition,
 }
 
-/// The answer: whole, a range of it, or that nothing changed.
+/// The answer: whole, a range of it, or that nothing changed. For a thread that may block.
 pub(super) fn send(
     method: &Method,
     headers: &HeaderMap,
@@ -122,9 +120,20 @@ fn put_range(answer: &mut Response, value: &str) {
     }
 }
 
-/// Reads on a thread that may block, a few pieces ahead of the client.
+/// What is known of the next piece.
+enum Next {
+    Read(io::Result<Piece>),
+    Reading(JoinHandle<io::Result<Piece>>),
+    End,
+}
+
+/// A piece, the rest, and how long that is.
+type Piece = (Bytes, Box<dyn Read + Send>, u64);
+
+/// Reads the first piece here, which is on a thread that may block, and then one ahead of the
+/// client. Between two pieces no thread is held: a client may take its time.
 fn stream(content: Content, start: u64, length: u64) -> Result<Body> {
-    let mut reader: Box<dyn Read + Send> = match content {
+    let reader: Box<dyn Read + Send> = match content {
         Content::File(mut file) => {
             let sought = file.seek(SeekFrom::Start(start));
             sought.map_err(|error| super::error::of_io("reading", &error))?;
@@ -135,31 +144,40 @@ fn stream(content: Content, start: u64, length: u64) -> Result<Body> {
             ..version
         }),
     };
-    let (send, receive) = mpsc::channel::<std::io::Result<Bytes>>(PIECES_MAX);
-    tokio::task::spawn_blocking(move || {
-        let mut left = length;
-        while left > 0 {
-            let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES))];
-            let read = match reader.read(&mut piece) {
-                // It became shorter meanwhile: the client sees that the end is missing.
-                Ok(0) => Err(std::io::ErrorKind::UnexpectedEof.into()),
-                other => other,
-            };
-            let is_broken = read.is_err();
-            let piece = read.map(|bytes| {
-                piece.truncate(bytes);
-                left -= bytes as u64;
-                Bytes::from(piece)
-            });
-            if send.blocking_send(piece).is_err() || is_broken {
-                return;
+    if length == 0 {
+        return Ok(Body::empty());
+    }
+    let first = Next::Read(read_piece(reader, length));
+    let pieces = futures_util::stream::unfold(first, |next| async {
+        let read = match next {
+            Next::Read(read) => read,
+            Next::Reading(reading) => reading
+                .await
+                .unwrap_or_else(|error| Err(io::Error::other(error))),
+            Next::End => return None,
+        };
+        Some(match read {
+            Ok((piece, _, 0)) => (Ok(piece), Next::End),
+            Ok((piece, reader, left)) => {
+                let reading = spawn_blocking(move || read_piece(reader, left));
+                (Ok(piece), Next::Reading(reading))
             }
-        }
-    });
-    let pieces = futures_util::stream::unfold(receive, |mut receive| async move {
-        receive.recv().await.map(|piece| (piece, receive))
+            Err(error) => (Err(error), Next::End),
+        })
     });
     Ok(Body::from_stream(pieces))
+}
+
+fn read_piece(mut reader: Box<dyn Read + Send>, left: u64) -> io::Result<Piece> {
+    let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES))];
+    match reader.read(&mut piece)? {
+        // It became shorter meanwhile: the client sees that the end is missing.
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        bytes => {
+            piece.truncate(bytes);
+            Ok((Bytes::from(piece), reader, left - bytes as u64))
+        }
+    }
 }
 
 /// What a `Range` header asks for.

@@ -4,18 +4,20 @@
 //! is taken, so the SDKs' order (file last) is the only one. What is not finished leaves
 //! nothing behind.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::{HeaderMap, Method};
 use futures_util::StreamExt;
 use md5::{Digest, Md5};
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::error::{ApiError, Result};
 use super::parameters::Parameters;
+use super::relay::Relay;
 use super::signature::hex;
 use crate::model::patience;
 use crate::vault::Incoming;
@@ -24,8 +26,6 @@ use crate::vault::Incoming;
 pub(super) const PARAMETERS_BYTES_MAX: usize = 8 << 20;
 /// A client that sends nothing for so long is gone.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Pieces on their way to the disk.
-const PIECES_MAX: usize = 16;
 /// What is read of a refused upload, so that the refusal arrives.
 const DRAINED_BYTES_MAX: usize = 16 << 20;
 /// Of a content, for whoever must tell what it is.
@@ -36,7 +36,7 @@ const HEAD_BYTES: usize = 64;
 pub(super) struct Received {
     pub incoming: Incoming,
     pub bytes: u64,
-    pub md5: Md5,
+    pub sum: Sum,
     /// Its first bytes.
     pub head: Vec<u8>,
     /// As the client calls it, often with directories of its own machine.
@@ -48,24 +48,58 @@ impl Received {
         Self {
             incoming,
             bytes: 0,
-            md5: Md5::new(),
+            sum: Sum::Known(Md5::new()),
             head: Vec::new(),
             filename: None,
         }
     }
 
     /// Adds a piece at the end.
-    pub(super) fn add(&mut self, piece: &[u8]) -> std::io::Result<()> {
+    pub(super) fn add(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.write(piece)?;
+        if let Sum::Known(md5) = &mut self.sum {
+            md5.update(piece);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, piece: &[u8]) -> io::Result<()> {
         self.incoming.write_all(piece)?;
-        self.md5.update(piece);
         self.bytes += piece.len() as u64;
         let missing = HEAD_BYTES.saturating_sub(self.head.len());
         self.head.extend(piece.iter().take(missing));
         Ok(())
     }
+}
 
-    pub(super) fn etag(&self) -> String {
-        hex(&self.md5.clone().finalize())
+/// The md5 of what came in. It takes longer than writing it, so it is made beside that, and
+/// beside the upload's taking its place.
+#[derive(Debug)]
+pub(super) enum Sum {
+    /// Of everything so far.
+    Known(Md5),
+    /// Its last pieces are still worked on.
+    Coming(JoinHandle<io::Result<Md5>>),
+}
+
+impl Sum {
+    /// In hex, on a thread that may block. `None`: it could not be made.
+    pub(super) fn wait(self) -> Option<String> {
+        let md5 = match self {
+            Sum::Known(md5) => md5,
+            Sum::Coming(md5) => Handle::current().block_on(md5).ok()?.ok()?,
+        };
+        Some(hex(&md5.finalize()))
+    }
+
+    async fn known(self) -> Result<Md5> {
+        match self {
+            Sum::Known(md5) => Ok(md5),
+            Sum::Coming(md5) => match md5.await {
+                Ok(Ok(md5)) => Ok(md5),
+                _ => Err(ApiError::Internal),
+            },
+        }
     }
 }
 
@@ -158,42 +192,36 @@ async fn of_plain_body(headers: &HeaderMap, body: Body) -> Result<(Parameters, O
     Ok((parameters, file))
 }
 
-/// Writes a field to the disk on a thread of its own, piece by piece.
+/// Takes a field in, piece by piece.
 async fn take_in(
     field: &mut multer::Field<'_>,
     mut received: Received,
     bytes_max: u64,
 ) -> Result<Received> {
+    let failed = |error: io::Error| super::error::of_io("the upload", &error);
     // What came in earlier parts counts.
     let mut bytes = received.bytes;
-    let (send, mut pieces) = mpsc::channel::<Bytes>(PIECES_MAX);
-    let writer = tokio::task::spawn_blocking(move || {
-        while let Some(piece) = pieces.blocking_recv() {
-            received.add(&piece)?;
-        }
-        Ok::<_, std::io::Error>(received)
+    let sum = std::mem::replace(&mut received.sum, Sum::Known(Md5::new()));
+    let mut disk = Relay::new(received, Received::write);
+    let mut hash = Relay::new(sum.known().await?, |md5: &mut Md5, piece| {
+        md5.update(piece);
+        Ok(())
     });
     loop {
         let piece = timeout(patience(PATIENCE), field.chunk()).await;
         let piece = piece.map_err(|_| ApiError::bad("The upload stood still and was given up"))?;
-        match piece.map_err(broken_off)? {
-            None => break,
-            Some(piece) => {
-                bytes += piece.len() as u64;
-                check_size(bytes, bytes_max)?;
-                // It ends early only when a write failed, which it says below.
-                if send.send(piece).await.is_err() {
-                    break;
-                }
-            }
-        }
+        let Some(piece) = piece.map_err(broken_off)? else {
+            break;
+        };
+        bytes += piece.len() as u64;
+        check_size(bytes, bytes_max)?;
+        disk.give(piece.clone()).await.map_err(failed)?;
+        hash.give(piece).await.map_err(failed)?;
     }
-    drop(send);
-    match writer.await {
-        Ok(Ok(received)) => Ok(received),
-        Ok(Err(error)) => Err(super::error::of_io("the upload", &error)),
-        Err(_) => Err(ApiError::Internal),
-    }
+    let sum = Sum::Coming(tokio::spawn(hash.finish()));
+    let mut received = disk.finish().await.map_err(failed)?;
+    received.sum = sum;
+    Ok(received)
 }
 
 /// Refuses more than an upload may have.

@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 
 use super::answer::answer;
+use super::stalled::Stalling;
 use super::{Api, Changed, Door};
 use crate::model::{PublicId, patience};
 use crate::vault::Vault;
@@ -24,6 +25,8 @@ use crate::vault::Vault;
 const CONNECTIONS_MAX: usize = 512;
 /// A client that does not finish its headers in this time is gone.
 const HEADERS_PATIENCE: Duration = Duration::from_secs(15);
+/// A client that takes nothing of its answer for so long is gone.
+const READING_PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of the headers of one call, and of what is read at once.
 const BUFFER_BYTES_MAX: usize = 1 << 20;
 /// Calls under way have so long to end when the server stops.
@@ -149,6 +152,7 @@ async fn accept(
         let (router, mut ended) = (router.clone(), ended.clone());
         tokio::spawn(async move {
             let service = TowerToHyperService::new(router);
+            let stream = Stalling::new(stream, patience(READING_PATIENCE));
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(patience(HEADERS_PATIENCE))

@@ -7,8 +7,6 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::asset::{Asset, path_of};
@@ -16,11 +14,11 @@ use super::caller::Proofs;
 use super::chunks::Part;
 use super::error::{ApiError, Result};
 use super::fetch::{Reach, fetch};
-use super::formats::{ResourceType, extension_for, extension_of_bytes, kind_of};
+use super::formats::{ResourceType, extension_of_bytes, kind_of};
 use super::keys::random;
 use super::parameters::Parameters;
 use super::receive::{self, File, Received};
-use super::{Api, blocking, signature};
+use super::{Api, blocking, data_uri, signature};
 use crate::model::{Context, Labels, Override, PublicId, Tags};
 use crate::vault::{Clobber, Placement};
 
@@ -61,7 +59,7 @@ pub(super) async fn upload(
         Some(File::Bytes(received)) => *received,
         Some(File::Text(text)) if text.starts_with("data:") => {
             let received = Received::new(api.vault.receive()?);
-            tokio::task::block_in_place(|| decode(&text, received, bytes_max))?
+            tokio::task::block_in_place(|| data_uri::decode(&text, received, bytes_max))?
         }
         Some(File::Text(address)) => {
             if !api.settings.allow_fetch {
@@ -194,7 +192,7 @@ impl Api {
                 })
             }
         };
-        let etag = received.etag();
+        let sum = received.sum;
         let placed = self.vault.place(
             received.incoming,
             &Placement {
@@ -223,7 +221,13 @@ impl Api {
         let asset = self
             .asset_at(&order.path)?
             .ok_or_else(|| ApiError::not_found(&order.public_id))?;
-        self.media.note(&asset, &etag);
+        let etag = match sum.wait() {
+            Some(etag) => {
+                self.media.note(&asset, &etag);
+                Some(etag)
+            }
+            None => self.media.etag(&self.vault, &asset),
+        };
         let mut answer = self.answer(&asset, key, base)?;
         answer.insert("etag".into(), json!(etag));
         if placed.replaced {
@@ -328,30 +332,6 @@ fn draw_public_id() -> Result<String> {
     let bytes = random::<20>().map_err(|_| ApiError::Internal)?;
     let letters = bytes.iter().map(|byte| char::from(b'a' + byte % 26));
     Ok(letters.collect())
-}
-
-/// `data:image/png;base64,…`.
-fn decode(uri: &str, mut received: Received, bytes_max: u64) -> Result<Received> {
-    let wrong = || ApiError::bad("Invalid data URI: write data:TYPE;base64,DATA");
-    let (head, data) = uri.split_once(',').ok_or_else(wrong)?;
-    let head = head.strip_prefix("data:").ok_or_else(wrong)?;
-    let (content_type, is_base64) = match head.strip_suffix(";base64") {
-        Some(content_type) => (content_type, true),
-        None => (head, false),
-    };
-    let bytes = match is_base64 {
-        true => {
-            let data: String = data.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-            BASE64_STANDARD.decode(data).map_err(|_| wrong())?
-        }
-        false => percent_encoding::percent_decode_str(data).collect(),
-    };
-    receive::check_size(bytes.len() as u64, bytes_max)?;
-    let added = received.add(&bytes);
-    added.map_err(|error| super::error::of_io("the upload", &error))?;
-    let content_type = content_type.split(';').next().unwrap_or_default();
-    received.filename = extension_for(content_type).map(|extension| format!("file.{extension}"));
-    Ok(received)
 }
 
 #[cfg(test)]
