@@ -197,7 +197,7 @@ impl Vault {
             distinct: Mutex::default(),
         };
         vault.take_up()?;
-        vault.sweep_uploads()?;
+        vault.sweep_temporary()?;
         Ok(vault)
     }
 

@@ -129,6 +129,7 @@ impl Vault {
         })?;
         let directory = self.make_live_directory(&parent)?;
         let temporary = temporary_name("restore", self.clock.random());
+        let _note = self.note_temporary(&parent, &temporary)?;
         let written = self.write_temporary(&directory, &temporary, &chosen.version, Durable::Now);
         let version = written.and_then(|_| {
             failpoint::reach("restore.written");

@@ -3,7 +3,8 @@
 //!
 //! It is the spool: what is half done there is cleared away at the next start. The
 //! surprise: nothing can be renamed out of a spool on another filesystem than the live
-//! tree. Such an upload is named in its folder, and a note in the spool says so first.
+//! tree. Such an upload is named in its folder, as a restore always is, and a note in the
+//! spool says so first.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -19,7 +20,8 @@ use super::{Result, Vault, VaultError};
 
 /// Ends the names of notes.
 const NOTE: &str = ".note";
-const TEMPORARY: &[u8] = b".keepfs-upload.";
+/// Begin the names that are taken away.
+const TEMPORARY: [&[u8]; 2] = [b".keepfs-upload.", b".keepfs-restore."];
 /// More than any path has.
 const NOTE_BYTES_MAX: u64 = 64 << 10;
 
@@ -61,10 +63,21 @@ impl Vault {
             });
         }
         let name = temporary_name("upload", random);
-        let failed = |error| VaultError::io("taking an upload in", error);
+        let note = self.note_temporary(id, &name)?;
+        Ok(Room {
+            directory,
+            name,
+            note: Some(note),
+        })
+    }
+
+    /// Notes a temporary name in a live directory, before there is a file of it.
+    pub(super) fn note_temporary(&self, id: &PublicId, name: &str) -> Result<Note> {
+        let failed = |error| VaultError::io("noting a temporary file", error);
+        let spool = self.spool.directory();
         let note = Note {
             spool: spool.try_clone_to_owned().map_err(failed)?,
-            name: format!("upload-{random:032x}{NOTE}"),
+            name: format!("{:032x}{NOTE}", self.clock.random()),
         };
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let noted = rustix::fs::openat(spool, &note.name, flags, Mode::RUSR | Mode::WUSR);
@@ -73,15 +86,11 @@ impl Vault {
             .map_err(Into::into)
             .and_then(|file| File::from(file).write_all(&path))
             .map_err(failed)?;
-        Ok(Room {
-            directory,
-            name,
-            note: Some(note),
-        })
+        Ok(note)
     }
 
-    /// Takes away what uploads left in folders when the last process was killed.
-    pub(super) fn sweep_uploads(&self) -> Result<()> {
+    /// Takes away what uploads and restores left in folders when the last process was killed.
+    pub(super) fn sweep_temporary(&self) -> Result<()> {
         let failed = |error: Errno| VaultError::io("reading the spool", error);
         let spool = self.spool.directory();
         for entry in Dir::read_from(spool).map_err(failed)? {
@@ -96,19 +105,20 @@ impl Vault {
                 .take(NOTE_BYTES_MAX)
                 .read_to_end(&mut path);
             read.map_err(|error| VaultError::io("reading the spool", error))?;
-            self.sweep_upload(&path);
+            self.sweep_noted(&path);
             rustix::fs::unlinkat(spool, entry.file_name(), AtFlags::empty()).map_err(failed)?;
         }
         Ok(())
     }
 
     /// A note that says anything else is of no use, and does no harm.
-    fn sweep_upload(&self, path: &[u8]) {
+    fn sweep_noted(&self, path: &[u8]) {
         let path = path.strip_prefix(b"/").unwrap_or(path);
         let Some((parent, name)) = PublicId::new(path).ok().and_then(|id| id.split()) else {
             return;
         };
-        if !name.as_bytes().starts_with(TEMPORARY) {
+        let bytes = name.as_bytes();
+        if !TEMPORARY.iter().any(|begin| bytes.starts_with(begin)) {
             return;
         }
         if let Ok(directory) = self.live.open_directory(&parent) {

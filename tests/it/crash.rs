@@ -471,3 +471,36 @@ fn half_a_file_is_never_a_version_of_its_own_in_an_orderly_run() {
     assert!(done.status.success(), "{done:?}");
     assert_eq!(m.texts("a").first().unwrap(), "whole");
 }
+
+#[test]
+fn a_kill_in_the_middle_of_a_restore_leaves_nothing_in_the_folder() {
+    if cfg!(not(debug_assertions)) {
+        return not_run("a kill in a restore", "a release build has no crash points");
+    }
+    let mut m = Setup::new()
+        .env("KEEPFS_CRASH_AT", "restore.written")
+        .start();
+    m.mkdir("d");
+    m.write("d/a", "a");
+    m.remove("d/a");
+    let killed = m.keepfs(&["restore", "d/a"]);
+    assert!(!killed.status.success(), "{killed:?}");
+    m.crashed();
+    let names = || {
+        let entries = fs::read_dir(m.live("d")).expect("the folder");
+        entries
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names().len(), 1, "the kill left its file: {:?}", names());
+    recover(&mut m);
+    let entries = fs::read_dir(m.live("d")).expect("the folder");
+    assert_eq!(entries.count(), 0, "and the start took it away");
+    let notes = fs::read_dir(m.vault.join("spool")).expect("the spool");
+    let notes = notes.filter_map(Result::ok).map(|entry| entry.path());
+    assert!(
+        notes
+            .into_iter()
+            .all(|path| path.extension().is_none_or(|end| end != "note"))
+    );
+}
