@@ -220,7 +220,7 @@ impl Vault {
             .map_err(|error| VaultError::io("opening a spool file", error))
     }
 
-    fn in_spool(&self, seq: VersionSeq) -> Result<bool> {
+    pub(super) fn in_spool(&self, seq: VersionSeq) -> Result<bool> {
         Ok(self.open_spooled(seq)?.is_some())
     }
 

@@ -1,33 +1,43 @@
 //! What history may show: a version that could be the same content as the one before
 //! it is an open question, and is answered before anyone lists it.
 
-use crate::model::{NodeId, Origin, Version, VersionSeq, VersionState};
+use std::fs::File;
+use std::io::Read;
+
+use crate::model::{ChunkHash, NodeId, Origin, Version, VersionState};
+use crate::store::StoreError;
 
 use super::{Result, Vault, VaultError, lock};
-use crate::store::StoreError;
 
 impl Vault {
     /// Settles what history shows of an asset: each sealed version that may be the same
-    /// content as the one before it is ingested now.
+    /// content as the one before it is ingested now. Where the spool is at its bound, the
+    /// bytes are compared where they are.
     ///
     /// # Errors
-    /// When one could not be ingested.
+    /// When one could not be ingested for another reason.
     pub fn settle(&self, asset: NodeId) -> Result<()> {
-        for seq in self.open_questions(asset)? {
-            match self.ingest_now(seq) {
-                // Rather a version too many for a while than a history that cannot be seen.
+        for (before, version) in self.open_questions(asset)? {
+            let ingested = self
+                .ingest_now(before.seq)
+                .and_then(|()| self.ingest_now(version.seq));
+            match ingested {
                 Err(VaultError::Store(error @ StoreError::SpoolAtBound { .. })) => {
-                    log::debug!("what is shown may be the same content twice: {error}");
+                    if self.differ(&before, &version)? {
+                        lock(&self.distinct).insert(version.seq);
+                    } else {
+                        // Rather one too many for a while than a history that nobody sees.
+                        log::debug!("the same content may be shown twice: {error}");
+                    }
                 }
-                settled => settled?,
+                other => other?,
             }
         }
         Ok(())
     }
 
-    /// The sealed versions, oldest first, that must be known before the history can be
-    /// shown: those that may equal the one before, and what they are compared with.
-    fn open_questions(&self, asset: NodeId) -> Result<Vec<VersionSeq>> {
+    /// The sealed versions, oldest first, that may equal the one before, each behind that.
+    fn open_questions(&self, asset: NodeId) -> Result<Vec<(Version, Version)>> {
         let is_sealed = |version: &Version| matches!(version.state, VersionState::Sealed { .. });
         let mut count = 2;
         let recent = loop {
@@ -47,10 +57,41 @@ impl Vault {
                 && version.size == before.size
                 && !distinct.contains(&version.seq);
             if open {
-                questions.extend([before.seq, version.seq]);
+                questions.push((before.clone(), version.clone()));
             }
         }
-        questions.dedup();
         Ok(questions)
     }
+
+    /// True when two versions are known to hold different bytes.
+    fn differ(&self, one: &Version, other: &Version) -> Result<bool> {
+        Ok(matches!(
+            (self.hash_of(one)?, self.hash_of(other)?),
+            (Some(one), Some(other)) if one != other
+        ))
+    }
+
+    /// `None`: the bytes are nowhere.
+    fn hash_of(&self, version: &Version) -> Result<Option<ChunkHash>> {
+        if let VersionState::Stored { blake3, .. } = version.state {
+            return Ok(Some(blake3));
+        }
+        loop {
+            let Some((file, from_spool)) = self.open_sealed(version)? else {
+                return Ok(None);
+            };
+            let hash = hash_file(&file, version.size)
+                .map_err(|error| VaultError::io("reading a sealed version", error))?;
+            // Whoever was about to change the file put the bytes into the spool first.
+            if from_spool || !self.in_spool(version.seq)? {
+                return Ok(Some(hash));
+            }
+        }
+    }
+}
+
+fn hash_file(file: &File, size: u64) -> std::io::Result<ChunkHash> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file.take(size))?;
+    Ok(ChunkHash(*hasher.finalize().as_bytes()))
 }

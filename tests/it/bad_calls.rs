@@ -432,7 +432,7 @@ fn however_many_are_slow_nobody_else_waits_for_them() {
         return not_run("callers who are slow", "a release build waits a minute");
     }
     // Longer than the calls below need, shorter than the test may take.
-    let setup = Setup::new().env("KEEPFS_TEST_PATIENCE_MS", "8000");
+    let setup = Setup::new().env("KEEPFS_TEST_PATIENCE_MS", "15000");
     let served = Served::start(setup);
     // More than any buffer on the way has.
     served.mount.write("large.bin", vec![7; 32 << 20]);
@@ -463,7 +463,7 @@ fn however_many_are_slow_nobody_else_waits_for_them() {
         None,
     );
     let took = began.elapsed();
-    assert!(took < std::time::Duration::from_secs(4), "{took:?}");
+    assert!(took < std::time::Duration::from_secs(10), "{took:?}");
     // Those who read nothing are dropped: what comes is not the whole.
     let mut last = slow.pop().expect("a download");
     let mut bytes = Vec::new();
