@@ -5,7 +5,6 @@
 //! not even the lease: the first mount takes that over. A rebuild that was interrupted
 //! leaves a mark, by which no command takes the vault for a whole one.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -21,7 +20,9 @@ use crate::catalog::{Catalog, Durability, Totals};
 use crate::config::{Config, FILE_NAME, InitOptions, Origin};
 use crate::model::failpoint::reach;
 use crate::model::{Clock, Fence, StorePlace, SystemClock, Timestamp, WriteClaim};
-use crate::store::{Gap, Replayed, Secret, VaultKey, key_document_at, reconcile, replay};
+use crate::store::{
+    Gap, Replayed, Secret, VaultKey, key_document_at, reconcile, replay, versions_in_packs,
+};
 use crate::vault::{Materialised, Settled, Trust, VaultError, settle_rebuilt};
 
 /// Present in a vault while it is being rebuilt. Says which live tree is ours, and of which
@@ -70,7 +71,9 @@ pub struct Rebuilt {
     pub settled: Settled,
     /// Packs that were in the store and are gone.
     pub packs_missing: usize,
-    /// Versions that need one of them.
+    /// Packs that are in the store and cannot be read, or not all of them.
+    pub packs_damaged: usize,
+    /// Versions that need one of these.
     pub versions_hurt: usize,
     /// What it has.
     pub totals: Totals,
@@ -116,6 +119,7 @@ struct Found {
     replayed: Replayed,
     settled: Settled,
     packs_missing: usize,
+    packs_damaged: usize,
     versions_hurt: usize,
 }
 
@@ -153,10 +157,8 @@ fn make_catalog(
     let catalog: &mut dyn Catalog = &mut catalog;
     let reconciled = reconcile(place, catalog).map_err(VaultError::from)?;
     let settled = settle_rebuilt(catalog, &reconciled.never_put, SystemClock.now())?;
-    let mut hurt = HashSet::new();
-    for &pack in &reconciled.missing {
-        hurt.extend(catalog.versions_in_pack(pack).map_err(VaultError::from)?);
-    }
+    let unreadable = [&reconciled.missing[..], &reconciled.damaged].concat();
+    let hurt = versions_in_packs(catalog, &unreadable).map_err(VaultError::from)?;
     let mut setting = |key| catalog.setting(key).map_err(VaultError::from);
     let text = match setting(SETTINGS)? {
         Some(text) => text,
@@ -183,6 +185,7 @@ fn make_catalog(
         replayed,
         settled,
         packs_missing: reconciled.missing.len(),
+        packs_damaged: reconciled.damaged.len(),
         versions_hurt: hurt.len(),
     };
     Ok((config, found))
@@ -236,6 +239,7 @@ fn fill(
         replayed: found.replayed,
         settled: found.settled,
         packs_missing: found.packs_missing,
+        packs_damaged: found.packs_damaged,
         versions_hurt: found.versions_hurt,
         totals,
         live,

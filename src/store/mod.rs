@@ -82,7 +82,7 @@ pub use orphans::Orphan;
 pub use progress::Unstored;
 pub use reader::ContentReader;
 pub use reclaim::Repacked;
-pub use reconcile::{Reconciled, reconcile};
+pub use reconcile::{Reconciled, reconcile, versions_in_packs};
 pub use repair::Repair;
 pub use sample::{Sampled, Share, ShareError};
 pub use secret::{Secret, create_key_file};

@@ -6,6 +6,7 @@
 
 use crate::catalog::{Catalog, Child};
 use crate::model::{NodeId, PackId, ROOT, Timestamp, VersionSeq};
+use crate::store::versions_in_packs;
 
 use super::Result;
 use super::rename_directory::all_children;
@@ -43,11 +44,9 @@ pub fn settle_rebuilt(
             settled.dropped += 1;
         }
     }
-    for &pack in never_put {
-        for seq in catalog.versions_in_pack(pack)? {
-            catalog.remove_version(seq)?;
-            settled.dropped += 1;
-        }
+    for seq in versions_in_packs(catalog, never_put)? {
+        catalog.remove_version(seq)?;
+        settled.dropped += 1;
     }
     catalog.remove_unused_contents()?;
     for &pack in never_put {
