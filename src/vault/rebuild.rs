@@ -4,7 +4,7 @@
 //! what its files looked like. The surprise: versions whose bytes were there and are gone
 //! stay, for a copy of the store may bring them back.
 
-use crate::catalog::{Catalog, Child};
+use crate::catalog::{Catalog, Child, Durability};
 use crate::model::{NodeId, PackId, ROOT, Timestamp, VersionSeq};
 use crate::store::versions_in_packs;
 
@@ -13,6 +13,8 @@ use super::rename_directory::all_children;
 
 /// Read in one go.
 const PAGE: usize = 1000;
+/// Assets that are settled in one commit: what is half done is never used.
+const ASSETS_A_COMMIT: u64 = 10_000;
 
 /// What a vault has after it was made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,12 +55,19 @@ pub fn settle_rebuilt(
         catalog.remove_dead_chunks(pack)?;
         catalog.remove_pack(pack)?;
     }
+    let mut assets: u64 = 0;
     let mut waiting = vec![ROOT];
     while let Some(directory) = waiting.pop() {
         for child in all_children(catalog, directory)? {
             match child {
                 Child::Directory { node, .. } => waiting.push(node),
-                Child::Asset { node, .. } => settle_asset(catalog, node, now, &mut settled)?,
+                Child::Asset { node, .. } => {
+                    settle_asset(catalog, node, now, &mut settled)?;
+                    assets += 1;
+                    if assets.is_multiple_of(ASSETS_A_COMMIT) {
+                        catalog.commit(Durability::Process)?;
+                    }
+                }
             }
         }
     }
