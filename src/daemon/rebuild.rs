@@ -28,6 +28,8 @@ use crate::vault::{Materialised, Settled, Trust, VaultError, settle_rebuilt};
 /// Present in a vault while it is being rebuilt. Says which live tree is ours, and of which
 /// store it is made.
 pub(super) const UNFINISHED: &str = "rebuild.unfinished";
+/// Which of the live files it wrote.
+const WRITTEN: &str = "rebuild.written";
 const LIVE_IS_OURS: &str = "the live tree was empty\n";
 
 /// What to rebuild, and where.
@@ -219,10 +221,11 @@ fn fill(
     if trust == Trust::Bytes {
         vault.distrust_modes()?;
     }
+    let records = vault.config().vault_dir.join(WRITTEN);
     let live = match request.live {
         LiveAsOf::Untouched => None,
-        LiveAsOf::LastUpload => Some(vault.materialise(None, trust, progress)?),
-        LiveAsOf::At(at) => Some(vault.materialise(Some(at), trust, progress)?),
+        LiveAsOf::LastUpload => Some(vault.materialise(None, trust, &records, progress)?),
+        LiveAsOf::At(at) => Some(vault.materialise(Some(at), trust, &records, progress)?),
     };
     reach("rebuild.filled");
     let totals = vault.catalog().totals().map_err(VaultError::from)?;
@@ -333,11 +336,24 @@ impl Site {
                 path: directory.clone(),
             });
         }
+        // What was written into another one.
+        self.forget_written()?;
         fs::write(&self.mark, ours).map_err(failed)?;
         self.sync()
     }
 
+    fn forget_written(&self) -> Result<(), DaemonError> {
+        let records = self.directory.join(WRITTEN);
+        match fs::remove_file(&records) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(DaemonError::io(records.display().to_string(), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn finish(&self) -> Result<(), DaemonError> {
+        self.forget_written()?;
         fs::remove_file(&self.mark)
             .map_err(|error| DaemonError::io(self.mark.display().to_string(), error))?;
         self.sync()

@@ -2,27 +2,37 @@
 //!
 //! For a vault that was made anew and that nobody else uses yet. Files are written under
 //! a temporary name and take their place whole; those that are there already, from an
-//! attempt that was interrupted, are compared. The surprise: the order is that of the
-//! packs, not of the names, so that each pack is read once.
+//! attempt that was interrupted, are compared, and what that attempt did not write is left
+//! alone. The surprise: the order is that of the packs, not of the names, so that each pack
+//! is read once.
 
-use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
 use rustix::fs::{AtFlags, Mode, XattrFlags};
 
+use crate::catalog::Durability;
 use crate::model::{ContentId, FileFacts, PublicId, Timestamp, Version, VersionState, failpoint};
 use crate::store::StoreError;
 
+mod earlier;
 mod wanted;
+mod written;
 
 use self::wanted::{Tree, Wanted, batches};
+use self::written::Written;
 use super::live::{self, Found, facts_of};
 use super::names::BACKUP_XATTR;
 use super::restore::{Durable, give_to, timespec};
 use super::{Result, Vault, VaultError};
+
+/// A number follows.
+const TEMPORARY: &str = ".keepfs-rebuild.";
+/// Files that are noted as seen in one commit: the database's log does not grow with the vault.
+const FILES_A_COMMIT: u64 = if cfg!(test) { 10 } else { 10_000 };
 
 /// What was brought into the live tree.
 #[derive(Debug, Default)]
@@ -51,7 +61,8 @@ impl Vault {
     /// catalog. `progress` hears bytes done and bytes in all.
     ///
     /// What was brought counts as seen where it is the asset's latest version; for the rest
-    /// a scan must follow.
+    /// a scan must follow. `records` is a file that says what earlier attempts wrote, and
+    /// from now on this one.
     ///
     /// # Errors
     /// When the catalog or the live tree fails. A file that cannot be brought is no error.
@@ -59,9 +70,13 @@ impl Vault {
         &self,
         at: Option<Timestamp>,
         trust: Trust,
+        records: &Path,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Materialised> {
         let mut tree = self.tree_at(at)?;
+        let written = Written::open(records)
+            .map_err(|error| VaultError::io(records.display().to_string(), error))?;
+        self.clear_earlier(&tree, &written)?;
         let mut done = Materialised::default();
         if trust == Trust::Bytes {
             done.set_ids_left_out = tree.leave_out_set_ids();
@@ -78,13 +93,14 @@ impl Vault {
         thread::scope(|scope| {
             let (send, received) = mpsc::channel();
             for _ in 0..self.config.ingest_threads.max(1) {
-                let (send, next, batches) = (send.clone(), &next, &batches);
+                let (send, next, batches, written) = (send.clone(), &next, &batches, &written);
                 scope.spawn(move || {
                     let mut directory = None;
                     while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
                         self.read_ahead(batch);
                         for file in *batch {
-                            if send.send((file, self.bring(file, &mut directory))).is_err() {
+                            let brought = self.bring(file, written, &mut directory);
+                            if send.send((file, brought)).is_err() {
                                 return;
                             }
                         }
@@ -102,6 +118,9 @@ impl Vault {
                         if file.is_current {
                             let mut catalog = self.catalog();
                             catalog.set_asset_file(file.version.asset, Some(&facts))?;
+                        }
+                        if done.files.is_multiple_of(FILES_A_COMMIT) {
+                            self.commit(Durability::Process)?;
                         }
                     }
                     Err(error) if is_damage(&error) => {
@@ -140,9 +159,10 @@ impl Vault {
     fn bring(
         &self,
         file: &Wanted,
+        written: &Written,
         directory: &mut Option<(PublicId, OwnedFd)>,
     ) -> Result<FileFacts> {
-        if let Some(facts) = self.is_there(file)? {
+        if let Some(facts) = self.is_there(file, written)? {
             return Ok(facts);
         }
         let (parent, name) = file.path.split().ok_or_else(|| VaultError::WrongKind {
@@ -157,47 +177,64 @@ impl Vault {
             }
         };
         // Two threads never have the same, and the next attempt finds what this one left.
-        let temporary = format!(".keepfs-rebuild.{}", file.version.asset.0);
+        let temporary = format!("{TEMPORARY}{}", file.version.asset.0);
         let version = Version {
             attributes: file.attributes,
             ..file.version.clone()
         };
-        let write = || self.write_temporary(directory, &temporary, &version, Durable::Later);
-        let remove = || rustix::fs::unlinkat(&*directory, &temporary, AtFlags::empty());
-        let written = write().or_else(|error| match &error {
-            VaultError::Io { error, .. } if error.kind() == ErrorKind::AlreadyExists => {
-                remove().map_err(io(&file.path))?;
-                write()
-            }
-            _ => Err(error),
-        });
-        let brought = written.and_then(|written| {
+        let new = self.write_temporary(directory, &temporary, &version, Durable::Later);
+        let brought = new.and_then(|new| {
+            let facts = facts_of(new.as_fd()).map_err(io(&file.path))?;
+            written.note(&file.path, &facts).map_err(io(&file.path))?;
             failpoint::reach("rebuild.file-written");
             rustix::fs::renameat(&*directory, &temporary, &*directory, name.as_os_str())
                 .map_err(io(&file.path))?;
-            facts_of(written.as_fd()).map_err(io(&file.path))
+            failpoint::reach("rebuild.file-named");
+            facts_of(new.as_fd()).map_err(io(&file.path))
         });
         if brought.is_err() {
-            let _ = remove();
+            let _ = rustix::fs::unlinkat(&*directory, &temporary, AtFlags::empty());
         }
         brought
     }
 
     /// What an earlier attempt brought, if it is whole.
-    fn is_there(&self, file: &Wanted) -> Result<Option<FileFacts>> {
+    ///
+    /// # Errors
+    /// Where something is in the way that this rebuild did not write.
+    fn is_there(&self, file: &Wanted, written: &Written) -> Result<Option<FileFacts>> {
+        let in_the_way = |problem| VaultError::WrongKind {
+            path: file.path.clone(),
+            problem,
+        };
         let VersionState::Stored { blake3, .. } = file.version.state else {
             return Ok(None);
         };
-        match self.live.find(&file.path).map_err(io(&file.path))? {
-            Some(Found::File(facts))
-                if facts.size == file.version.size && facts.attributes == file.attributes =>
-            {
-                let there = self.live.open_file(&file.path).map_err(io(&file.path))?;
-                let mut hasher = blake3::Hasher::new();
-                hasher.update_reader(there).map_err(io(&file.path))?;
-                Ok((hasher.finalize().as_bytes() == &blake3.0).then_some(facts))
+        let facts = match self.live.find(&file.path).map_err(io(&file.path))? {
+            None => return Ok(None),
+            Some(Found::File(facts)) => facts,
+            Some(Found::Directory(_) | Found::Special) => {
+                return Err(in_the_way("what is there is no regular file, and was left"));
             }
-            _ => Ok(None),
+        };
+        if facts.size == file.version.size && facts.attributes == file.attributes {
+            let there = self.live.open_file(&file.path).map_err(io(&file.path))?;
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_reader(there).map_err(io(&file.path))?;
+            if hasher.finalize().as_bytes() == &blake3.0 {
+                return Ok(Some(facts));
+            }
+        }
+        // Of ours, a power failure can have taken the record and the bytes; never the time
+        // without the name.
+        let is_own =
+            written.is_own(&file.path, &facts) || facts.attributes.mtime == file.attributes.mtime;
+        match is_own {
+            true => Ok(None),
+            false => Err(in_the_way(
+                "a file is there that this rebuild did not write, and was left: the next mount \
+                 makes it a version",
+            )),
         }
     }
 

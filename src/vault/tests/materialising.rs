@@ -1,0 +1,177 @@
+//! A live tree that is written anew, in one go and in several.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
+
+use crate::catalog::{Child, Durability};
+use crate::model::{Attributes, Clock, ROOT, Timestamp};
+
+use super::super::live::Found;
+use super::super::testing::{TestVault, id};
+use super::super::{Materialised, Trust, settle_rebuilt};
+
+/// The machine is lost with its live tree; the catalog comes back without it.
+fn lose_live(vault: &TestVault) {
+    vault.ingest_all();
+    vault.vault.store().flush().unwrap();
+    for entry in fs::read_dir(vault.path("")).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => fs::remove_dir_all(path).unwrap(),
+            false => fs::remove_file(path).unwrap(),
+        }
+    }
+    settle_rebuilt(vault.vault.catalog().as_mut(), &[], vault.clock.now()).unwrap();
+    vault.vault.commit(Durability::Process).unwrap();
+}
+
+fn materialise(vault: &TestVault, at: Option<Timestamp>) -> Materialised {
+    let records = vault.directory.path().join("records");
+    let vault = &vault.vault;
+    vault
+        .materialise(at, Trust::Full, &records, &mut |_, _| {})
+        .unwrap()
+}
+
+/// All that is live, by path.
+fn tree(vault: &TestVault) -> Vec<String> {
+    let top = vault.path("");
+    let mut found = Vec::new();
+    let mut waiting: Vec<PathBuf> = vec![top.clone()];
+    while let Some(directory) = waiting.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            found.push(path.strip_prefix(&top).unwrap().display().to_string());
+            if path.is_dir() {
+                waiting.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn failures(done: &Materialised) -> Vec<String> {
+    let failed = done.failed.iter();
+    failed.map(|(_, error)| error.to_string()).collect()
+}
+
+#[test]
+fn what_an_earlier_attempt_wrote_goes_and_what_people_made_stays() {
+    let vault = TestVault::new();
+    vault.write("a", b"old");
+    vault.write("b", b"as ever");
+    vault.write("c", b"to be edited");
+    vault.write("d/e/was there", b"then");
+    vault.write("d/f/was there", b"then");
+    let then = vault.clock.now();
+    vault.write("a", b"new!");
+    vault.remove("d/e/was there");
+    vault.remove("d/f/was there");
+    lose_live(&vault);
+
+    assert_eq!(failures(&materialise(&vault, Some(then))), [""; 0]);
+    assert_eq!(vault.live("a").unwrap(), "old");
+    assert_eq!(vault.live("d/e/was there").unwrap(), "then");
+    fs::write(vault.path("mine"), "of people").unwrap();
+    fs::write(vault.path("c"), "edited").unwrap();
+    fs::write(vault.path("d/f/was there"), "edited").unwrap();
+    fs::write(vault.path("d/.keepfs-rebuild.7"), "not finished").unwrap();
+
+    let done = materialise(&vault, None);
+    let expected = ["a", "b", "c", "d", "d/f", "d/f/was there", "mine"];
+    assert_eq!(tree(&vault), expected);
+    assert_eq!(vault.live("a").unwrap(), "new!");
+    assert_eq!(vault.live("b").unwrap(), "as ever");
+    assert_eq!(vault.live("c").unwrap(), "edited");
+    assert_eq!(vault.live("d/f/was there").unwrap(), "edited");
+    let [told] = &failures(&done)[..] else {
+        panic!("{done:?}")
+    };
+    assert!(told.starts_with("c: a file is there"), "{told}");
+    assert_eq!(done.files, 2);
+}
+
+#[test]
+fn the_same_attempt_again_finds_all_of_it_there() {
+    let vault = TestVault::new();
+    vault.write("a", b"one");
+    vault.write("d/b", b"two");
+    lose_live(&vault);
+    let first = materialise(&vault, None);
+    let inode = fs::metadata(vault.path("d/b")).unwrap().ino();
+    let second = materialise(&vault, None);
+    assert_eq!((first.files, second.files), (2, 2));
+    assert_eq!(fs::metadata(vault.path("d/b")).unwrap().ino(), inode);
+    assert_eq!(tree(&vault), ["a", "d", "d/b"]);
+}
+
+/// Of use as an ordinary user only: root writes anywhere.
+#[test]
+fn a_directory_that_nobody_may_write_to_gets_its_files_before_its_mode() {
+    let vault = TestVault::new();
+    vault.write("d/e/a", b"one");
+    vault.write("d/e/b", b"two");
+    for path in ["d", "d/e"] {
+        let Some(Found::Directory(attributes)) = vault.vault.live().find(&id(path)).unwrap() else {
+            panic!("{path} is no directory");
+        };
+        let attributes = Attributes {
+            mode: 0o500,
+            ..attributes
+        };
+        let mut catalog = vault.vault.catalog();
+        let catalog = catalog.as_mut();
+        let node = vault.vault.directory_node(catalog, &id(path)).unwrap();
+        let node = node.unwrap();
+        catalog.set_directory_attributes(node, attributes).unwrap();
+    }
+    lose_live(&vault);
+    let mode = |path: &str| fs::metadata(vault.path(path)).unwrap().mode() & 0o777;
+    for _ in 0..2 {
+        assert_eq!(failures(&materialise(&vault, None)), [""; 0]);
+        assert_eq!(tree(&vault), ["d", "d/e", "d/e/a", "d/e/b"]);
+        assert_eq!((mode("d"), mode("d/e")), (0o500, 0o500));
+        // What the next attempt finds missing.
+        for path in ["d", "d/e"] {
+            fs::set_permissions(vault.path(path), Permissions::from_mode(0o700)).unwrap();
+        }
+        fs::remove_file(vault.path("d/e/a")).unwrap();
+        for path in ["d/e", "d"] {
+            fs::set_permissions(vault.path(path), Permissions::from_mode(0o500)).unwrap();
+        }
+    }
+    for path in ["d", "d/e"] {
+        fs::set_permissions(vault.path(path), Permissions::from_mode(0o700)).unwrap();
+    }
+}
+
+#[test]
+fn what_was_brought_is_committed_some_files_at_a_time() {
+    let vault = TestVault::new();
+    for n in 0..25 {
+        vault.write(&format!("{n}"), format!("{n}").as_bytes());
+    }
+    lose_live(&vault);
+    let records = vault.directory.path().join("records");
+    let mut noted = Vec::new();
+    let mut look = |_, _| {
+        let mut reader = vault.vault.catalog().reader().unwrap();
+        let children = reader.children(ROOT, None, 100).unwrap();
+        let mut files = 0;
+        for child in children {
+            if let Child::Asset { node, .. } = child {
+                files += usize::from(reader.asset(node).unwrap().unwrap().file.is_some());
+            }
+        }
+        noted.push(files);
+    };
+    let done = vault
+        .vault
+        .materialise(None, Trust::Full, &records, &mut look)
+        .unwrap();
+    assert_eq!(done.files, 25);
+    noted.dedup();
+    assert_eq!(noted, [0, 10, 20]);
+}
