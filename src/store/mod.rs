@@ -65,7 +65,7 @@ use std::thread::JoinHandle;
 
 pub use bucket::command_that_removes;
 pub use bucket_rules::harms;
-pub use chunker::Tail;
+pub use chunker::{Tail, chunks_max};
 pub use cipher::{Cipher, MasterKey, Purpose, SEAL_BYTES};
 pub use config::StoreConfig;
 pub use disk_cache::DiskCacheUse;

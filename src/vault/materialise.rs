@@ -77,11 +77,15 @@ impl Vault {
         let written = Written::open(records)
             .map_err(|error| VaultError::io(records.display().to_string(), error))?;
         self.clear_earlier(&tree, &written)?;
-        let mut done = Materialised::default();
+        let mut done = Materialised {
+            failed: std::mem::take(&mut tree.senseless),
+            ..Materialised::default()
+        };
         if trust == Trust::Bytes {
             done.set_ids_left_out = tree.leave_out_set_ids();
         }
-        tree.files.sort_unstable_by_key(|file| file.begins_at);
+        tree.files
+            .sort_unstable_by_key(|file| file.extent.begins_at);
         let bytes_in_all: u64 = tree
             .files
             .iter()
@@ -132,7 +136,7 @@ impl Vault {
             }
             Ok::<_, VaultError>(())
         })?;
-        self.finish_directories(&tree)?;
+        self.finish_directories(&tree, &mut done.failed)?;
         rustix::fs::syncfs(self.live.root())
             .map_err(|error| VaultError::io("the live tree", error))?;
         Ok(done)
@@ -240,7 +244,11 @@ impl Vault {
 
     /// Modes, owners and times, the deepest first: whatever is written into a directory
     /// changes its time.
-    fn finish_directories(&self, tree: &Tree) -> Result<()> {
+    fn finish_directories(
+        &self,
+        tree: &Tree,
+        failed: &mut Vec<(PublicId, VaultError)>,
+    ) -> Result<()> {
         let mut directories: Vec<_> = tree.directories.iter().collect();
         directories.sort_unstable_by_key(|(path, _)| std::cmp::Reverse(path.as_bytes().len()));
         for (path, wanted) in directories {
@@ -248,7 +256,13 @@ impl Vault {
                 Ok(directory) => directory,
                 // Nothing was in it.
                 Err(error) if live::is_absent(&error) && wanted.backup.is_none() => continue,
-                Err(error) if live::is_absent(&error) => self.make_live_directory(path)?,
+                Err(error) if live::is_absent(&error) => match self.make_live_directory(path) {
+                    Err(error) if is_damage(&error) => {
+                        failed.push((path.clone(), error));
+                        continue;
+                    }
+                    made => made?,
+                },
                 Err(error) => return Err(io(path)(error)),
             };
             if let Some(backup) = wanted.backup {
@@ -283,8 +297,21 @@ fn io<E: Into<std::io::Error>>(path: &PublicId) -> impl Fn(E) -> VaultError {
     |error| VaultError::io(path.to_string(), error)
 }
 
-/// True where the content is lost or damaged, and trying again is of no use.
+/// True where the content is lost or damaged, or no file can have its name there, and trying
+/// again is of no use.
 fn is_damage(error: &VaultError) -> bool {
+    const NAMES: [i32; 5] = [
+        libc::ENOTDIR,
+        libc::EISDIR,
+        libc::ENAMETOOLONG,
+        libc::ELOOP,
+        libc::EILSEQ,
+    ];
+    if let VaultError::Io { error, .. } = error {
+        return error
+            .raw_os_error()
+            .is_some_and(|code| NAMES.contains(&code));
+    }
     matches!(
         error,
         VaultError::Store(

@@ -5,7 +5,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
 use crate::catalog::{Child, Durability};
-use crate::model::{Attributes, Clock, ROOT, Timestamp};
+use crate::model::{
+    AssetId, Attributes, ChunkHash, Clock, Name, ROOT, Timestamp, VersionId, VersionState,
+};
 
 use super::super::live::Found;
 use super::super::testing::{TestVault, id};
@@ -174,4 +176,78 @@ fn what_was_brought_is_committed_some_files_at_a_time() {
     assert_eq!(done.files, 25);
     noted.dedup();
     assert_eq!(noted, [0, 10, 20]);
+}
+
+/// What a stranger could have written into a journal that is not encrypted.
+fn invent(vault: &TestVault, name: &str, size: u64, content: Option<(u64, usize)>) {
+    let mut version = vault.vault.versions_of(&id("whole")).unwrap().remove(0);
+    let VersionState::Stored { content: whole, .. } = version.state else {
+        panic!("{version:?}");
+    };
+    let mut catalog = vault.vault.catalog();
+    if let Some((content_size, chunks)) = content {
+        let chunk = catalog.content_chunks(whole).unwrap()[0].hash;
+        let blake3 = ChunkHash(*blake3::hash(name.as_bytes()).as_bytes());
+        let list = vec![chunk; chunks];
+        let content = catalog.add_content(&blake3, content_size, &list).unwrap();
+        version.state = VersionState::Stored { content, blake3 };
+    }
+    let own = AssetId(
+        *blake3::hash(name.as_bytes())
+            .as_bytes()
+            .first_chunk()
+            .unwrap(),
+    );
+    let file = Name::new(name.as_bytes()).unwrap();
+    version.asset = catalog
+        .create_asset(ROOT, &file, own, vault.clock.now())
+        .unwrap();
+    version.size = size;
+    version.id = VersionId(own.0);
+    catalog.add_version(&version).unwrap();
+}
+
+#[test]
+fn sizes_that_do_not_agree_are_damage_of_that_version_alone() {
+    let vault = TestVault::new();
+    vault.write("whole", b"four");
+    vault.ingest_all();
+    invent(&vault, "also whole", 12, Some((12, 3)));
+    invent(&vault, "huge", 1 << 50, Some((1 << 50, 1)));
+    invent(&vault, "long", 5, None);
+    invent(&vault, "short", 4, Some((8, 2)));
+    invent(&vault, "many", 40_000, Some((40_000, 10_000)));
+    lose_live(&vault);
+    let done = materialise(&vault, None);
+    assert_eq!(tree(&vault), ["also whole", "whole"]);
+    assert_eq!(vault.live("also whole").unwrap(), "fourfourfour");
+    let mut told = failures(&done);
+    told.sort();
+    for (line, name) in told.iter().zip(["huge", "long", "many", "short"]) {
+        assert!(line.starts_with(name) && line.contains("damaged"), "{line}");
+    }
+    assert_eq!(told.len(), 4, "{told:?}");
+}
+
+#[test]
+fn names_that_no_file_can_have_cost_no_other_file() {
+    let vault = TestVault::new();
+    vault.write("whole", b"four");
+    vault.write("twice/a", b"in a directory");
+    vault.write(".deleted/a", b"in the place of history");
+    vault.ingest_all();
+    invent(&vault, ".versions", 4, None);
+    invent(&vault, "twice", 4, None);
+    lose_live(&vault);
+    let done = materialise(&vault, None);
+    let mut told = failures(&done);
+    told.sort();
+    let [deleted, versions, twice] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert!(deleted.starts_with(".deleted: the name"), "{deleted}");
+    assert!(versions.starts_with(".versions: the name"), "{versions}");
+    assert!(twice.starts_with("twice"), "{twice}");
+    assert_eq!(vault.live("whole").unwrap(), "four");
+    assert!(!vault.path(".versions").exists() && !vault.path(".deleted").exists());
 }
