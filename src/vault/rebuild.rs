@@ -4,8 +4,13 @@
 //! what its files looked like. The surprise: versions whose bytes were there and are gone
 //! stay, for a copy of the store may bring them back.
 
-use crate::catalog::{Catalog, Child, Durability};
-use crate::model::{NodeId, PackId, ROOT, Timestamp, VersionSeq};
+use std::collections::HashMap;
+
+use crate::catalog::{Catalog, Child, Durability, Standing};
+use crate::model::{
+    Attributes, FileFacts, InodeKey, NodeId, PackId, ROOT, Timestamp, Version, VersionId,
+    VersionSeq,
+};
 use crate::store::versions_in_packs;
 
 use super::Result;
@@ -36,19 +41,22 @@ pub fn settle_rebuilt(
     now: Timestamp,
 ) -> Result<Settled> {
     let mut settled = Settled::default();
+    let mut lost = Lost::new();
     loop {
         let page = catalog.sealed_versions(VersionSeq(0), PAGE)?;
         if page.is_empty() {
             break;
         }
         for version in page {
-            catalog.remove_version(version.seq)?;
+            drop_version(catalog, &version, &mut lost)?;
             settled.dropped += 1;
         }
     }
     for seq in versions_in_packs(catalog, never_put)? {
-        catalog.remove_version(seq)?;
-        settled.dropped += 1;
+        if let Some(version) = catalog.version(seq)? {
+            drop_version(catalog, &version, &mut lost)?;
+            settled.dropped += 1;
+        }
     }
     catalog.remove_unused_contents()?;
     for &pack in never_put {
@@ -62,7 +70,7 @@ pub fn settle_rebuilt(
             match child {
                 Child::Directory { node, .. } => waiting.push(node),
                 Child::Asset { node, .. } => {
-                    settle_asset(catalog, node, now, &mut settled)?;
+                    settle_asset(catalog, node, now, &lost, &mut settled)?;
                     assets += 1;
                     if assets.is_multiple_of(ASSETS_A_COMMIT) {
                         catalog.commit(Durability::Process)?;
@@ -74,16 +82,52 @@ pub fn settle_rebuilt(
     Ok(settled)
 }
 
+/// The newest version that each asset lost.
+type Lost = HashMap<NodeId, VersionId>;
+
+fn drop_version(catalog: &mut dyn Catalog, version: &Version, lost: &mut Lost) -> Result<()> {
+    let newest = lost.entry(version.asset).or_insert(version.id);
+    *newest = version.id.max(*newest);
+    Ok(catalog.remove_version(version.seq)?)
+}
+
 fn settle_asset(
     catalog: &mut dyn Catalog,
     asset: NodeId,
     now: Timestamp,
+    lost: &Lost,
     settled: &mut Settled,
 ) -> Result<()> {
-    if catalog.latest_versions(asset, 1)?.is_empty() {
+    let Some(latest) = catalog.latest_versions(asset, 1)?.pop() else {
         settled.forgotten += 1;
         return Ok(catalog.forget_asset(asset, now)?);
+    };
+    if lost.get(&asset).is_some_and(|lost| *lost > latest.id) {
+        set_last_time(catalog, asset, &latest)?;
     }
     // Another filesystem gives the same numbers to other files.
     Ok(catalog.set_asset_file(asset, None)?)
+}
+
+/// The file will have the bytes of an older version, so it was not changed when the newer one
+/// was. Its mode and owner stay as they were last.
+fn set_last_time(catalog: &mut dyn Catalog, asset: NodeId, version: &Version) -> Result<()> {
+    let Some(record) = catalog.asset(asset)? else {
+        return Ok(());
+    };
+    let Some(last) = record
+        .last_attributes
+        .filter(|_| record.standing == Standing::Live)
+    else {
+        return Ok(());
+    };
+    let mtime = version.attributes.mtime;
+    let facts = FileFacts {
+        inode: InodeKey { dev: 0, ino: 0 },
+        nlink: 1,
+        size: version.size,
+        attributes: Attributes { mtime, ..last },
+        ctime: mtime,
+    };
+    Ok(catalog.set_asset_file(asset, Some(&facts))?)
 }

@@ -1,6 +1,7 @@
 //! A live tree that is written anew, in one go and in several.
 
 use std::fs::{self, Permissions};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
@@ -17,6 +18,10 @@ use super::super::{Materialised, Trust, settle_rebuilt};
 fn lose_live(vault: &TestVault) {
     vault.ingest_all();
     vault.vault.store().flush().unwrap();
+    lose_live_and_what_is_sealed(vault);
+}
+
+fn lose_live_and_what_is_sealed(vault: &TestVault) {
     for entry in fs::read_dir(vault.path("")).unwrap() {
         let path = entry.unwrap().path();
         match path.is_dir() {
@@ -250,4 +255,36 @@ fn names_that_no_file_can_have_cost_no_other_file() {
     assert!(twice.starts_with("twice"), "{twice}");
     assert_eq!(vault.live("whole").unwrap(), "four");
     assert!(!vault.path(".versions").exists() && !vault.path(".deleted").exists());
+}
+
+#[test]
+fn a_file_whose_last_edit_never_arrived_has_the_time_of_what_it_has() {
+    let vault = TestVault::new();
+    for name in ["edited", "touched"] {
+        vault.write(name, b"stored");
+    }
+    vault.ingest_all();
+    vault.vault.store().flush().unwrap();
+    let time = |name: &str| fs::metadata(vault.path(name)).unwrap().modified().unwrap();
+    let stored = time("edited");
+    vault.write("edited", b"on its way");
+    fs::set_permissions(vault.path("edited"), Permissions::from_mode(0o600)).unwrap();
+    let later = stored + std::time::Duration::from_secs(60);
+    for name in ["edited", "touched"] {
+        let before = Timestamp::from(time(name));
+        let file = fs::File::options().write(true).open(vault.path(name));
+        let file = file.unwrap();
+        if name == "touched" {
+            file.set_modified(later).unwrap();
+        }
+        let vault = &vault.vault;
+        vault.attributes_changed(file.as_fd(), before).unwrap();
+    }
+    lose_live_and_what_is_sealed(&vault);
+    assert_eq!(failures(&materialise(&vault, None)), [""; 0]);
+    assert_eq!(vault.live("edited").unwrap(), "stored");
+    assert_eq!(time("edited"), stored);
+    let mode = fs::metadata(vault.path("edited")).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(time("touched"), later);
 }
