@@ -202,6 +202,27 @@ pub struct ContentUse {
     pub chunks: Vec<ChunkUse>,
 }
 
+/// How long a content is, by the chunks that it lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ContentExtent {
+    /// How many there are, each as often as it is listed.
+    pub chunks: u64,
+    /// The sum of their plain bytes.
+    pub plain_bytes: u64,
+    /// Where the first one lies.
+    pub begins_at: Option<(PackId, u64)>,
+}
+
+impl ContentExtent {
+    /// With one chunk more, behind the others.
+    pub fn and(mut self, chunk: &ChunkRecord) -> Self {
+        self.chunks += 1;
+        self.plain_bytes = self.plain_bytes.saturating_add(chunk.plain_bytes.into());
+        self.begins_at = self.begins_at.or(Some((chunk.pack, chunk.offset)));
+        self
+    }
+}
+
 /// One chunk of a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChunkUse {

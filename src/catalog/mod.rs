@@ -19,8 +19,8 @@ pub mod sqlite;
 
 pub use error::{CatalogError, Result};
 pub use facts::{
-    AssetRecord, Child, ChunkRecord, ChunkUse, Claim, Codec, ContentUse, DirectoryRecord, NodeKind,
-    PackRecord, PackState, PackUse, Standing, Totals,
+    AssetRecord, Child, ChunkRecord, ChunkUse, Claim, Codec, ContentExtent, ContentUse,
+    DirectoryRecord, NodeKind, PackRecord, PackState, PackUse, Standing, Totals,
 };
 
 pub use journal::{ChangeMark, Extent, JournalPosition, Unpublished};
@@ -254,6 +254,14 @@ pub trait Catalog: Noted + Send {
     fn content_use(&mut self, content: ContentId) -> Result<ContentUse>;
     /// The chunks of a content, in order.
     fn content_chunks(&mut self, content: ContentId) -> Result<Vec<ChunkRecord>>;
+    /// How long a content is by its chunks. In a catalog that a stranger wrote a list can
+    /// be longer than memory: this holds it no other way than packed.
+    fn content_extent(&mut self, content: ContentId) -> Result<ContentExtent> {
+        let chunks = self.content_chunks(content)?;
+        Ok(chunks
+            .iter()
+            .fold(ContentExtent::default(), ContentExtent::and))
+    }
     /// Where a chunk is.
     fn chunk(&mut self, hash: &ChunkHash) -> Result<Option<ChunkRecord>>;
     /// Makes a pack known.

@@ -73,6 +73,7 @@ struct Summary {
     versions: u64,
     versions_dropped: u64,
     packs_missing: usize,
+    packs_damaged: usize,
     versions_hurt: usize,
     live_files: Option<u64>,
     live_bytes: Option<u64>,
@@ -104,7 +105,8 @@ impl Rebuild {
             Format::Text => print_line(sentences(&rebuilt))?,
         }
         let has_failed = rebuilt.live.is_some_and(|live| !live.failed.is_empty());
-        match has_failed || rebuilt.packs_missing > 0 {
+        let packs_hurt = rebuilt.packs_missing + rebuilt.packs_damaged;
+        match has_failed || packs_hurt > 0 {
             true => Err(Stop::Reported(Exit::Damaged)),
             false => Ok(()),
         }
@@ -153,6 +155,7 @@ fn summary(rebuilt: &Rebuilt) -> Summary {
         versions: rebuilt.totals.versions,
         versions_dropped: rebuilt.settled.dropped,
         packs_missing: rebuilt.packs_missing,
+        packs_damaged: rebuilt.packs_damaged,
         versions_hurt: rebuilt.versions_hurt,
         live_files: live.map(|live| live.files),
         live_bytes: live.map(|live| live.bytes),
@@ -205,10 +208,19 @@ fn sentences(rebuilt: &Rebuilt) -> String {
             "part {number} of the journal is missing: what came after it is not known"
         ));
     }
-    if rebuilt.packs_missing > 0 {
+    let packs = [
+        (rebuilt.packs_missing, "missing from the store"),
+        (rebuilt.packs_damaged, "damaged in the store"),
+    ];
+    for (packs, what) in packs.into_iter().filter(|(packs, _)| *packs > 0) {
         lines.push(format!(
-            "{} missing from the store, which hurts {}: keepfs check names them",
-            count(rebuilt.packs_missing as u64, "pack is", "packs are"),
+            "{} {what}",
+            count(packs as u64, "pack is", "packs are")
+        ));
+    }
+    if rebuilt.packs_missing + rebuilt.packs_damaged > 0 {
+        lines.push(format!(
+            "that hurts {}: keepfs check names them",
             count(rebuilt.versions_hurt as u64, "version", "versions")
         ));
     }

@@ -20,12 +20,16 @@ use crate::catalog::{Catalog, Durability, Totals};
 use crate::config::{Config, FILE_NAME, InitOptions, Origin};
 use crate::model::failpoint::reach;
 use crate::model::{Clock, Fence, StorePlace, SystemClock, Timestamp, WriteClaim};
-use crate::store::{Gap, Replayed, Secret, VaultKey, key_document_at, reconcile, replay};
-use crate::vault::{Materialised, Settled, Trust, VaultError, settle_rebuilt, versions_in};
+use crate::store::{
+    Gap, Replayed, Secret, VaultKey, key_document_at, reconcile, replay, versions_in_packs,
+};
+use crate::vault::{Materialised, Settled, Trust, VaultError, settle_rebuilt};
 
 /// Present in a vault while it is being rebuilt. Says which live tree is ours, and of which
 /// store it is made.
 pub(super) const UNFINISHED: &str = "rebuild.unfinished";
+/// Which of the live files it wrote.
+const WRITTEN: &str = "rebuild.written";
 const LIVE_IS_OURS: &str = "the live tree was empty\n";
 
 /// What to rebuild, and where.
@@ -69,7 +73,9 @@ pub struct Rebuilt {
     pub settled: Settled,
     /// Packs that were in the store and are gone.
     pub packs_missing: usize,
-    /// Versions that need one of them.
+    /// Packs that are in the store and cannot be read, or not all of them.
+    pub packs_damaged: usize,
+    /// Versions that need one of these.
     pub versions_hurt: usize,
     /// What it has.
     pub totals: Totals,
@@ -115,6 +121,7 @@ struct Found {
     replayed: Replayed,
     settled: Settled,
     packs_missing: usize,
+    packs_damaged: usize,
     versions_hurt: usize,
 }
 
@@ -152,7 +159,8 @@ fn make_catalog(
     let catalog: &mut dyn Catalog = &mut catalog;
     let reconciled = reconcile(place, catalog).map_err(VaultError::from)?;
     let settled = settle_rebuilt(catalog, &reconciled.never_put, SystemClock.now())?;
-    let hurt = versions_in(catalog, &reconciled.missing)?;
+    let unreadable = [&reconciled.missing[..], &reconciled.damaged].concat();
+    let hurt = versions_in_packs(catalog, &unreadable).map_err(VaultError::from)?;
     let mut setting = |key| catalog.setting(key).map_err(VaultError::from);
     let text = match setting(SETTINGS)? {
         Some(text) => text,
@@ -179,6 +187,7 @@ fn make_catalog(
         replayed,
         settled,
         packs_missing: reconciled.missing.len(),
+        packs_damaged: reconciled.damaged.len(),
         versions_hurt: hurt.len(),
     };
     Ok((config, found))
@@ -212,10 +221,11 @@ fn fill(
     if trust == Trust::Bytes {
         vault.distrust_modes()?;
     }
+    let records = vault.config().vault_dir.join(WRITTEN);
     let live = match request.live {
         LiveAsOf::Untouched => None,
-        LiveAsOf::LastUpload => Some(vault.materialise(None, trust, progress)?),
-        LiveAsOf::At(at) => Some(vault.materialise(Some(at), trust, progress)?),
+        LiveAsOf::LastUpload => Some(vault.materialise(None, trust, &records, progress)?),
+        LiveAsOf::At(at) => Some(vault.materialise(Some(at), trust, &records, progress)?),
     };
     reach("rebuild.filled");
     let totals = vault.catalog().totals().map_err(VaultError::from)?;
@@ -232,6 +242,7 @@ fn fill(
         replayed: found.replayed,
         settled: found.settled,
         packs_missing: found.packs_missing,
+        packs_damaged: found.packs_damaged,
         versions_hurt: found.versions_hurt,
         totals,
         live,
@@ -325,11 +336,24 @@ impl Site {
                 path: directory.clone(),
             });
         }
+        // What was written into another one.
+        self.forget_written()?;
         fs::write(&self.mark, ours).map_err(failed)?;
         self.sync()
     }
 
+    fn forget_written(&self) -> Result<(), DaemonError> {
+        let records = self.directory.join(WRITTEN);
+        match fs::remove_file(&records) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(DaemonError::io(records.display().to_string(), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn finish(&self) -> Result<(), DaemonError> {
+        self.forget_written()?;
         fs::remove_file(&self.mark)
             .map_err(|error| DaemonError::io(self.mark.display().to_string(), error))?;
         self.sync()

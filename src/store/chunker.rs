@@ -21,6 +21,12 @@ const TAIL_BYTES_MIN: usize = 32 << 10;
 const TAIL_BYTES_AVERAGE: usize = 128 << 10;
 const TAIL_BYTES_MAX: usize = 512 << 10;
 
+/// More chunks than any content of that size has, and not many more.
+pub fn chunks_max(bytes: u64) -> u64 {
+    let in_tail = CHUNK_BYTES_MAX / TAIL_BYTES_MIN;
+    bytes / (CHUNK_BYTES_MIN as u64 / 2) + in_tail as u64 + 2
+}
+
 /// What becomes of the bytes behind the last border.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tail {

@@ -68,7 +68,7 @@ use std::time::Duration;
 
 pub use bucket::command_that_removes;
 pub use bucket_rules::harms;
-pub use chunker::Tail;
+pub use chunker::{Tail, chunks_max};
 pub use cipher::{Cipher, MasterKey, Purpose, SEAL_BYTES};
 pub use config::StoreConfig;
 pub use disk_cache::DiskCacheUse;
@@ -85,8 +85,7 @@ pub use orphans::Orphan;
 pub use progress::Unstored;
 pub use reader::ContentReader;
 pub use reclaim::Repacked;
-pub use reconcile::{Reconciled, reconcile};
-pub use records::RecordFlaw;
+pub use reconcile::{Reconciled, reconcile, versions_in_packs};
 pub use repair::Repair;
 pub use sample::{Sampled, Share, ShareError};
 pub use secret::{Secret, create_key_file};

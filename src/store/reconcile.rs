@@ -3,23 +3,26 @@
 //! The journal may say less than the store has, or more: packs that were still growing
 //! when it was written, others that were rewritten after it. The surprise: nothing is
 //! read but tables. A chunk is believed to be where a table says; its bytes are checked
-//! against its name when somebody reads it, as ever.
+//! against its name when somebody reads it, as ever. And a pack whose table cannot be read
+//! counts as stored all the same: whoever mends it brings its versions back.
 
 use std::collections::{HashMap, HashSet};
 
 use super::backend::Backend;
-use super::check::{flaw_of_table, read_table};
+use super::check::read_table;
 use super::error::{Result, StoreError};
 use crate::catalog::{Catalog, ChunkRecord, PackRecord, PackState, atomically};
-use crate::model::{ChunkHash, PackId, StorePlace};
+use crate::model::{ChunkHash, PackId, StorePlace, VersionSeq};
 
-/// Packs that the catalog needs and that cannot be read.
+/// Packs that the catalog needs and the store does not have, or not whole.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// They were never put: what is in them was on its way when the machine was lost.
     pub never_put: Vec<PackId>,
     /// They were put, and are gone, or damaged: a copy of the store may bring them back.
     pub missing: Vec<PackId>,
+    /// They are there, but not as they were written.
+    pub damaged: Vec<PackId>,
 }
 
 /// A pack of the catalog, and what the store says of it.
@@ -43,102 +46,113 @@ pub fn reconcile(place: &StorePlace, catalog: &mut dyn Catalog) -> Result<Reconc
     let backend = Backend::open(place, false)?;
     let listing: HashMap<PackId, u64> = backend.list()?.into_iter().collect();
     let mut known = HashSet::new();
-    let (mut lost, mut taken) = (Vec::new(), Vec::new());
+    let mut wanting = Vec::new();
+    let mut wanted = HashMap::new();
+    let mut tables = Vec::new();
     for pack in catalog.packs()? {
         known.insert(pack.id);
-        match find(&backend, catalog, pack, listing.get(&pack.id).copied())? {
-            Found::There => {}
-            Found::Taken(pack) => taken.push(pack),
-            Found::Damaged(pack) | Found::Absent(pack) => lost.push(pack),
+        let taken = match (listing.get(&pack.id), pack.state) {
+            (Some(_), PackState::Stored) => continue,
+            (Some(&bytes), PackState::Open) => take_as_stored(&backend, catalog, pack.id, bytes)?,
+            (None, _) => None,
+        };
+        let standing = taken.is_none().then_some(pack.state);
+        let entries = taken.unwrap_or_default();
+        let by_hash: HashMap<_, _> = entries.iter().map(|entry| (entry.hash, entry)).collect();
+        let mut lacking = catalog.pack_chunks(pack.id)?;
+        lacking.retain(|chunk| by_hash.get(&chunk.hash) != Some(&chunk));
+        if standing.is_some() || !lacking.is_empty() {
+            wanting.push((pack.id, standing));
         }
+        wanted.extend(lacking.into_iter().map(|chunk| (chunk.hash, chunk)));
+        tables.push(entries);
     }
-    let mut wanted = HashMap::new();
-    for pack in &lost {
-        let chunks = catalog.pack_chunks(pack.id)?;
-        wanted.extend(chunks.into_iter().map(|chunk| (chunk.hash, chunk)));
+    for table in tables {
+        take_found(catalog, None, table, &mut wanted)?;
     }
     let strangers = listing.iter().filter(|(pack, _)| !known.contains(pack));
-    let strangers = strangers.map(|(&id, &bytes)| PackRecord {
-        id,
-        state: PackState::Stored,
-        bytes,
-    });
-    for pack in taken.into_iter().chain(strangers) {
+    for (&id, &bytes) in strangers {
         if wanted.is_empty() {
             break;
         }
-        find_in(&backend, catalog, pack, &known, &mut wanted)?;
+        if let Some(entries) = table(&backend, id, bytes)? {
+            let state = PackState::Stored;
+            let pack = PackRecord { id, state, bytes };
+            take_found(catalog, Some(&pack), entries, &mut wanted)?;
+        }
     }
     let mut reconciled = Reconciled::default();
-    for pack in lost {
-        catalog.remove_dead_chunks(pack.id)?;
-        if catalog.pack_chunks(pack.id)?.is_empty() {
-            catalog.remove_pack(pack.id)?;
+    for (pack, standing) in wanting {
+        catalog.remove_dead_chunks(pack)?;
+        let chunks = catalog.pack_chunks(pack)?;
+        if chunks.is_empty() {
+            catalog.remove_pack(pack)?;
+        }
+        if !chunks.iter().any(|chunk| wanted.contains_key(&chunk.hash)) {
             continue;
         }
-        match pack.state {
-            PackState::Open => reconciled.never_put.push(pack.id),
-            PackState::Stored => reconciled.missing.push(pack.id),
+        match standing {
+            Some(PackState::Open) => reconciled.never_put.push(pack),
+            Some(PackState::Stored) => reconciled.missing.push(pack),
+            None => reconciled.damaged.push(pack),
         }
     }
     Ok(reconciled)
 }
 
-/// `listed`: the size of the pack's object.
-fn find(
-    backend: &Backend,
-    catalog: &mut dyn Catalog,
-    pack: PackRecord,
-    listed: Option<u64>,
-) -> Result<Found> {
-    let Some(bytes) = listed else {
-        return Ok(Found::Absent(pack));
-    };
-    if pack.state == PackState::Stored {
-        return Ok(Found::There);
+/// The stored versions that need one of these packs. All packs at once, for each time reads
+/// the chunk list of every content.
+///
+/// # Errors
+/// When the catalog fails.
+pub fn versions_in_packs(catalog: &mut dyn Catalog, packs: &[PackId]) -> Result<Vec<VersionSeq>> {
+    let mut chunks = Vec::new();
+    for &pack in packs {
+        let here = catalog.pack_chunks(pack)?.into_iter();
+        chunks.extend(here.map(|chunk| chunk.hash));
     }
-    let put = PackRecord {
-        state: PackState::Stored,
-        bytes,
-        ..pack
-    };
-    let chunks = catalog.pack_chunks(pack.id)?;
-    let entries = table(backend, pack.id, bytes)?;
-    catalog.set_pack(&put)?;
-    let is_whole = entries.is_some_and(|entries| flaw_of_table(&entries, &chunks).is_none());
-    Ok(match is_whole {
-        true => Found::Taken(put),
-        false => Found::Damaged(put),
-    })
+    Ok(catalog.versions_with_chunks(&chunks)?)
 }
 
-/// Looks in a pack for chunks that the catalog needs and has elsewhere.
-fn find_in(
+/// A pack that was growing when the journal was written, and is listed now: its table, or
+/// nothing where that cannot be read. `None`: it is gone after all.
+fn take_as_stored(
     backend: &Backend,
     catalog: &mut dyn Catalog,
-    pack: PackRecord,
-    known: &HashSet<PackId>,
+    id: PackId,
+    bytes: u64,
+) -> Result<Option<Vec<ChunkRecord>>> {
+    let entries = table(backend, id, bytes)?;
+    if entries.is_none() && backend.pack_bytes(id)?.is_none() {
+        return Ok(None);
+    }
+    let state = PackState::Stored;
+    catalog.set_pack(&PackRecord { id, state, bytes })?;
+    Ok(Some(entries.unwrap_or_default()))
+}
+
+/// Takes what is wanted of the table of a pack: of `stranger`, if the catalog does not know it.
+fn take_found(
+    catalog: &mut dyn Catalog,
+    stranger: Option<&PackRecord>,
+    mut entries: Vec<ChunkRecord>,
     wanted: &mut HashMap<ChunkHash, ChunkRecord>,
 ) -> Result<()> {
-    let Some(entries) = table(backend, pack.id, pack.bytes)? else {
-        return Ok(());
-    };
-    let is_wanted = |entry: &ChunkRecord| {
+    entries.retain(|entry| {
         let wanted = wanted.get(&entry.hash);
         wanted.is_some_and(|chunk| chunk.plain_bytes == entry.plain_bytes)
-    };
-    let found: Vec<ChunkRecord> = entries.into_iter().filter(is_wanted).collect();
-    if found.is_empty() {
+    });
+    if entries.is_empty() {
         return Ok(());
     }
-    for chunk in &found {
+    for chunk in &entries {
         wanted.remove(&chunk.hash);
     }
     atomically(catalog, |catalog| {
-        if !known.contains(&pack.id) {
-            catalog.add_pack(&pack)?;
+        if let Some(pack) = stranger {
+            catalog.add_pack(pack)?;
         }
-        catalog.put_chunks(&found)?;
+        catalog.put_chunks(&entries)?;
         Ok::<_, StoreError>(())
     })
 }
@@ -150,10 +164,11 @@ fn table(backend: &Backend, id: PackId, bytes: u64) -> Result<Option<Vec<ChunkRe
         .and_then(|source| read_table(backend, &source, id, bytes));
     match read {
         Ok(entries) => Ok(Some(entries)),
-        Err(error @ (StoreError::PackDamaged { .. } | StoreError::PackMissing { .. })) => {
+        Err(error) if error.is_no_answer() => Err(error),
+        // Damage, or a bad place on the disk.
+        Err(error) => {
             log::warn!("{error}");
             Ok(None)
         }
-        Err(error) => Err(error),
     }
 }

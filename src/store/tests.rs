@@ -1,7 +1,7 @@
 //! What a store promises, on real files: contents come back whole, once, and checked.
 //!
 //! Crashes are in `tests/crash.rs`, damage in `tests/damage.rs` and `tests/repair.rs`,
-//! removal in `tests/removal.rs`, the catalog's failures in `tests/uncommitted.rs`, moving the
+//! removal in `tests/removal.rs`, packs of a rebuilt catalog in `tests/reconcile.rs`, the catalog's failures in `tests/uncommitted.rs`, moving the
 //! store in `tests/migrate.rs`, encryption, its journal, its writer and its cache in files of these
 //! names, what a store might do on purpose in `tests/hostile.rs`.
 
@@ -13,8 +13,7 @@ mod hostile;
 mod journal;
 mod lease;
 mod migrate;
-mod reconciling;
-mod records;
+mod reconcile;
 mod removal;
 mod repair;
 mod uncommitted;

@@ -2,11 +2,12 @@
 //!
 //! For a vault that was made anew and that nobody else uses yet. Files are written under
 //! a temporary name and take their place whole; those that are there already, from an
-//! attempt that was interrupted, are compared. The surprise: the order is that of the
-//! packs, not of the names, so that each pack is read once.
+//! attempt that was interrupted, are compared, and what that attempt did not write is left
+//! alone. The surprise: the order is that of the packs, not of the names, so that each pack
+//! is read once.
 
-use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -17,16 +18,21 @@ use crate::catalog::Durability;
 use crate::model::{ContentId, FileFacts, PublicId, Timestamp, Version, VersionState, failpoint};
 use crate::store::StoreError;
 
+mod earlier;
 mod wanted;
+mod written;
 
 use self::wanted::{Tree, Wanted, batches};
+use self::written::Written;
 use super::live::{self, Found, facts_of};
 use super::names::BACKUP_XATTR;
 use super::restore::{Durable, give_to, timespec};
 use super::{Result, Vault, VaultError};
 
-/// After so many files what was noted of them is committed: memory holds what is not.
-const COMMIT_FILES: u64 = 10_000;
+/// A number follows.
+const TEMPORARY: &str = ".keepfs-rebuild.";
+/// Files that are noted as seen in one commit: the database's log does not grow with the vault.
+const FILES_A_COMMIT: u64 = if cfg!(test) { 10 } else { 10_000 };
 
 /// What was brought into the live tree.
 #[derive(Debug, Default)]
@@ -55,7 +61,8 @@ impl Vault {
     /// catalog. `progress` hears bytes done and bytes in all.
     ///
     /// What was brought counts as seen where it is the asset's latest version; for the rest
-    /// a scan must follow.
+    /// a scan must follow. `records` is a file that says what earlier attempts wrote, and
+    /// from now on this one.
     ///
     /// # Errors
     /// When the catalog or the live tree fails. A file that cannot be brought is no error.
@@ -63,14 +70,22 @@ impl Vault {
         &self,
         at: Option<Timestamp>,
         trust: Trust,
+        records: &Path,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Materialised> {
         let mut tree = self.tree_at(at)?;
-        let mut done = Materialised::default();
+        let written = Written::open(records)
+            .map_err(|error| VaultError::io(records.display().to_string(), error))?;
+        self.clear_earlier(&tree, &written)?;
+        let mut done = Materialised {
+            failed: std::mem::take(&mut tree.senseless),
+            ..Materialised::default()
+        };
         if trust == Trust::Bytes {
             done.set_ids_left_out = tree.leave_out_set_ids();
         }
-        tree.files.sort_unstable_by_key(|file| file.begins_at);
+        tree.files
+            .sort_unstable_by_key(|file| file.extent.begins_at);
         let bytes_in_all: u64 = tree
             .files
             .iter()
@@ -82,13 +97,14 @@ impl Vault {
         thread::scope(|scope| {
             let (send, received) = mpsc::channel();
             for _ in 0..self.config.ingest_threads.max(1) {
-                let (send, next, batches) = (send.clone(), &next, &batches);
+                let (send, next, batches, written) = (send.clone(), &next, &batches, &written);
                 scope.spawn(move || {
                     let mut directory = None;
                     while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
                         self.read_ahead(batch);
                         for file in *batch {
-                            if send.send((file, self.bring(file, &mut directory))).is_err() {
+                            let brought = self.bring(file, written, &mut directory);
+                            if send.send((file, brought)).is_err() {
                                 return;
                             }
                         }
@@ -107,7 +123,7 @@ impl Vault {
                             let mut catalog = self.catalog();
                             catalog.set_asset_file(file.version.asset, Some(&facts))?;
                         }
-                        if done.files % COMMIT_FILES == 0 {
+                        if done.files.is_multiple_of(FILES_A_COMMIT) {
                             self.commit(Durability::Process)?;
                         }
                     }
@@ -120,7 +136,7 @@ impl Vault {
             }
             Ok::<_, VaultError>(())
         })?;
-        self.finish_directories(&tree)?;
+        self.finish_directories(&tree, &mut done.failed)?;
         rustix::fs::syncfs(self.live.root())
             .map_err(|error| VaultError::io("the live tree", error))?;
         Ok(done)
@@ -147,15 +163,10 @@ impl Vault {
     fn bring(
         &self,
         file: &Wanted,
+        written: &Written,
         directory: &mut Option<(PublicId, OwnedFd)>,
     ) -> Result<FileFacts> {
-        if file.plain_bytes != file.version.size {
-            return Err(VaultError::WrongKind {
-                path: file.path.clone(),
-                problem: "its content is not as long as its version; the catalog is damaged",
-            });
-        }
-        if let Some(facts) = self.is_there(file)? {
+        if let Some(facts) = self.is_there(file, written)? {
             return Ok(facts);
         }
         let (parent, name) = file.path.split().ok_or_else(|| VaultError::WrongKind {
@@ -170,53 +181,74 @@ impl Vault {
             }
         };
         // Two threads never have the same, and the next attempt finds what this one left.
-        let temporary = format!(".keepfs-rebuild.{}", file.version.asset.0);
+        let temporary = format!("{TEMPORARY}{}", file.version.asset.0);
         let version = Version {
             attributes: file.attributes,
             ..file.version.clone()
         };
-        let write = || self.write_temporary(directory, &temporary, &version, Durable::Later);
-        let remove = || rustix::fs::unlinkat(&*directory, &temporary, AtFlags::empty());
-        let written = write().or_else(|error| match &error {
-            VaultError::Io { error, .. } if error.kind() == ErrorKind::AlreadyExists => {
-                remove().map_err(io(&file.path))?;
-                write()
-            }
-            _ => Err(error),
-        });
-        let brought = written.and_then(|written| {
+        let new = self.write_temporary(directory, &temporary, &version, Durable::Later);
+        let brought = new.and_then(|new| {
+            let facts = facts_of(new.as_fd()).map_err(io(&file.path))?;
+            written.note(&file.path, &facts).map_err(io(&file.path))?;
             failpoint::reach("rebuild.file-written");
             rustix::fs::renameat(&*directory, &temporary, &*directory, name.as_os_str())
                 .map_err(io(&file.path))?;
-            facts_of(written.as_fd()).map_err(io(&file.path))
+            failpoint::reach("rebuild.file-named");
+            facts_of(new.as_fd()).map_err(io(&file.path))
         });
         if brought.is_err() {
-            let _ = remove();
+            let _ = rustix::fs::unlinkat(&*directory, &temporary, AtFlags::empty());
         }
         brought
     }
 
     /// What an earlier attempt brought, if it is whole.
-    fn is_there(&self, file: &Wanted) -> Result<Option<FileFacts>> {
+    ///
+    /// # Errors
+    /// Where something is in the way that this rebuild did not write.
+    fn is_there(&self, file: &Wanted, written: &Written) -> Result<Option<FileFacts>> {
+        let in_the_way = |problem| VaultError::WrongKind {
+            path: file.path.clone(),
+            problem,
+        };
         let VersionState::Stored { blake3, .. } = file.version.state else {
             return Ok(None);
         };
-        match self.live.find(&file.path).map_err(io(&file.path))? {
-            Some(Found::File(facts))
-                if facts.size == file.version.size && facts.attributes == file.attributes =>
-            {
-                let there = self.live.open_file(&file.path).map_err(io(&file.path))?;
-                let mut hasher = blake3::Hasher::new();
-                hasher.update_reader(there).map_err(io(&file.path))?;
-                Ok((hasher.finalize().as_bytes() == &blake3.0).then_some(facts))
+        let facts = match self.live.find(&file.path).map_err(io(&file.path))? {
+            None => return Ok(None),
+            Some(Found::File(facts)) => facts,
+            Some(Found::Directory(_) | Found::Special) => {
+                return Err(in_the_way("what is there is no regular file, and was left"));
             }
-            _ => Ok(None),
+        };
+        if facts.size == file.version.size && facts.attributes == file.attributes {
+            let there = self.live.open_file(&file.path).map_err(io(&file.path))?;
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_reader(there).map_err(io(&file.path))?;
+            if hasher.finalize().as_bytes() == &blake3.0 {
+                return Ok(Some(facts));
+            }
+        }
+        // Of ours, a power failure can have taken the record and the bytes; never the time
+        // without the name.
+        let is_own =
+            written.is_own(&file.path, &facts) || facts.attributes.mtime == file.attributes.mtime;
+        match is_own {
+            true => Ok(None),
+            false => Err(in_the_way(
+                "a file is there that this rebuild did not write, and was left: the next mount \
+                 makes it a version",
+            )),
         }
     }
 
     /// Modes, owners and times, the deepest first: whatever is written into a directory
     /// changes its time.
-    fn finish_directories(&self, tree: &Tree) -> Result<()> {
+    fn finish_directories(
+        &self,
+        tree: &Tree,
+        failed: &mut Vec<(PublicId, VaultError)>,
+    ) -> Result<()> {
         let mut directories: Vec<_> = tree.directories.iter().collect();
         directories.sort_unstable_by_key(|(path, _)| std::cmp::Reverse(path.as_bytes().len()));
         for (path, wanted) in directories {
@@ -224,7 +256,13 @@ impl Vault {
                 Ok(directory) => directory,
                 // Nothing was in it.
                 Err(error) if live::is_absent(&error) && wanted.backup.is_none() => continue,
-                Err(error) if live::is_absent(&error) => self.make_live_directory(path)?,
+                Err(error) if live::is_absent(&error) => match self.make_live_directory(path) {
+                    Err(error) if is_damage(&error) => {
+                        failed.push((path.clone(), error));
+                        continue;
+                    }
+                    made => made?,
+                },
                 Err(error) => return Err(io(path)(error)),
             };
             if let Some(backup) = wanted.backup {
@@ -259,8 +297,21 @@ fn io<E: Into<std::io::Error>>(path: &PublicId) -> impl Fn(E) -> VaultError {
     |error| VaultError::io(path.to_string(), error)
 }
 
-/// True where the content is lost or damaged, and trying again is of no use.
+/// True where the content is lost or damaged, or no file can have its name there, and trying
+/// again is of no use.
 fn is_damage(error: &VaultError) -> bool {
+    const NAMES: [i32; 5] = [
+        libc::ENOTDIR,
+        libc::EISDIR,
+        libc::ENAMETOOLONG,
+        libc::ELOOP,
+        libc::EILSEQ,
+    ];
+    if let VaultError::Io { error, .. } = error {
+        return error
+            .raw_os_error()
+            .is_some_and(|code| NAMES.contains(&code));
+    }
     matches!(
         error,
         VaultError::Store(

@@ -4,16 +4,22 @@
 //! what its files looked like. The surprise: versions whose bytes were there and are gone
 //! stay, for a copy of the store may bring them back.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use crate::catalog::{Catalog, Child};
-use crate::model::{FileFacts, InodeKey, NodeId, PackId, ROOT, Timestamp, Version, VersionSeq};
+use crate::catalog::{Catalog, Child, Durability, Standing};
+use crate::model::{
+    Attributes, FileFacts, InodeKey, NodeId, PackId, ROOT, Timestamp, Version, VersionId,
+    VersionSeq,
+};
+use crate::store::versions_in_packs;
 
 use super::Result;
 use super::rename_directory::all_children;
 
 /// Read in one go.
 const PAGE: usize = 1000;
+/// Assets that are settled in one commit: what is half done is never used.
+const ASSETS_A_COMMIT: u64 = 10_000;
 
 /// What a vault has after it was made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,25 +41,21 @@ pub fn settle_rebuilt(
     now: Timestamp,
 ) -> Result<Settled> {
     let mut settled = Settled::default();
-    // Their files looked otherwise when they were seen last.
-    let mut edited = HashSet::new();
-    let mut drop_version = |catalog: &mut dyn Catalog, version: &Version| {
-        edited.insert(version.asset);
-        settled.dropped += 1;
-        catalog.remove_version(version.seq)
-    };
+    let mut lost = Lost::new();
     loop {
         let page = catalog.sealed_versions(VersionSeq(0), PAGE)?;
         if page.is_empty() {
             break;
         }
-        for version in &page {
-            drop_version(catalog, version)?;
+        for version in page {
+            drop_version(catalog, &version, &mut lost)?;
+            settled.dropped += 1;
         }
     }
-    for seq in versions_in(catalog, never_put)? {
+    for seq in versions_in_packs(catalog, never_put)? {
         if let Some(version) = catalog.version(seq)? {
-            drop_version(catalog, &version)?;
+            drop_version(catalog, &version, &mut lost)?;
+            settled.dropped += 1;
         }
     }
     catalog.remove_unused_contents()?;
@@ -61,13 +63,18 @@ pub fn settle_rebuilt(
         catalog.remove_dead_chunks(pack)?;
         catalog.remove_pack(pack)?;
     }
+    let mut assets: u64 = 0;
     let mut waiting = vec![ROOT];
     while let Some(directory) = waiting.pop() {
         for child in all_children(catalog, directory)? {
             match child {
                 Child::Directory { node, .. } => waiting.push(node),
                 Child::Asset { node, .. } => {
-                    settle_asset(catalog, node, &edited, now, &mut settled)?;
+                    settle_asset(catalog, node, now, &lost, &mut settled)?;
+                    assets += 1;
+                    if assets.is_multiple_of(ASSETS_A_COMMIT) {
+                        catalog.commit(Durability::Process)?;
+                    }
                 }
             }
         }
@@ -75,20 +82,13 @@ pub fn settle_rebuilt(
     Ok(settled)
 }
 
-/// The versions that need one of these packs.
-///
-/// # Errors
-/// When the catalog fails.
-pub fn versions_in(catalog: &mut dyn Catalog, packs: &[PackId]) -> Result<Vec<VersionSeq>> {
-    let mut chunks = Vec::new();
-    for &pack in packs {
-        let of_pack = catalog.pack_chunks(pack)?;
-        chunks.extend(of_pack.into_iter().map(|chunk| chunk.hash));
-    }
-    match chunks.is_empty() {
-        true => Ok(Vec::new()),
-        false => Ok(catalog.versions_with_chunks(&chunks)?),
-    }
+/// The newest version that each asset lost.
+type Lost = HashMap<NodeId, VersionId>;
+
+fn drop_version(catalog: &mut dyn Catalog, version: &Version, lost: &mut Lost) -> Result<()> {
+    let newest = lost.entry(version.asset).or_insert(version.id);
+    *newest = version.id.max(*newest);
+    Ok(catalog.remove_version(version.seq)?)
 }
 
 fn settle_asset(
@@ -96,23 +96,39 @@ fn settle_asset(
     asset: NodeId,
     edited: &HashSet<NodeId>,
     now: Timestamp,
+    lost: &Lost,
     settled: &mut Settled,
 ) -> Result<()> {
     let Some(latest) = catalog.latest_versions(asset, 1)?.pop() else {
         settled.forgotten += 1;
         return Ok(catalog.forget_asset(asset, now)?);
     };
-    if edited.contains(&asset) {
-        // The mode and times of an edit that is lost belong to no content that is left.
-        let file = FileFacts {
-            inode: InodeKey { dev: 0, ino: 0 },
-            nlink: 1,
-            size: latest.size,
-            attributes: latest.attributes,
-            ctime: latest.kept_at,
-        };
-        catalog.set_asset_file(asset, Some(&file))?;
+    if lost.get(&asset).is_some_and(|lost| *lost > latest.id) {
+        set_last_time(catalog, asset, &latest)?;
     }
     // Another filesystem gives the same numbers to other files.
     Ok(catalog.set_asset_file(asset, None)?)
+}
+
+/// The file will have the bytes of an older version, so it was not changed when the newer one
+/// was. Its mode and owner stay as they were last.
+fn set_last_time(catalog: &mut dyn Catalog, asset: NodeId, version: &Version) -> Result<()> {
+    let Some(record) = catalog.asset(asset)? else {
+        return Ok(());
+    };
+    let Some(last) = record
+        .last_attributes
+        .filter(|_| record.standing == Standing::Live)
+    else {
+        return Ok(());
+    };
+    let mtime = version.attributes.mtime;
+    let facts = FileFacts {
+        inode: InodeKey { dev: 0, ino: 0 },
+        nlink: 1,
+        size: version.size,
+        attributes: Attributes { mtime, ..last },
+        ctime: mtime,
+    };
+    Ok(catalog.set_asset_file(asset, Some(&facts))?)
 }

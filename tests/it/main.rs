@@ -38,6 +38,7 @@ mod policy;
 mod proxy;
 mod prune;
 mod rebuild;
+mod rebuild_again;
 mod renames;
 mod semantics;
 mod servers;

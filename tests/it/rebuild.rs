@@ -71,7 +71,7 @@ fn assert_same(before: &[BTreeMap<PathBuf, Seen>; 3], after: &[BTreeMap<PathBuf,
 }
 
 /// The machine is lost: nothing of the vault is left on it.
-fn lose(m: &mut Mount) {
+pub fn lose(m: &mut Mount) {
     if m.is_running() {
         m.crash();
     }
@@ -79,7 +79,7 @@ fn lose(m: &mut Mount) {
 }
 
 /// `keepfs rebuild` of a bucket's vault at the place of the lost one.
-fn rebuild(m: &Mount, url: &str, args: &[&str], env: &[(&str, &str)]) -> Output {
+pub fn rebuild(m: &Mount, url: &str, args: &[&str], env: &[(&str, &str)]) -> Output {
     let mut command = Command::new(keepfs_binary());
     command.args(["rebuild", "--store", url]).args(args);
     command.arg(&m.vault).envs(env.iter().copied());
@@ -87,7 +87,7 @@ fn rebuild(m: &Mount, url: &str, args: &[&str], env: &[(&str, &str)]) -> Output 
 }
 
 #[track_caller]
-fn rebuilt(m: &Mount, server: &BucketServer, args: &[&str]) -> String {
+pub fn rebuilt(m: &Mount, server: &BucketServer, args: &[&str]) -> String {
     let done = rebuild(m, &server.url("p"), args, &server.environment());
     assert!(
         done.status.success(),
@@ -100,7 +100,7 @@ fn rebuilt(m: &Mount, server: &BucketServer, args: &[&str]) -> String {
 
 /// One line on standard error, and the exit code.
 #[track_caller]
-fn refused(done: &Output, code: i32, problem: &str) {
+pub fn refused(done: &Output, code: i32, problem: &str) {
     let said = text(&done.stderr);
     assert_eq!(done.status.code(), Some(code), "{done:?}");
     assert_eq!(said.trim_end().lines().count(), 1, "{said}");
@@ -108,7 +108,7 @@ fn refused(done: &Output, code: i32, problem: &str) {
 }
 
 /// A vault in a bucket that takes its store over whenever it is mounted.
-fn vault_in(server: &BucketServer) -> Setup {
+pub fn vault_in(server: &BucketServer) -> Setup {
     allow(server, "photos");
     setup(server, "p").mount(&["--take-over"])
 }

@@ -1,6 +1,7 @@
 //! Cases: versions, contents, chunks, packs and totals.
 
 use super::*;
+use crate::catalog::ContentExtent;
 use crate::catalog::{ChunkUse, ContentUse, PackUse, Totals};
 use crate::model::{ContentId, Hold, ROOT};
 
@@ -184,6 +185,10 @@ cases! {
         refused(catalog, |c| c.add_content(&hash(101), 1, &[hash(50)]));
         let empty = catalog.add_content(&hash(102), 0, &[]).unwrap();
         assert_eq!(catalog.content_chunks(empty).unwrap(), []);
+        assert_eq!(catalog.content_extent(empty).unwrap(), ContentExtent::default());
+        let (chunks, begins_at) = (3, Some((PackId([1; 16]), 100)));
+        let extent = ContentExtent { chunks, plain_bytes: 21 + 22 + 21, begins_at };
+        assert_eq!(catalog.content_extent(content).unwrap(), extent);
         let node = asset(catalog, "a", 1);
         let stored = VersionState::Stored { content, blake3: hash(100) };
         let first = catalog.add_version(&Version { state: stored, ..sealed(node, 1, 1) }).unwrap();

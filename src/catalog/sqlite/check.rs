@@ -4,7 +4,7 @@
 //! again and compares. Each rule is one query that returns the rows that break it.
 
 use super::SqliteCatalog;
-use super::codec::unpack_chunks;
+use super::codec::each_chunk;
 use super::state::State;
 use crate::catalog::{Result, Totals};
 use crate::model::Timestamp;
@@ -168,10 +168,9 @@ impl SqliteCatalog {
     fn check_references(&self, found: &mut Vec<String>) -> Result<()> {
         let mut counted = std::collections::BTreeMap::<i64, i64>::new();
         let lists = self.many("SELECT id, chunks FROM content", [], |row| {
-            let list = unpack_chunks(row.get_ref(1)?.as_blob()?);
-            for chunk in list.iter().flatten() {
-                *counted.entry(*chunk).or_default() += 1;
-            }
+            let list = each_chunk(row.get_ref(1)?.as_blob()?, |chunk| {
+                *counted.entry(chunk).or_default() += 1;
+            });
             Ok((row.get::<_, i64>(0)?, list.is_some()))
         })?;
         let unreadable: Vec<i64> = lists

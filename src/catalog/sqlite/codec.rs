@@ -18,13 +18,19 @@ pub(super) fn pack_chunks(rows: &[i64]) -> Vec<u8> {
 }
 
 /// The reverse of [`pack_chunks`].
-pub(super) fn unpack_chunks(mut bytes: &[u8]) -> Option<Vec<i64>> {
+pub(super) fn unpack_chunks(bytes: &[u8]) -> Option<Vec<i64>> {
     let mut rows = Vec::with_capacity(bytes.len());
+    each_chunk(bytes, |row| rows.push(row))?;
+    Some(rows)
+}
+
+/// Shows each row of a chunk list, in order. `None`: the list is damaged from there on.
+pub(super) fn each_chunk(mut bytes: &[u8], mut show: impl FnMut(i64)) -> Option<()> {
     let mut last = 0;
     while !bytes.is_empty() {
-        rows.push(take_step(&mut bytes, &mut last)?);
+        show(take_step(&mut bytes, &mut last)?);
     }
-    Some(rows)
+    Some(())
 }
 
 /// xattrs as bytes; `None` for none, which is nearly always.

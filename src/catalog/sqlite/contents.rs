@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::codec::{pack_chunks, unpack_chunks};
+use super::codec::{each_chunk, pack_chunks, unpack_chunks};
 use super::packs::{chunk_from, select_chunk};
 use super::transaction::values;
 use super::{SqliteCatalog, invariant};
-use crate::catalog::{ChunkRecord, ChunkUse, ContentUse, Result};
+use crate::catalog::{CatalogError, ChunkRecord, ChunkUse, ContentExtent, ContentUse, Result};
 use crate::model::{ChunkHash, ContentId};
 
 impl SqliteCatalog {
@@ -103,31 +103,56 @@ impl SqliteCatalog {
         Ok(())
     }
 
-    pub(super) fn chunk_rows(&self, content: ContentId) -> Result<Vec<i64>> {
-        let Some(bytes) = self.one(
+    fn chunk_list(&self, content: ContentId) -> Result<Vec<u8>> {
+        let list = self.one(
             "SELECT chunks FROM content WHERE id = ?1",
             [content.0],
-            |row| row.get::<_, Vec<u8>>(0),
+            |row| row.get(0),
+        )?;
+        match list {
+            Some(list) => Ok(list),
+            None => invariant(format!("no content {}", content.0)),
+        }
+    }
+
+    pub(super) fn chunk_rows(&self, content: ContentId) -> Result<Vec<i64>> {
+        unpack_chunks(&self.chunk_list(content)?).ok_or_else(|| self.unreadable(content))
+    }
+
+    fn unreadable(&self, content: ContentId) -> CatalogError {
+        self.corrupt(format!("chunk list of content {}", content.0))
+    }
+
+    fn listed_chunk(&self, content: ContentId, row: i64) -> Result<ChunkRecord> {
+        self.one(
+            concat!(select_chunk!(), " WHERE chunk.id = ?1"),
+            [row],
+            chunk_from,
         )?
-        else {
-            return invariant(format!("no content {}", content.0));
-        };
-        unpack_chunks(&bytes)
-            .ok_or_else(|| self.corrupt(format!("chunk list of content {}", content.0)))
+        .ok_or_else(|| self.corrupt(format!("content {} lists no chunk {row}", content.0)))
     }
 
     pub(super) fn chunks_of(&self, content: ContentId) -> Result<Vec<ChunkRecord>> {
-        self.chunk_rows(content)?
-            .into_iter()
-            .map(|row| {
-                self.one(
-                    concat!(select_chunk!(), " WHERE chunk.id = ?1"),
-                    [row],
-                    chunk_from,
-                )?
-                .ok_or_else(|| self.corrupt(format!("content {} lists no chunk {row}", content.0)))
-            })
-            .collect()
+        let rows = self.chunk_rows(content)?.into_iter();
+        rows.map(|row| self.listed_chunk(content, row)).collect()
+    }
+
+    pub(super) fn extent_of(&self, content: ContentId) -> Result<ContentExtent> {
+        let list = self.chunk_list(content)?;
+        let mut extent = Ok(ContentExtent::default());
+        // Whoever lists one chunk a million times asks for it once.
+        let mut last = None;
+        let read = each_chunk(&list, |row| {
+            let Ok(so_far) = extent else { return };
+            let chunk = match last {
+                Some((known, chunk)) if known == row => Ok(chunk),
+                _ => self.listed_chunk(content, row),
+            };
+            last = chunk.as_ref().ok().map(|chunk| (row, *chunk));
+            extent = chunk.map(|chunk| so_far.and(&chunk));
+        });
+        read.ok_or_else(|| self.unreadable(content))?;
+        extent
     }
 
     pub(super) fn use_of(&self, content: ContentId) -> Result<ContentUse> {

@@ -6,8 +6,8 @@ use super::SqliteCatalog;
 use super::transaction::values;
 use crate::catalog::journal::{ChangeMark, JournalPosition, Unpublished, is_published};
 use crate::catalog::{
-    AssetRecord, Catalog, Child, ChunkRecord, Claim, ContentUse, DirectoryRecord, Durability,
-    NodeKind, PackRecord, PackUse, Result, SpaceQuery, SpaceReport, Standing, Totals,
+    AssetRecord, Catalog, Child, ChunkRecord, Claim, ContentExtent, ContentUse, DirectoryRecord,
+    Durability, NodeKind, PackRecord, PackUse, Result, SpaceQuery, SpaceReport, Standing, Totals,
 };
 use crate::model::{
     AssetId, Attributes, ChunkHash, ContentId, FileFacts, Hold, InodeKey, Location, Name, NodeId,
@@ -314,6 +314,10 @@ impl Catalog for SqliteCatalog {
 
     fn content_chunks(&mut self, content: ContentId) -> Result<Vec<ChunkRecord>> {
         self.chunks_of(content)
+    }
+
+    fn content_extent(&mut self, content: ContentId) -> Result<ContentExtent> {
+        self.extent_of(content)
     }
 
     fn chunk(&mut self, hash: &ChunkHash) -> Result<Option<ChunkRecord>> {

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::Row;
 
-use super::codec::unpack_chunks;
+use super::codec::each_chunk;
 use super::namespace::require_one;
 use super::transaction::values;
 use super::{SqliteCatalog, invariant};
@@ -265,9 +265,11 @@ impl SqliteCatalog {
         }
         // Damaged lists count as needing it: better one warning too many.
         let contents = self.many("SELECT id, chunks FROM content", [], |row| {
-            let list = unpack_chunks(row.get_ref(1)?.as_blob()?);
-            let needs = list.is_none_or(|list| list.iter().any(|chunk| chunks.contains(chunk)));
-            Ok((row.get::<_, i64>(0)?, needs))
+            let mut needs = false;
+            let list = each_chunk(row.get_ref(1)?.as_blob()?, |chunk| {
+                needs |= chunks.contains(&chunk);
+            });
+            Ok((row.get::<_, i64>(0)?, needs || list.is_none()))
         })?;
         let mut versions = Vec::new();
         for (content, _) in contents.into_iter().filter(|(_, needs)| *needs) {

@@ -137,6 +137,8 @@ impl<'a> Journal<'a> {
                 let problem = "it belongs to another snapshot".into();
                 return Err(foreign(self.fence, number, Kind::Snapshot, problem));
             }
+            // In commits of their own: what fails later fails the whole file.
+            builder.begin_group()?;
             builder.apply(&batch)?;
         }
         let mut replayed = Replayed {

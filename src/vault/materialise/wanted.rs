@@ -1,15 +1,16 @@
 //! Which files and directories a live tree that is made anew shall have.
 //!
-//! Only asks the catalog. The surprise: an asset whose last version came later than the
-//! instant that is wanted has the one before it, and one that had none then is left out.
+//! Only asks the catalog, which a stranger may have made up: what makes no sense is left out
+//! and told. The surprise: an asset whose last version came later than the instant that is
+//! wanted has the one before it, and one that had none then is left out.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::catalog::{Catalog, Child, NodeKind, Standing};
+use crate::catalog::{Catalog, Child, ContentExtent, NodeKind, Standing};
 use crate::model::{
-    Attributes, HistoryName, NodeId, Override, PackId, PublicId, ROOT, Timestamp, Version,
-    VersionState,
+    Attributes, HistoryName, NodeId, Override, PublicId, ROOT, Timestamp, Version, VersionState,
 };
+use crate::store::chunks_max;
 use crate::vault::rename_directory::all_children;
 use crate::vault::restore::SET_IDS;
 use crate::vault::{Result, Vault, VaultError};
@@ -28,10 +29,8 @@ pub(super) struct Wanted {
     pub(super) attributes: Attributes,
     /// Whether it is what the asset has now, so that a scan would find nothing.
     pub(super) is_current: bool,
-    /// How long its content is, as its chunks say.
-    pub(super) plain_bytes: u64,
-    /// Where its first byte lies.
-    pub(super) begins_at: Option<(PackId, u64)>,
+    /// What its chunks come to.
+    pub(super) extent: ContentExtent,
 }
 
 /// A directory to be brought.
@@ -44,13 +43,26 @@ pub(super) struct WantedDirectory {
 #[derive(Default)]
 pub(super) struct Tree {
     pub(super) files: Vec<Wanted>,
+    /// What nothing can be brought of, because the catalog makes no sense there.
+    pub(super) senseless: Vec<(PublicId, VaultError)>,
     pub(super) directories: HashMap<PublicId, WantedDirectory>,
 }
 
 /// No program makes a path so long.
 const PATH_BYTES_MAX: usize = 64 << 10;
 
+const DISAGREES: &str = "the catalog has another size for it than for its chunks, so the version is \
+                         damaged; keepfs versions shows whether there is an older one";
+
 impl Tree {
+    fn leave_out(&mut self, path: PublicId, problem: &'static str) {
+        let error = VaultError::WrongKind {
+            path: path.clone(),
+            problem,
+        };
+        self.senseless.push((path, error));
+    }
+
     /// Takes the set-id bits from the modes of all files; returns of how many. Those of
     /// directories only say whose group new files get.
     pub(super) fn leave_out_set_ids(&mut self) -> u64 {
@@ -71,8 +83,8 @@ impl Vault {
         let mut seen = HashSet::new();
         while let Some((path, node)) = waiting.pop() {
             // Only a catalog that somebody made up has a directory in two places, or so deep.
-            let is_possible = path.as_bytes().len() <= PATH_BYTES_MAX;
-            if !seen.insert(node) || !is_possible {
+            let is_short = path.as_bytes().len() <= PATH_BYTES_MAX;
+            if !seen.insert(node) || !is_short {
                 let path = PublicId::root();
                 let problem =
                     "the catalog has a directory where none can be; keepfs check says more";
@@ -90,15 +102,17 @@ impl Vault {
             }
             let is_root = path.is_root();
             for (path, node, kind) in children(catalog, &path, node, at)? {
-                let name = path.name().unwrap_or_default();
-                if is_root && HistoryName::from_root_name(name).is_some() {
-                    // Only a catalog that somebody made up has a file there.
-                    log::warn!("{path}: that name is history's; it is left out");
+                if is_root && HistoryName::from_root_name(path.as_bytes()).is_some() {
+                    tree.leave_out(path, "the name shows history, and no file can have it");
                     continue;
                 }
                 match kind {
                     NodeKind::Directory => waiting.push((path, node)),
-                    NodeKind::Asset => tree.files.extend(wanted(catalog, path, node, at)?),
+                    NodeKind::Asset => match wanted(catalog, &path, node, at)? {
+                        Some(file) if is_possible(catalog, &file)? => tree.files.push(file),
+                        Some(_) => tree.leave_out(path, DISAGREES),
+                        None => {}
+                    },
                 }
             }
         }
@@ -150,10 +164,22 @@ fn children(
         .collect())
 }
 
+/// False where the sizes of a version, its content and its chunks do not agree: bringing it
+/// could take any amount of memory and of disk.
+fn is_possible(catalog: &mut dyn Catalog, file: &Wanted) -> Result<bool> {
+    let size = file.version.size;
+    match file.version.state {
+        VersionState::Sealed { .. } => Ok(true),
+        VersionState::Stored { content, blake3 } => Ok(file.extent.plain_bytes == size
+            && file.extent.chunks <= chunks_max(size)
+            && catalog.content_by_hash(&blake3, size)? == Some(content)),
+    }
+}
+
 /// The version that an asset had then. `None`: none was kept yet.
 fn wanted(
     catalog: &mut dyn Catalog,
-    path: PublicId,
+    path: &PublicId,
     asset: NodeId,
     at: Option<Timestamp>,
 ) -> Result<Option<Wanted>> {
@@ -174,25 +200,19 @@ fn wanted(
         }
         _ => (latest, is_live),
     };
-    let (begins_at, plain_bytes) = match version.state {
-        VersionState::Stored { content, .. } => {
-            let chunks = catalog.content_chunks(content)?;
-            let plain_bytes = chunks.iter().map(|chunk| u64::from(chunk.plain_bytes));
-            let begins_at = chunks.first().map(|chunk| (chunk.pack, chunk.offset));
-            (begins_at, plain_bytes.sum())
-        }
-        VersionState::Sealed { .. } => (None, version.size),
+    let extent = match version.state {
+        VersionState::Stored { content, .. } => catalog.content_extent(content)?,
+        VersionState::Sealed { .. } => ContentExtent::default(),
     };
     let last_attributes = record.and_then(|record| record.last_attributes);
     Ok(Some(Wanted {
-        path,
+        path: path.clone(),
         attributes: match last_attributes {
             Some(last) if is_current => last,
             _ => version.attributes,
         },
         version,
         is_current,
-        plain_bytes,
-        begins_at,
+        extent,
     }))
 }

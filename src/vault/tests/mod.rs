@@ -5,6 +5,7 @@ mod committing;
 mod deleting;
 mod draining;
 mod interleaving;
+mod materialising;
 mod pruning;
 mod rebuilding;
 mod renaming;
