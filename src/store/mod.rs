@@ -86,6 +86,7 @@ pub use progress::Unstored;
 pub use reader::ContentReader;
 pub use reclaim::Repacked;
 pub use reconcile::{Reconciled, reconcile, versions_in_packs};
+pub use records::RecordFlaw;
 pub use repair::Repair;
 pub use sample::{Sampled, Share, ShareError};
 pub use secret::{Secret, create_key_file};

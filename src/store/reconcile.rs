@@ -19,22 +19,10 @@ use crate::model::{ChunkHash, PackId, StorePlace, VersionSeq};
 pub struct Reconciled {
     /// They were never put: what is in them was on its way when the machine was lost.
     pub never_put: Vec<PackId>,
-    /// They were put, and are gone, or damaged: a copy of the store may bring them back.
+    /// They were put, and are gone.
     pub missing: Vec<PackId>,
     /// They are there, but not as they were written.
     pub damaged: Vec<PackId>,
-}
-
-/// A pack of the catalog, and what the store says of it.
-enum Found {
-    /// It is there, as far as is known.
-    There,
-    /// It was growing when the journal was written, and was put since. Its table may have
-    /// more chunks than the catalog knew.
-    Taken(PackRecord),
-    /// It is there, and is not what was written.
-    Damaged(PackRecord),
-    Absent(PackRecord),
 }
 
 /// Brings the packs of a catalog into line with what lies at `place`, where nothing is

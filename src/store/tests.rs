@@ -14,6 +14,7 @@ mod journal;
 mod lease;
 mod migrate;
 mod reconcile;
+mod records;
 mod removal;
 mod repair;
 mod uncommitted;

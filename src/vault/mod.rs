@@ -66,7 +66,7 @@ pub use materialise::{Materialised, Trust};
 pub use migrate::{MigrationStatus, Moved};
 pub use prune::{ClockTrust, Judged, Prune, PruneMode, Pruned};
 pub use purge::Purged;
-pub use rebuild::{Settled, settle_rebuilt, versions_in};
+pub use rebuild::{Settled, settle_rebuilt};
 pub use rename::{Party, Rename, RenameMode};
 pub(crate) use rename_directory::all_children;
 pub use restore::{Clobber, Restore, Restored};

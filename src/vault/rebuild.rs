@@ -94,7 +94,6 @@ fn drop_version(catalog: &mut dyn Catalog, version: &Version, lost: &mut Lost) -
 fn settle_asset(
     catalog: &mut dyn Catalog,
     asset: NodeId,
-    edited: &HashSet<NodeId>,
     now: Timestamp,
     lost: &Lost,
     settled: &mut Settled,

@@ -7,7 +7,6 @@ mod draining;
 mod interleaving;
 mod materialising;
 mod pruning;
-mod rebuilding;
 mod renaming;
 mod restoring;
 mod scanning;
