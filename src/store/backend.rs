@@ -12,14 +12,16 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as ObjectPath;
 use object_store::{
-    GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt, WriteMultipart,
+    GetOptions, GetRange, GetResult, GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt,
 };
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
 
 use super::bucket::{self, refused};
 use super::directory;
@@ -32,9 +34,21 @@ pub(super) const PACKS: &str = "packs";
 const ONE_REQUEST_BYTES_MAX: usize = 32 << 20;
 const PART_BYTES: usize = 8 << 20;
 const PARTS_AT_ONCE: usize = 4;
+const ABORT_PATIENCE: Duration = Duration::from_secs(20);
 /// No store has more: a listing without an end is not kept in memory.
 const PACKS_MAX: u64 = 16 << 20;
 const SUFFIX: &str = ".pack";
+
+async fn put_parts(upload: &mut dyn MultipartUpload, mut bytes: Bytes) -> object_store::Result<()> {
+    let mut parts = Vec::new();
+    while !bytes.is_empty() {
+        let part = bytes.split_to(bytes.len().min(PART_BYTES));
+        parts.push(upload.put_part(part.into()));
+    }
+    let mut parts = stream::iter(parts).buffer_unordered(PARTS_AT_ONCE);
+    while parts.try_next().await?.is_some() {}
+    upload.complete().await.map(|_| ())
+}
 
 /// An opened pack.
 #[derive(Debug)]
@@ -118,14 +132,16 @@ impl Backend {
                 if bytes.len() <= ONE_REQUEST_BYTES_MAX {
                     return self.objects.put(&path, bytes.into()).await.map(|_| ());
                 }
-                let upload = self.objects.put_multipart(&path).await?;
-                let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-                let mut rest = Bytes::from(bytes);
-                while !rest.is_empty() {
-                    upload.wait_for_capacity(PARTS_AT_ONCE).await?;
-                    upload.put(rest.split_to(rest.len().min(PART_BYTES)));
+                let mut upload = self.objects.put_multipart(&path).await?;
+                let outcome = put_parts(&mut *upload, bytes.into()).await;
+                if outcome.is_err() {
+                    // Parts that nobody ends are paid for and never seen.
+                    match timeout(ABORT_PATIENCE, upload.abort()).await {
+                        Ok(Ok(())) => {}
+                        aborted => log::warn!("parts of pack {pack} may stay: {aborted:?}"),
+                    }
                 }
-                upload.finish().await.map(|_| ())
+                outcome
             })
             // What is not found then is the bucket.
             .map_err(|error| refused(&format!("putting pack {pack}"), error))?;

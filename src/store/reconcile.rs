@@ -11,6 +11,7 @@ use std::collections::{HashMap, HashSet};
 use super::backend::Backend;
 use super::check::read_table;
 use super::error::{Result, StoreError};
+use super::pack::PACK_BYTES_MAX;
 use crate::catalog::{Catalog, ChunkRecord, PackRecord, PackState, atomically};
 use crate::model::{ChunkHash, PackId, StorePlace, VersionSeq};
 
@@ -40,7 +41,9 @@ pub fn reconcile(place: &StorePlace, catalog: &mut dyn Catalog) -> Result<Reconc
     for pack in catalog.packs()? {
         known.insert(pack.id);
         let taken = match (listing.get(&pack.id), pack.state) {
-            (Some(_), PackState::Stored) => continue,
+            (Some(&bytes), PackState::Stored) if bytes == pack.bytes => continue,
+            // Cut short, or another one: none of it is relied on.
+            (Some(_), PackState::Stored) => Some(Vec::new()),
             (Some(&bytes), PackState::Open) => take_as_stored(&backend, catalog, pack.id, bytes)?,
             (None, _) => None,
         };
@@ -115,6 +118,8 @@ fn take_as_stored(
         return Ok(None);
     }
     let state = PackState::Stored;
+    // A listing may claim anything.
+    let bytes = bytes.min(PACK_BYTES_MAX);
     catalog.set_pack(&PackRecord { id, state, bytes })?;
     Ok(Some(entries.unwrap_or_default()))
 }

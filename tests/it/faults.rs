@@ -339,6 +339,26 @@ fn a_prune_loses_nothing_when_its_removals_fail() {
     prune_through("POST", "?delete", Fault::LoseAnswer);
 }
 
+#[test]
+fn parts_of_a_pack_that_could_not_be_put_are_given_up() {
+    let line = Line::with(Kind::S3, |setup| {
+        let setup = setup.config("pack_bytes", "\"64MiB\"");
+        setup.config("ingest_threads", "1")
+    });
+    let denied = Fault::Answer(403, "<Error><Code>AccessDenied</Code></Error>");
+    line.proxy
+        .fault_after(2, "PUT", "partNumber", usize::MAX, denied);
+    let files = [("large", noise(1, 45 << 20))];
+    write(&line.m, &files);
+    let done = line.m.try_run("\"$KEEPFS\" wait --timeout 10s .");
+    assert_eq!(done.status.code(), Some(6), "{done:?}");
+    wait_for("the parts to be given up", || {
+        (line.proxy.requests("DELETE", "uploadId") > 0).then_some(())
+    });
+    line.proxy.heal();
+    line.assert_whole(&files);
+}
+
 /// A key that may not delete, or a lock on the objects.
 #[test]
 fn a_bucket_that_lets_nothing_be_deleted_gets_every_backup_and_a_purge_says_so() {

@@ -1,11 +1,15 @@
-//! A rebuild that was interrupted and comes to its end another day, when the store, the
-//! question or the live tree have changed.
+//! A rebuild that was interrupted and comes to its end another day, when the question or the
+//! live tree have changed; and what becomes of the store, and of what it says of this machine.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 
-use crate::harness::not_run;
+use rustix::io::Errno;
+
+use crate::harness::{files_below, noise, not_run, text};
 use crate::rebuild::{lose, rebuild, rebuilt, vault_in};
-use crate::servers::{BucketServer, Kind};
+use crate::servers::{BucketServer, Kind, kinds};
 
 #[test]
 fn another_instant_leaves_nothing_of_the_first_attempt_and_all_that_people_made() {
@@ -45,4 +49,85 @@ fn another_instant_leaves_nothing_of_the_first_attempt_and_all_that_people_made(
     assert_eq!(m.texts("changed"), ["then", "now"]);
     assert_eq!(m.texts("kept"), ["as ever"]);
     assert_eq!(m.deleted(), ["d/gone".to_owned()].into());
+}
+
+#[test]
+fn nothing_is_written_to_a_bucket_not_even_whose_it_is() {
+    for kind in kinds(&[Kind::S3]) {
+        let mut server = BucketServer::start(kind);
+        let mut m = vault_in(&server).start();
+        m.write("a", "one");
+        m.run("\"$KEEPFS\" wait .");
+        m.unmount();
+        let objects = |server: &BucketServer| -> BTreeMap<PathBuf, Vec<u8>> {
+            let files = files_below(&server.bucket()).into_iter();
+            files.map(|f| (f.clone(), fs::read(f).unwrap())).collect()
+        };
+        for missing in [&[][..], &["vault.json"], &["lease.json"]] {
+            lose(&mut m);
+            for name in missing {
+                fs::remove_file(server.bucket().join("p").join(name)).unwrap();
+            }
+            server.restart();
+            let before = objects(&server);
+            rebuilt(&m, &server, &["--live"]);
+            server.restart();
+            let after = objects(&server);
+            assert!(before.keys().eq(after.keys()), "{before:?}\n{after:?}");
+            assert!(before == after, "an object was changed");
+            assert_eq!(fs::read(m.vault.join("live/a")).unwrap(), b"one");
+        }
+        m.remount();
+        assert_eq!(m.texts("a"), ["one"]);
+    }
+}
+
+#[test]
+fn a_pack_that_is_cut_short_keeps_its_versions_and_brings_them_back_when_it_is_mended() {
+    let mut server = BucketServer::start(Kind::S3);
+    let mut m = vault_in(&server).config("pack_bytes", "\"64KiB\"").start();
+    m.write("whole", noise(1, 100_000));
+    m.run("\"$KEEPFS\" wait .");
+    let packs = server.bucket().join("p/packs");
+    let first = files_below(&packs);
+    m.write("hurt", noise(2, 100_000));
+    m.run("\"$KEEPFS\" wait .");
+    let mut second = files_below(&packs);
+    second.retain(|pack| !first.contains(pack));
+    lose(&mut m);
+    let copies: Vec<_> = second.iter().map(|pack| fs::read(pack).unwrap()).collect();
+    for (pack, bytes) in second.iter().zip(&copies) {
+        fs::write(pack, &bytes[..100]).unwrap();
+    }
+    server.restart();
+    let env = server.environment();
+    let done = rebuild(&m, &server.url("p"), &["--live", "--json"], &env);
+    assert_eq!(done.status.code(), Some(5), "{done:?}");
+    let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(summary["packs_missing"], 0, "{summary}");
+    assert_eq!(summary["packs_damaged"], second.len(), "{summary}");
+    assert_eq!(summary["versions_hurt"], 1, "{summary}");
+    assert_eq!(summary["versions_dropped"], 0, "{summary}");
+    m.remount();
+    assert_eq!(m.read("whole"), noise(1, 100_000));
+    let [version] = &m.versions("hurt")[..] else {
+        panic!("{:?}", m.versions("hurt"))
+    };
+    let version = m.version_path("hurt", version);
+    let error = fs::read(&version).unwrap_err();
+    assert_eq!(Errno::from_io_error(&error), Some(Errno::IO), "{error}");
+    let checked = m.keepfs(&["check"]);
+    assert_eq!(checked.status.code(), Some(5), "{checked:?}");
+    assert!(
+        text(&checked.stderr).contains("hurt: version"),
+        "{checked:?}"
+    );
+    m.unmount();
+    for (pack, bytes) in second.iter().zip(&copies) {
+        fs::write(pack, bytes).unwrap();
+    }
+    server.restart();
+    m.remount();
+    assert_eq!(fs::read(&version).unwrap(), noise(2, 100_000));
+    m.run("\"$KEEPFS\" check --read-data .");
 }

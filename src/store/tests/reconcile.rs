@@ -6,7 +6,7 @@ use std::path::Path;
 use super::damage::writable;
 use crate::catalog::{Catalog, ChunkRecord, PackRecord, PackState};
 use crate::model::{ContentId, PackId, VersionSeq};
-use crate::store::pack::TRAILER_BYTES;
+use crate::store::pack::{PACK_BYTES_MAX, TRAILER_BYTES};
 use crate::store::testing::{Bench, noise};
 use crate::store::{CheckDepth, Reconciled, StoreError, reconcile, versions_in_packs};
 
@@ -162,4 +162,33 @@ fn only_what_is_not_listed_counts_as_never_put_or_missing() {
     let packs = [made[0].0, made[2].0];
     let versions = versions_in_packs(&mut bench.facts, &packs).unwrap();
     assert_eq!(versions, [VersionSeq(made[0].1.0), VersionSeq(made[2].1.0)]);
+}
+
+#[test]
+fn a_pack_of_another_length_is_damaged_and_no_length_is_believed() {
+    let (mut bench, made) = growing_in_the_journal(2);
+    let (known, claims) = (made[0].0, made[1].0);
+    for file in bench.files("store") {
+        let bytes = fs::metadata(&file).unwrap().len();
+        if id_of(&file) == known {
+            let (id, state) = (known, PackState::Stored);
+            bench
+                .facts
+                .set_pack(&PackRecord { id, state, bytes })
+                .unwrap();
+            writable(&file).set_len(bytes - 1).unwrap();
+        } else {
+            writable(&file).set_len(1 << 43).unwrap();
+        }
+    }
+    let mut damaged = reconciled(&bench).damaged;
+    damaged.sort_unstable();
+    let mut expected = [known, claims];
+    expected.sort_unstable();
+    assert_eq!(damaged, expected);
+    let packs = bench.facts.all_packs();
+    let claimed = packs.iter().find(|pack| pack.id == claims).unwrap();
+    assert_eq!(claimed.bytes, PACK_BYTES_MAX);
+    bench.reopen();
+    assert_eq!(bench.damages(CheckDepth::Listing).len(), 2);
 }
