@@ -841,9 +841,15 @@ pub fn files_below(top: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut todo = vec![top.to_path_buf()];
     while let Some(dir) = todo.pop() {
-        for entry in fs::read_dir(&dir).unwrap_or_else(|e| panic!("readdir {dir:?}: {e}")) {
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            // What is looked at may be in use: a server removes what became empty.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && dir != top => continue,
+            Err(error) => panic!("readdir {dir:?}: {error}"),
+        };
+        for entry in entries {
             let entry = entry.expect("entry");
-            if entry.file_type().expect("type").is_dir() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 todo.push(entry.path());
             } else {
                 files.push(entry.path());
