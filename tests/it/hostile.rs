@@ -50,7 +50,8 @@ fn do_harm(random: &mut Random, path: &Path, bytes: &[u8], other: &[u8]) {
         _ => {
             // As long as a file may be, without a byte of it on the disk.
             let file = fs::File::options().write(true).open(path).unwrap();
-            return file.set_len(1 << (20 + random.below(24))).unwrap();
+            // Sparse, and no longer than a server can hash in seconds.
+            return file.set_len(1 << (20 + random.below(13))).unwrap();
         }
     }
     fs::write(path, harmed).unwrap();
