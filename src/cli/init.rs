@@ -24,7 +24,7 @@ use crate::store::VaultKey;
   keepfs init /srv/vault --live /home/ada/photos --exclude '*.o'
   keepfs init /srv/vault --backup off      nothing is kept until keepfs.toml says on
   keepfs init /srv/vault --store s3://my-backups/photos --encrypt
-  keepfs init /srv/vault --encrypt --key-file /root/photos.key")]
+  keepfs init /srv/vault --encrypt --key-file /etc/keepfs/photos.key")]
 pub struct Init {
     /// The directory to make
     vault: PathBuf,

@@ -19,7 +19,7 @@ use crate::store::VaultKey;
 #[command(after_help = "Examples:
   keepfs key export /srv/vault --out /media/stick/photos.recovery
   keepfs key change /srv/vault                 a new passphrase
-  keepfs key change /srv/vault --recovery-key photos.recovery --new-key-file /root/new.key")]
+  keepfs key change /srv/vault --recovery-key photos.recovery --new-key-file /etc/keepfs/new.key")]
 pub struct Key {
     #[command(subcommand)]
     task: Task,
