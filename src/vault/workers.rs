@@ -216,11 +216,16 @@ impl Vault {
     }
 
     fn commit_in_time(&self, stop: &Stop) {
+        let mut seen = None;
         while stop.wait(self.config.commit_interval) == Wanted::Work {
             if let Err(error) = self.commit(Durability::Process) {
                 log::error!("what was sealed lately is not committed yet: {error}");
             }
-            if let Err(error) = self.store.unpublished_since() {
+            // Only a commit can make the journal lag.
+            let commits = self.commits.count();
+            if seen.replace(commits) != Some(commits)
+                && let Err(error) = self.store.unpublished_since()
+            {
                 log::error!("whether the journal lags is not known: {error}");
             }
         }
