@@ -212,16 +212,7 @@ fn an_upload_that_breaks_off_leaves_nothing() {
     let served = Served::start(Setup::new());
     let (content_type, body) = multipart(&[("public_id", "half.bin")], "x", &noise(1, 4 << 20));
     for sent in [1000, body.len() / 2, body.len() - 10] {
-        let mut stream = served.connect();
-        let head = format!(
-            "POST /v1_1/demo/raw/upload HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\n\
-             content-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
-            served.authorization(),
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(&body[..sent]).unwrap();
-        drop(stream);
+        drop(served.begin_upload(&content_type, &body, sent));
     }
     // The next call is answered after the server noticed that the others are gone.
     wait_for("the broken uploads to be over", || {

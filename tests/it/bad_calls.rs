@@ -305,15 +305,7 @@ fn an_upload_that_stands_still_is_given_up_and_leaves_nothing() {
     let served = Served::start(setup);
     let (content_type, body) = multipart(&[("public_id", "slow.bin")], "x", &noise(1, 1 << 20));
     for sent in [0, 60, body.len() / 2, body.len() - 10] {
-        let mut stream = served.connect();
-        let head = format!(
-            "POST /v1_1/demo/raw/upload HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\n\
-             content-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
-            served.authorization(),
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(&body[..sent]).unwrap();
+        let mut stream = served.begin_upload(&content_type, &body, sent);
         let answer = read(&mut stream);
         assert_refused(&served, &answer, &format!("after {sent} bytes"));
         assert!(answer.text().contains("stood still"), "{}", answer.text());
@@ -437,18 +429,9 @@ fn however_many_are_slow_nobody_else_waits_for_them() {
     // More than any buffer on the way has.
     served.mount.write("large.bin", vec![7; 32 << 20]);
     let (content_type, body) = multipart(&[("public_id", "slow.bin")], "x", &noise(1, 1 << 20));
-    let authorization = served.authorization();
     let mut slow = Vec::new();
     for _ in 0..100 {
-        let mut stream = served.connect();
-        let head = format!(
-            "POST /v1_1/demo/raw/upload HTTP/1.1\r\nhost: x\r\nauthorization: {authorization}\r\n\
-             content-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(&body[..body.len() / 2]).unwrap();
-        slow.push(stream);
+        slow.push(served.begin_upload(&content_type, &body, body.len() / 2));
         let mut stream = served.connect();
         let head = "GET /demo/raw/upload/large.bin HTTP/1.1\r\nhost: x\r\n\r\n";
         stream.write_all(head.as_bytes()).unwrap();

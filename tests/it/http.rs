@@ -150,6 +150,20 @@ impl Served {
         read(&mut stream)
     }
 
+    /// Begins an upload and sends so much of its body.
+    pub fn begin_upload(&self, content_type: &str, body: &[u8], sent: usize) -> TcpStream {
+        let mut stream = self.connect();
+        let head = format!(
+            "POST /v1_1/demo/raw/upload HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\n\
+             content-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
+            self.authorization(),
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).expect("a head");
+        stream.write_all(&body[..sent]).expect("a part of the body");
+        stream
+    }
+
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("the server");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");

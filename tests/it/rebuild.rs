@@ -361,18 +361,24 @@ fn a_kill_at_any_point_of_a_rebuild_is_taken_up_by_the_same_command() {
     }
 }
 
-#[test]
-fn a_damaged_bucket_is_told_and_what_can_come_back_does() {
-    let mut server = BucketServer::start(Kind::S3);
-    let mut m = vault_in(&server).config("pack_bytes", "\"64KiB\"").start();
+/// Stores the files `whole` and `hurt`; returns the packs of the latter alone.
+pub fn packs_of_one_file(server: &BucketServer, m: &Mount) -> Vec<PathBuf> {
+    let packs = server.bucket().join("p/packs");
     m.write("whole", noise(1, 100_000));
     m.run("\"$KEEPFS\" wait .");
-    let packs = server.bucket().join("p/packs");
     let first = files_below(&packs);
     m.write("hurt", noise(2, 100_000));
     m.run("\"$KEEPFS\" wait .");
     let mut second = files_below(&packs);
     second.retain(|pack| !first.contains(pack));
+    second
+}
+
+#[test]
+fn a_damaged_bucket_is_told_and_what_can_come_back_does() {
+    let mut server = BucketServer::start(Kind::S3);
+    let mut m = vault_in(&server).config("pack_bytes", "\"64KiB\"").start();
+    let second = packs_of_one_file(&server, &m);
     lose(&mut m);
     for pack in &second {
         fs::remove_file(pack).unwrap();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 
 use crate::harness::{files_below, noise, not_run, text};
-use crate::rebuild::{lose, rebuild, rebuilt, vault_in};
+use crate::rebuild::{lose, packs_of_one_file, rebuild, rebuilt, vault_in};
 use crate::servers::{BucketServer, Kind, kinds};
 
 #[test]
@@ -86,14 +86,7 @@ fn nothing_is_written_to_a_bucket_not_even_whose_it_is() {
 fn a_pack_that_is_cut_short_keeps_its_versions_and_brings_them_back_when_it_is_mended() {
     let mut server = BucketServer::start(Kind::S3);
     let mut m = vault_in(&server).config("pack_bytes", "\"64KiB\"").start();
-    m.write("whole", noise(1, 100_000));
-    m.run("\"$KEEPFS\" wait .");
-    let packs = server.bucket().join("p/packs");
-    let first = files_below(&packs);
-    m.write("hurt", noise(2, 100_000));
-    m.run("\"$KEEPFS\" wait .");
-    let mut second = files_below(&packs);
-    second.retain(|pack| !first.contains(pack));
+    let second = packs_of_one_file(&server, &m);
     lose(&mut m);
     let copies: Vec<_> = second.iter().map(|pack| fs::read(pack).unwrap()).collect();
     for (pack, bytes) in second.iter().zip(&copies) {
