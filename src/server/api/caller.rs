@@ -210,18 +210,40 @@ mod tests {
         )])
     }
 
+    /// What proofs are compared with, 1,000 seconds into the epoch.
+    struct Desk {
+        keys: Keys,
+        sessions: Sessions,
+        clock: ManualClock,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            Self {
+                keys: Keys::of(directory.path()),
+                sessions: Sessions::default(),
+                clock: ManualClock::at_seconds(1_000),
+                _directory: directory,
+            }
+        }
+
+        fn proofs(&self) -> Proofs<'_> {
+            Proofs {
+                keys: &self.keys,
+                sessions: &self.sessions,
+                clock: &self.clock,
+            }
+        }
+    }
+
     #[test]
     fn a_session_reads_by_its_cookie_and_changes_only_with_its_token() {
-        let directory = tempfile::tempdir().unwrap();
-        let keys = Keys::of(directory.path());
+        let desk = Desk::new();
+        let (keys, clock, sessions) = (&desk.keys, &desk.clock, &desk.sessions);
         let (row, secret) = keys.create("p", KeyUse::LogIn, String::new()).unwrap();
-        let clock = ManualClock::at_seconds(1_000);
-        let sessions = Sessions::default();
-        let proofs = Proofs {
-            keys: &keys,
-            sessions: &sessions,
-            clock: &clock,
-        };
+        let proofs = desk.proofs();
         let encoded = BASE64_STANDARD.encode(format!("{}:{secret}", row.key));
         let basic = with("authorization", &format!("Basic {encoded}"));
         assert_eq!(proofs.log_in(&Method::POST, &basic).unwrap(), row.key);
@@ -240,16 +262,12 @@ mod tests {
 
     #[test]
     fn a_signed_address_is_good_for_an_hour_and_for_nothing_beside_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let keys = Keys::of(directory.path());
-        let (row, secret) = keys.create("p", KeyUse::Signing, String::new()).unwrap();
-        let clock = ManualClock::at_seconds(1_000);
-        let sessions = Sessions::default();
-        let proofs = Proofs {
-            keys: &keys,
-            sessions: &sessions,
-            clock: &clock,
-        };
+        let desk = Desk::new();
+        let (row, secret) = desk
+            .keys
+            .create("p", KeyUse::Signing, String::new())
+            .unwrap();
+        let (clock, proofs) = (&desk.clock, desk.proofs());
         let text = format!("asset_id=a&timestamp=1000&version_id=v{secret}");
         let signature = {
             use sha1::{Digest, Sha1};
@@ -277,15 +295,8 @@ mod tests {
 
     #[test]
     fn nobody_gets_in_without_a_proof() {
-        let directory = tempfile::tempdir().unwrap();
-        let keys = Keys::of(directory.path());
-        let clock = ManualClock::at_seconds(1_000);
-        let sessions = Sessions::default();
-        let proofs = Proofs {
-            keys: &keys,
-            sessions: &sessions,
-            clock: &clock,
-        };
+        let desk = Desk::new();
+        let proofs = desk.proofs();
         for headers in [
             HeaderMap::new(),
             with("authorization", "Basic !!!"),
