@@ -4,6 +4,7 @@
 //! hashed on the spot, to tell a new content from the same one again; a large one
 //! is sealed as "perhaps the same" and settled by ingest before anyone sees it.
 
+use std::fs::File;
 use std::io::Read;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -287,7 +288,7 @@ impl Vault {
             VersionState::Stored { blake3, .. } => blake3,
             VersionState::Sealed { file, .. } => {
                 match self.spool.open_file(latest.seq) {
-                    Ok(Some(spooled)) => match hash_file(spooled, latest.size) {
+                    Ok(Some(spooled)) => match hash_file(&spooled, latest.size) {
                         Ok(hash) => hash,
                         Err(_) => return Ok(Comparison::Unknown),
                     },
@@ -298,7 +299,7 @@ impl Vault {
                 }
             }
         };
-        let now = reopen_for_reading(seal.file).and_then(|file| hash_file(file, seal.facts.size));
+        let now = reopen_for_reading(seal.file).and_then(|file| hash_file(&file, seal.facts.size));
         Ok(match now {
             Ok(hash) if hash == before => Comparison::Same,
             Ok(_) => Comparison::Different,
@@ -371,8 +372,9 @@ fn looks_untouched(asset: &KnownAsset, latest: &Version, facts: &FileFacts) -> b
     }) && latest.kept_at.since(facts.ctime) > CLOCK_TICK
 }
 
-fn hash_file(file: std::fs::File, size: u64) -> std::io::Result<ChunkHash> {
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    file.take(size).read_to_end(&mut bytes)?;
-    Ok(ChunkHash(*blake3::hash(&bytes).as_bytes()))
+/// Of the first `size` bytes.
+pub(super) fn hash_file(file: &File, size: u64) -> std::io::Result<ChunkHash> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file.take(size))?;
+    Ok(ChunkHash(*hasher.finalize().as_bytes()))
 }

@@ -1,12 +1,10 @@
 //! What history may show: a version that could be the same content as the one before
 //! it is an open question, and is answered before anyone lists it.
 
-use std::fs::File;
-use std::io::Read;
-
 use crate::model::{ChunkHash, NodeId, Origin, Version, VersionState};
 use crate::store::StoreError;
 
+use super::seal::hash_file;
 use super::{Result, Vault, VaultError, lock};
 
 impl Vault {
@@ -88,10 +86,4 @@ impl Vault {
             }
         }
     }
-}
-
-fn hash_file(file: &File, size: u64) -> std::io::Result<ChunkHash> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(file.take(size))?;
-    Ok(ChunkHash(*hasher.finalize().as_bytes()))
 }

@@ -4,10 +4,9 @@
 //! object must be there, and follow the one before it. The surprise: what lies behind that
 //! end is what a kill left, and no damage.
 
-use std::collections::BTreeSet;
-
-use super::object::{self, Header, Kind, OBJECT_BYTES_MAX};
-use super::{below, key, lock, number_of};
+use super::object::{Header, Kind};
+use super::replay::Journal;
+use super::{below, key, lock};
 use crate::catalog::JournalPosition;
 use crate::model::Fence;
 use crate::store::Shared;
@@ -38,11 +37,13 @@ pub(in crate::store) fn audit(shared: &Shared, depth: AuditDepth) -> Result<Opti
     if position.fence != Some(fence) {
         return begun_anew(shared, fence);
     }
-    let outcome = Audit::begin(shared, fence)?.look(&position, depth);
+    let backend = shared.backend();
+    let list = || Journal::list(&backend, fence, shared.coding.cipher()).map(Audit);
+    let outcome = list()?.look(&position, depth);
     // The listing may be older than the last puts, or an answer was garbled on its way.
     let outcome = outcome.or_else(|stopped| match stopped {
         Stopped::At(_) => {
-            let mut audit = Audit::begin(shared, fence)?;
+            let mut audit = list()?;
             audit.ask(position.number)?;
             audit.look(&position, depth)
         }
@@ -73,56 +74,47 @@ enum Stopped {
 
 impl From<StoreError> for Stopped {
     fn from(error: StoreError) -> Self {
-        Stopped::By(error)
-    }
-}
-
-struct Audit<'a> {
-    shared: &'a Shared,
-    fence: Fence,
-    snapshots: BTreeSet<u64>,
-    changes: BTreeSet<u64>,
-}
-
-impl<'a> Audit<'a> {
-    fn begin(shared: &'a Shared, fence: Fence) -> Result<Self> {
-        let names = shared.backend().names_below(&below(fence))?;
-        let numbers = |wanted| {
-            let ours = names.iter().filter_map(|name| number_of(name));
-            let of_kind = ours.filter(|(_, kind)| *kind == wanted);
-            of_kind.map(|(number, _)| number).collect()
+        let (object, problem) = match error {
+            StoreError::JournalGap { key } => (key, NOT_THERE.into()),
+            StoreError::Foreign { key, problem } => (key, problem),
+            error => return Stopped::By(error),
         };
-        Ok(Self {
-            shared,
-            fence,
-            snapshots: numbers(Kind::Snapshot),
-            changes: numbers(Kind::Changes),
-        })
+        Stopped::At(RecordFlaw { object, problem })
     }
+}
 
+const NOT_THERE: &str = "it is not there";
+
+/// A look at what a rebuild would read.
+struct Audit<'a>(Journal<'a>);
+
+impl Audit<'_> {
     /// Asks for each object that the listing lacks, from the end back to the beginning of a
     /// snapshot.
     fn ask(&mut self, end: u64) -> Result<()> {
-        let backend = self.shared.backend();
-        let is_there = |number, kind| {
-            let key = key(self.fence, number, kind);
-            match backend.object(&key, OBJECT_BYTES_MAX) {
-                // What is wrong with it is another question.
-                Err(StoreError::Foreign { .. }) => Ok(true),
-                found => found.map(|found| found.is_some()),
-            }
+        let journal = &mut self.0;
+        let is_there = |journal: &Journal<'_>, number, kind| match journal.object(number, kind) {
+            // What is wrong with it is another question.
+            Ok(_) | Err(StoreError::Foreign { .. }) => Ok(true),
+            Err(StoreError::JournalGap { .. }) => Ok(false),
+            Err(error) => Err(error),
         };
-        let lowest = self.snapshots.iter().chain(&self.changes).min().copied();
+        let lowest = journal
+            .snapshots
+            .iter()
+            .chain(&journal.changes)
+            .min()
+            .copied();
         let mut in_snapshot = false;
         for number in (lowest.unwrap_or(0)..end).rev() {
-            if self.snapshots.contains(&number) {
+            if journal.snapshots.contains(&number) {
                 in_snapshot = true;
-            } else if self.changes.contains(&number) {
+            } else if journal.changes.contains(&number) {
                 in_snapshot = false;
-            } else if !in_snapshot && is_there(number, Kind::Changes)? {
-                self.changes.insert(number);
-            } else if is_there(number, Kind::Snapshot)? {
-                self.snapshots.insert(number);
+            } else if !in_snapshot && is_there(journal, number, Kind::Changes)? {
+                journal.changes.insert(number);
+            } else if is_there(journal, number, Kind::Snapshot)? {
+                journal.snapshots.insert(number);
                 in_snapshot = true;
             } else if in_snapshot || lowest.is_none() {
                 break;
@@ -137,14 +129,14 @@ impl<'a> Audit<'a> {
         depth: AuditDepth,
     ) -> std::result::Result<(), Stopped> {
         let end = position.number;
-        let Some(&last) = self.snapshots.range(..end).next_back() else {
+        let Some(&last) = self.0.snapshots.range(..end).next_back() else {
             return Err(Stopped::At(RecordFlaw {
-                object: below(self.fence),
+                object: below(self.0.fence),
                 problem: "there is no snapshot of the catalog in it".into(),
             }));
         };
-        if let Some(gap) = (last + 1..end).find(|number| !self.changes.contains(number)) {
-            return Err(self.flaw(gap, Kind::Changes, "it is not there"));
+        if let Some(gap) = (last + 1..end).find(|number| !self.0.changes.contains(number)) {
+            return Err(self.flaw(gap, Kind::Changes, NOT_THERE));
         }
         let header = self.object(last, Kind::Snapshot)?;
         let first = last.checked_sub(header.index.into());
@@ -152,8 +144,8 @@ impl<'a> Audit<'a> {
         let Some(first) = whole else {
             return Err(self.flaw(last, Kind::Snapshot, "it is no end of a snapshot"));
         };
-        if let Some(gap) = (first..last).find(|number| !self.snapshots.contains(number)) {
-            return Err(self.flaw(gap, Kind::Snapshot, "it is not there"));
+        if let Some(gap) = (first..last).find(|number| !self.0.snapshots.contains(number)) {
+            return Err(self.flaw(gap, Kind::Snapshot, NOT_THERE));
         }
         if depth == AuditDepth::Names {
             return Ok(());
@@ -201,26 +193,12 @@ impl<'a> Audit<'a> {
     }
 
     fn object(&self, number: u64, kind: Kind) -> std::result::Result<Header, Stopped> {
-        let key = key(self.fence, number, kind);
-        let bytes = match self.shared.backend().object(&key, OBJECT_BYTES_MAX) {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => return Err(self.flaw(number, kind, "it is not there")),
-            Err(StoreError::Foreign { problem, .. }) => {
-                return Err(self.flaw(number, kind, problem));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let (header, _) = object::read(&bytes, self.shared.coding.cipher())
-            .map_err(|problem| self.flaw(number, kind, problem))?;
-        match (header.kind, header.fence, header.number) == (kind, self.fence, number) {
-            true => Ok(header),
-            false => Err(self.flaw(number, kind, "it was written under another name")),
-        }
+        Ok(self.0.object(number, kind)?.0)
     }
 
     fn flaw(&self, number: u64, kind: Kind, problem: impl Into<String>) -> Stopped {
         Stopped::At(RecordFlaw {
-            object: key(self.fence, number, kind),
+            object: key(self.0.fence, number, kind),
             problem: problem.into(),
         })
     }

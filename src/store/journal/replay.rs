@@ -78,12 +78,12 @@ fn fences(backend: &Backend) -> Result<Vec<Fence>> {
 }
 
 /// The objects of one writer.
-struct Journal<'a> {
+pub(super) struct Journal<'a> {
     backend: &'a Backend,
-    fence: Fence,
+    pub(super) fence: Fence,
     cipher: Option<&'a Cipher>,
-    snapshots: BTreeSet<u64>,
-    changes: BTreeSet<u64>,
+    pub(super) snapshots: BTreeSet<u64>,
+    pub(super) changes: BTreeSet<u64>,
 }
 
 /// The first and the last object of a snapshot, and its group.
@@ -93,7 +93,11 @@ struct Snapshot {
 }
 
 impl<'a> Journal<'a> {
-    fn list(backend: &'a Backend, fence: Fence, cipher: Option<&'a Cipher>) -> Result<Self> {
+    pub(super) fn list(
+        backend: &'a Backend,
+        fence: Fence,
+        cipher: Option<&'a Cipher>,
+    ) -> Result<Self> {
         let names = backend.names_below(&below(fence))?;
         let (mut snapshots, mut changes) = (BTreeSet::new(), BTreeSet::new());
         for (number, kind) in names.iter().filter_map(|name| number_of(name)) {
@@ -200,7 +204,9 @@ impl<'a> Journal<'a> {
         (number + 1..newest).find(|number| !self.changes.contains(number))
     }
 
-    fn object(&self, number: u64, kind: Kind) -> Result<(Header, Vec<u8>)> {
+    /// # Errors
+    /// `JournalGap` where it is not there, `Foreign` where it is not what was written.
+    pub(super) fn object(&self, number: u64, kind: Kind) -> Result<(Header, Vec<u8>)> {
         let key = key(self.fence, number, kind);
         let bytes = self.backend.object(&key, OBJECT_BYTES_MAX)?;
         let bytes = bytes.ok_or_else(|| StoreError::JournalGap { key: key.clone() })?;
