@@ -10,11 +10,11 @@ use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 
-use super::Shared;
 use super::backend::{Backend, runtime};
 use super::bucket::{Patience, command_that_writes, connect_whole, refused, shown};
 use super::error::{Result, StoreError};
 use super::records::RecordFlaw;
+use super::{Shared, StoreConfig};
 use crate::catalog::{Catalog, Durability, SharedCatalog, take_turn};
 use crate::model::{BucketPlace, Clock, StorePlace, WriteClaim};
 
@@ -51,12 +51,12 @@ pub(super) enum Answer {
 /// not answer is an error only until it has let the vault in once.
 pub(super) fn join(
     place: &BucketPlace,
-    vault: &str,
+    config: &StoreConfig,
     backend: &Backend,
     catalog: &SharedCatalog,
     clock: &dyn Clock,
-    write_claim: WriteClaim,
 ) -> Result<Answer> {
+    let vault = &*config.vault_name;
     check_name(place, vault)?;
     let here = shown(place);
     let id = vault_id(catalog, clock)?;
@@ -66,7 +66,7 @@ pub(super) fn join(
     let is_known = joined
         .as_ref()
         .is_some_and(|places| places.split(' ').any(|place| place == here));
-    let owned = || match write_claim {
+    let owned = || match config.write_claim {
         WriteClaim::ReadOnly => is_signed(&here, IDENTITY, &id, backend).map(|_| ()),
         WriteClaim::Keep | WriteClaim::TakeOver => claim(&here, vault, &id, backend),
     };
@@ -78,7 +78,7 @@ pub(super) fn join(
         }
         Err(error) => return Err(error),
     }
-    if joined.as_ref() != Some(&here) {
+    if config.write_claim != WriteClaim::ReadOnly && joined.as_ref() != Some(&here) {
         let mut catalog = take_turn(catalog).unwrap_or_else(|poisoned| poisoned.into_inner());
         catalog.set_setting(JOINED_SETTING, Some(&here))?;
     }
@@ -91,18 +91,18 @@ pub(super) fn join(
 /// # Errors
 /// `OtherVault`, `BadPlace`, and what the directory answers.
 pub(super) fn join_directory(
-    vault: &str,
+    config: &StoreConfig,
     backend: &Backend,
     catalog: &SharedCatalog,
     clock: &dyn Clock,
-    write_claim: WriteClaim,
 ) -> Result<Answer> {
     let here = backend.place.to_string();
     let id = vault_id(catalog, clock)?;
-    if is_signed(&here, IDENTITY, &id, backend)? || write_claim == WriteClaim::ReadOnly {
+    let is_ours = is_signed(&here, IDENTITY, &id, backend)?;
+    if is_ours || config.write_claim == WriteClaim::ReadOnly {
         return Ok(Answer::Welcome);
     }
-    match claim(&here, vault, &id, backend) {
+    match claim(&here, &config.vault_name, &id, backend) {
         Ok(()) => {}
         Err(error @ StoreError::OtherVault { .. }) => return Err(error),
         // A disk that takes nothing now is no reason not to mount.

@@ -32,13 +32,12 @@ impl Store {
             .unwrap_or_else(PoisonError::into_inner)
             .packs()?;
         let backend = backend::Backend::open(&config.place, packs.is_empty())?;
-        let (vault, claim) = (&*config.vault_name, config.write_claim);
         let answer = match &config.place {
             StorePlace::Bucket(place) => {
-                membership::join(place, vault, &backend, &catalog, &*clock, claim)?
+                membership::join(place, config, &backend, &catalog, &*clock)?
             }
             StorePlace::Directory(_) => {
-                membership::join_directory(vault, &backend, &catalog, &*clock, claim)?
+                membership::join_directory(config, &backend, &catalog, &*clock)?
             }
         };
         Self::start_over(config, catalog, clock, backend, answer)
