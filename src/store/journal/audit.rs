@@ -110,7 +110,9 @@ impl Audit<'_> {
             if journal.snapshots.contains(&number) {
                 in_snapshot = true;
             } else if journal.changes.contains(&number) {
-                in_snapshot = false;
+                if in_snapshot {
+                    break;
+                }
             } else if !in_snapshot && is_there(journal, number, Kind::Changes)? {
                 journal.changes.insert(number);
             } else if is_there(journal, number, Kind::Snapshot)? {
@@ -150,8 +152,8 @@ impl Audit<'_> {
         if depth == AuditDepth::Names {
             return Ok(());
         }
-        let end = self.follow(first, last, header.group, end)?;
-        match end == position.group {
+        let last_group = self.follow(first, last, header.group, end)?;
+        match last_group == position.group {
             true => Ok(()),
             false => Err(self.flaw(
                 position.number.saturating_sub(1),
