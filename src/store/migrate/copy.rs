@@ -1,5 +1,5 @@
 //! Copies packs to another store, several at once, each checked before it is put and read
-//! back from there.
+//! back from there, also what an earlier run put.
 //!
 //! A [`Copier`] remembers what is at the other place, so a round costs only what has
 //! changed since the last one. The surprise: packs that this catalog does not know are
@@ -41,7 +41,7 @@ pub struct Copied {
 
 /// How it went with one pack.
 enum Outcome {
-    /// An earlier run had copied it.
+    /// An earlier run had copied it, and it reads back whole.
     WasThere,
     Copied,
     /// It was rewritten or removed meanwhile.
@@ -247,7 +247,7 @@ impl Way<'_> {
             if chunks.is_empty() {
                 return Ok(Outcome::Gone);
             }
-            if listed == Some(pack.bytes) && self.has_table(pack, &chunks)? {
+            if listed == Some(pack.bytes) && self.is_whole(pack, &chunks)? {
                 return Ok(Outcome::WasThere);
             }
             let coding = &self.shared.coding;
@@ -295,14 +295,11 @@ impl Way<'_> {
         }
     }
 
-    /// True when the pack that is there has the table that it should have. Packs are put
-    /// whole or not at all, after they were checked.
-    fn has_table(&self, pack: &PackRecord, chunks: &[ChunkRecord]) -> Result<bool> {
-        let source = self.new.source(pack.id);
-        let table =
-            source.and_then(|source| check::read_table(self.new, &source, pack.id, pack.bytes));
-        match table {
-            Ok(entries) => Ok(check::flaw_of_table(&entries, chunks).is_none()),
+    /// True when the pack that is there reads back as it should. An earlier run may have
+    /// ended between its put and its look at it.
+    fn is_whole(&self, pack: &PackRecord, chunks: &[ChunkRecord]) -> Result<bool> {
+        match self.new.whole_pack(pack.id, pack.bytes) {
+            Ok(bytes) => Ok(whole::flaw(&self.shared.coding, pack.id, chunks, &bytes).is_none()),
             Err(StoreError::PackMissing { .. } | StoreError::PackDamaged { .. }) => Ok(false),
             Err(error) => Err(error),
         }

@@ -151,6 +151,29 @@ fn what_was_copied_before_it_was_stopped_is_not_copied_again() {
     assert_eq!(bench.damages(CheckDepth::ReadData), []);
 }
 
+#[test]
+fn a_copy_of_an_earlier_run_that_reads_back_damaged_is_copied_again() {
+    let bench = bench_with(6);
+    let stop = &mut |bytes, _| match bytes {
+        0 => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    };
+    let new = place(&bench, "new");
+    let stopped = bench.store().migrate(&new, &|| Ok(()), stop);
+    assert!(matches!(stopped, Err(StoreError::MigrationStopped)));
+    let there = packs(&bench, "new").len();
+    let copy = bench.files("new").into_iter().find(|file| is_pack(file));
+    let copy = copy.unwrap();
+    let mut bytes = fs::read(&copy).unwrap();
+    bytes[1000] ^= 1;
+    fs::remove_file(&copy).unwrap();
+    fs::write(&copy, bytes).unwrap();
+    let copied = moved(migrate(&bench, "new"));
+    assert_eq!(copied.copied_packs as usize, 6 - there + 1);
+    assert_eq!(packs(&bench, "new"), packs(&bench, "store"));
+    assert_eq!(bench.damages(CheckDepth::ReadData), []);
+}
+
 fn is_pack(file: &std::path::Path) -> bool {
     file.extension()
         .is_some_and(|extension| extension == "pack")
