@@ -120,15 +120,19 @@ impl Vault {
         version: &Version,
         written: &Written,
     ) -> Result<()> {
-        let same_as_before = catalog
-            .version_before(version.asset, version.id)?
-            .is_some_and(|before| holds(&before, written));
+        let before = catalog.version_before(version.asset, version.id)?;
+        let same_as_before = before.as_ref().is_some_and(|before| holds(before, written));
         if same_as_before && version.origin != Origin::Restore && version.origin != Origin::Link {
             return Ok(catalog.remove_version(version.seq)?);
         }
         if matches!(version.origin, Origin::Write | Origin::Restore) {
-            let source =
-                catalog.version_with_content(version.asset, written.content, version.id)?;
+            // Of a first version nothing has to be asked.
+            let source = match before {
+                Some(_) => {
+                    catalog.version_with_content(version.asset, written.content, version.id)?
+                }
+                None => None,
+            };
             let origin = match source {
                 Some(_) => Origin::Restore,
                 None => Origin::Write,

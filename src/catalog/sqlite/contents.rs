@@ -4,14 +4,27 @@
 //! keeps the sum of the stored bytes of chunks that count anything and of those
 //! that do not, so that finding packs worth a rewrite reads one row per pack.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::codec::{each_chunk, pack_chunks, unpack_chunks};
-use super::packs::{chunk_from, select_chunk};
+use super::packs::{Known, chunk_from, select_chunk};
 use super::transaction::values;
 use super::{SqliteCatalog, invariant};
 use crate::catalog::{CatalogError, ChunkRecord, ChunkUse, ContentExtent, ContentUse, Result};
 use crate::model::{ChunkHash, ContentId};
+
+/// A chunk as it is now, and how often one list has it.
+struct Listed {
+    chunk: Known,
+    times: i64,
+}
+
+impl Listed {
+    fn count(listed: &mut BTreeMap<i64, Self>, chunk: Known) {
+        let entry = listed.entry(chunk.row);
+        entry.or_insert(Self { chunk, times: 0 }).times += 1;
+    }
+}
 
 impl SqliteCatalog {
     pub(super) fn find_content(&self, blake3: &ChunkHash, size: u64) -> Result<Option<ContentId>> {
@@ -43,58 +56,36 @@ impl SqliteCatalog {
         chunks: &[ChunkHash],
     ) -> Result<ContentId> {
         let mut rows = Vec::with_capacity(chunks.len());
+        let mut listed: BTreeMap<i64, Listed> = BTreeMap::new();
         for hash in chunks {
-            match self.one(
-                "SELECT id FROM chunk WHERE hash = ?1",
-                [&hash.0[..]],
-                |row| row.get::<_, i64>(0),
-            )? {
-                Some(row) => rows.push(row),
-                None => return invariant(format!("chunk {hash} is not known")),
-            }
+            let Some(chunk) = self.known_chunk(hash)? else {
+                return invariant(format!("chunk {hash} is not known"));
+            };
+            rows.push(chunk.row);
+            Listed::count(&mut listed, chunk);
         }
         let content = self.insert(
             "INSERT INTO content (blake3, size, chunks) VALUES (?1, ?2, ?3)",
             values![blake3.0.to_vec(), size.cast_signed(), pack_chunks(&rows)],
         )?;
-        self.count_references(&rows, 1)?;
+        self.count_references(&listed, 1)?;
         Ok(ContentId(content))
     }
 
-    /// Every chunk in the list counts `step` references more, for each time it is in it.
-    fn count_references(&mut self, rows: &[i64], step: i64) -> Result<()> {
-        let mut steps: HashMap<i64, i64> = HashMap::with_capacity(rows.len());
-        for row in rows {
-            *steps.entry(*row).or_default() += step;
-        }
+    /// Every chunk counts `step` references more for each time it is listed. In the order
+    /// of the rows: neighbours share a page, and the same changes give the same file.
+    fn count_references(&mut self, listed: &BTreeMap<i64, Listed>, step: i64) -> Result<()> {
         // Stored bytes that came to life, per pack.
-        let mut woken: HashMap<i64, i64> = HashMap::new();
-        // In order: neighbours share a page, and the same changes give the same file.
-        let mut steps: Vec<_> = steps.into_iter().collect();
-        steps.sort_unstable();
-        for (row, step) in steps {
-            let Some((refs, pack, stored)) = self.one(
-                "SELECT refs, pack, stored_bytes FROM chunk WHERE id = ?1",
-                [row],
-                |row| {
-                    Ok((
-                        row.get::<_, i64>(0)?,
-                        row.get::<_, i64>(1)?,
-                        row.get::<_, i64>(2)?,
-                    ))
-                },
-            )?
-            else {
-                return invariant(format!("no chunk {row}"));
-            };
-            let after = refs + step;
+        let mut woken: BTreeMap<i64, i64> = BTreeMap::new();
+        for (row, Listed { chunk, times }) in listed {
+            let after = chunk.refs + step * times;
             self.write(
                 "UPDATE chunk SET refs = ?2 WHERE id = ?1",
-                values![row, after],
+                values![*row, after],
             )?;
-            let life = i64::from(after > 0) - i64::from(refs > 0);
+            let life = i64::from(after > 0) - i64::from(chunk.refs > 0);
             if life != 0 {
-                *woken.entry(pack).or_default() += life * stored;
+                *woken.entry(chunk.pack).or_default() += life * chunk.stored;
             }
         }
         for (pack, bytes) in woken {
@@ -203,9 +194,19 @@ impl SqliteCatalog {
         if used.is_some() || !self.has_content(content)? {
             return Ok(());
         }
-        let rows = self.chunk_rows(content)?;
+        let mut listed: BTreeMap<i64, Listed> = BTreeMap::new();
+        for row in self.chunk_rows(content)? {
+            if let Some(known) = listed.get_mut(&row) {
+                known.times += 1;
+                continue;
+            }
+            let Some(chunk) = self.chunk_in_row(row)? else {
+                return invariant(format!("no chunk {row}"));
+            };
+            Listed::count(&mut listed, chunk);
+        }
         self.write("DELETE FROM content WHERE id = ?1", values![content.0])?;
-        self.count_references(&rows, -1)
+        self.count_references(&listed, -1)
     }
 
     fn has_content(&self, content: ContentId) -> Result<bool> {

@@ -57,12 +57,24 @@ fn state_number(state: PackState) -> i64 {
 }
 
 /// What is known of a chunk already.
-struct Known {
-    row: i64,
-    pack: i64,
-    stored: i64,
-    plain: i64,
-    refs: i64,
+pub(super) struct Known {
+    pub row: i64,
+    pub pack: i64,
+    pub stored: i64,
+    pub plain: i64,
+    pub refs: i64,
+}
+
+impl Known {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            row: row.get(0)?,
+            pack: row.get(1)?,
+            stored: row.get(2)?,
+            plain: row.get(3)?,
+            refs: row.get(4)?,
+        })
+    }
 }
 
 impl SqliteCatalog {
@@ -188,19 +200,19 @@ impl SqliteCatalog {
         Ok(())
     }
 
-    fn known_chunk(&self, hash: &ChunkHash) -> Result<Option<Known>> {
+    pub(super) fn known_chunk(&self, hash: &ChunkHash) -> Result<Option<Known>> {
         self.one(
             "SELECT id, pack, stored_bytes, plain_bytes, refs FROM chunk WHERE hash = ?1",
             [&hash.0[..]],
-            |row| {
-                Ok(Known {
-                    row: row.get(0)?,
-                    pack: row.get(1)?,
-                    stored: row.get(2)?,
-                    plain: row.get(3)?,
-                    refs: row.get(4)?,
-                })
-            },
+            Known::from_row,
+        )
+    }
+
+    pub(super) fn chunk_in_row(&self, row: i64) -> Result<Option<Known>> {
+        self.one(
+            "SELECT id, pack, stored_bytes, plain_bytes, refs FROM chunk WHERE id = ?1",
+            [row],
+            Known::from_row,
         )
     }
 
