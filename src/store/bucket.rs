@@ -105,6 +105,9 @@ fn s3_builder(
 ) -> std::result::Result<AmazonS3Builder, String> {
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(&place.bucket)
+        // Objects go one at a time here: a refusal then has its status, and servers that
+        // know no `DeleteObjects` will do.
+        .with_disable_bulk_delete(true)
         .with_retry(retries(patience))
         .with_http_connector(Wire::new())
         .with_client_options(client_options());

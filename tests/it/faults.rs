@@ -334,9 +334,8 @@ fn a_prune_loses_nothing_when_its_reads_fail() {
 
 #[test]
 fn a_prune_loses_nothing_when_its_removals_fail() {
-    // S3 removes by a POST that lists what goes.
-    prune_through("POST", "?delete", Fault::Answer(403, ""));
-    prune_through("POST", "?delete", Fault::LoseAnswer);
+    prune_through("DELETE", "/packs/", Fault::Answer(403, ""));
+    prune_through("DELETE", "/packs/", Fault::LoseAnswer);
 }
 
 #[test]
@@ -367,7 +366,7 @@ fn a_bucket_that_lets_nothing_be_deleted_gets_every_backup_and_a_purge_says_so()
     m.write("secret", noise(1, 60_000));
     m.run("\"$KEEPFS\" wait .");
     let denied = Fault::Answer(403, "<Error><Code>AccessDenied</Code></Error>");
-    line.proxy.fault("POST", "?delete", usize::MAX, denied);
+    line.proxy.fault("DELETE", "/packs/", usize::MAX, denied);
     let files = files(5);
     write(m, &files);
     m.run("\"$KEEPFS\" wait .");
