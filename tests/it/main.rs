@@ -10,7 +10,9 @@
 mod harness;
 
 mod api;
+mod api_access;
 mod api_commands;
+mod api_uploads;
 mod backup;
 mod bad_calls;
 mod bad_input;
@@ -40,6 +42,7 @@ mod prune;
 mod rebuild;
 mod rebuild_again;
 mod renames;
+mod sdks;
 mod semantics;
 mod servers;
 mod smtp;
