@@ -297,7 +297,15 @@ fn store(shared: &Shared, full: &Growing, attempt: Attempt) -> Result<()> {
         bytes: records_end + table.len() as u64,
     };
     reach("store.before-put");
-    if attempt == Attempt::Again && has_arrived(shared, &record, &table)? {
+    let has_arrived = match attempt {
+        Attempt::First => false,
+        Attempt::Again => match has_arrived(shared, &record, &table) {
+            // The answer to a look has no body that says why. The one to a put has.
+            Err(StoreError::Denied { .. }) => false,
+            outcome => outcome?,
+        },
+    };
+    if has_arrived {
         log::info!("pack {id} had arrived: only the answer was lost");
     } else if !adopt(shared, full, &table)? {
         let mut bytes = vec![0; records_end as usize];
