@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use crate::harness::{
     Mount, Setup, files_below, keepfs_binary, noise, not_run, output, spawn, text, wait_for,
 };
 use crate::journal::{live_files, rebuilt_from};
+use crate::proxy::{Fault, Proxy};
 use crate::servers::{BucketServer, Kind};
 
 /// A directory beside the vault.
@@ -232,8 +234,13 @@ fn a_bucket_whose_owner_did_not_allow_it_or_that_holds_something_gets_nothing() 
 #[test]
 fn an_interrupted_move_says_so_and_goes_on_where_it_was() {
     let mut server = BucketServer::start(Kind::S3);
+    let proxy = Proxy::before(server.port());
+    let url = server.url_through(proxy.port(), "p");
     let m = setup(&[&server]).start();
     fill(&m, 400);
+    // Slow enough to be interrupted on any machine.
+    let late = Fault::Late(Duration::from_millis(100));
+    proxy.fault("PUT", "/packs/", usize::MAX, late);
     // Not read: the server's own temporary files are gone before they could be.
     let packs = |server: &BucketServer| {
         let mut files = files_below(&server.bucket().join("p/packs"));
@@ -247,7 +254,7 @@ fn an_interrupted_move_says_so_and_goes_on_where_it_was() {
         });
     };
     // Ctrl-C.
-    let child = begin(&m, &server.url("p"));
+    let child = begin(&m, &url);
     has_some(&server, 3);
     let running = m.json(&["status"])["migration"].clone();
     assert_eq!(running["running"], true, "{running}");
@@ -270,8 +277,9 @@ fn an_interrupted_move_says_so_and_goes_on_where_it_was() {
     let there = packs(&server);
     let all = snapshot(&m.vault.join("store")).len();
     assert!(there + 10 < all, "it was too fast to be interrupted");
+    proxy.heal();
     // The server is away for a moment, in the middle.
-    let child = begin(&m, &server.url("p"));
+    let child = begin(&m, &url);
     has_some(&server, there + 3);
     server.stop();
     m.write("meanwhile", "nobody waits");

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 
 use crate::harness::{files_below, noise, not_run, text};
+use crate::proxy::Proxy;
 use crate::rebuild::{lose, packs_of_one_file, rebuild, rebuilt, vault_in};
 use crate::servers::{BucketServer, Kind, kinds};
 
@@ -53,32 +54,53 @@ fn another_instant_leaves_nothing_of_the_first_attempt_and_all_that_people_made(
 
 #[test]
 fn nothing_is_written_to_a_bucket_not_even_whose_it_is() {
+    let mut server = BucketServer::start(Kind::S3);
+    let mut m = vault_in(&server).start();
+    m.write("a", "one");
+    m.run("\"$KEEPFS\" wait .");
+    m.unmount();
+    let objects = |server: &BucketServer| -> BTreeMap<PathBuf, Vec<u8>> {
+        let files = files_below(&server.bucket()).into_iter();
+        files.map(|f| (f.clone(), fs::read(f).unwrap())).collect()
+    };
+    for missing in [&[][..], &["vault.json"], &["lease.json"]] {
+        lose(&mut m);
+        for name in missing {
+            fs::remove_file(server.bucket().join("p").join(name)).unwrap();
+        }
+        server.restart();
+        let before = objects(&server);
+        rebuilt(&m, &server, &["--live"]);
+        server.restart();
+        let after = objects(&server);
+        assert!(before.keys().eq(after.keys()), "{before:?}\n{after:?}");
+        assert!(before == after, "an object was changed");
+        assert_eq!(fs::read(m.vault.join("live/a")).unwrap(), b"one");
+    }
+    m.remount();
+    assert_eq!(m.texts("a"), ["one"]);
+}
+
+#[test]
+fn a_rebuild_sends_no_bucket_a_request_that_could_change_it() {
     for kind in kinds(&[Kind::S3]) {
-        let mut server = BucketServer::start(kind);
+        let server = BucketServer::start(kind);
+        // It outlives the vault, which is checked through it at the end.
+        let proxy = Proxy::before(server.port());
         let mut m = vault_in(&server).start();
         m.write("a", "one");
         m.run("\"$KEEPFS\" wait .");
         m.unmount();
-        let objects = |server: &BucketServer| -> BTreeMap<PathBuf, Vec<u8>> {
-            let files = files_below(&server.bucket()).into_iter();
-            files.map(|f| (f.clone(), fs::read(f).unwrap())).collect()
-        };
-        for missing in [&[][..], &["vault.json"], &["lease.json"]] {
-            lose(&mut m);
-            for name in missing {
-                fs::remove_file(server.bucket().join("p").join(name)).unwrap();
-            }
-            server.restart();
-            let before = objects(&server);
-            rebuilt(&m, &server, &["--live"]);
-            server.restart();
-            let after = objects(&server);
-            assert!(before.keys().eq(after.keys()), "{before:?}\n{after:?}");
-            assert!(before == after, "an object was changed");
-            assert_eq!(fs::read(m.vault.join("live/a")).unwrap(), b"one");
+        lose(&mut m);
+        let url = server.url_through(proxy.port(), "p");
+        let done = rebuild(&m, &url, &["--live"], &server.environment());
+        assert!(done.status.success(), "{kind:?}: {done:?}");
+        assert_eq!(fs::read(m.vault.join("live/a")).unwrap(), b"one");
+        assert!(proxy.requests("GET", "") > 0, "{kind:?}");
+        for method in ["PUT", "POST", "PATCH", "DELETE"] {
+            let seen = proxy.seen();
+            assert_eq!(proxy.requests(method, ""), 0, "{kind:?}: {seen:?}");
         }
-        m.remount();
-        assert_eq!(m.texts("a"), ["one"]);
     }
 }
 
