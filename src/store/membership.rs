@@ -44,7 +44,8 @@ pub(super) enum Answer {
     None,
 }
 
-/// Makes sure that the vault may write to a bucket, and that its prefix is its own.
+/// Makes sure that the vault may write to a bucket, if it wants to, and that its prefix is
+/// its own.
 ///
 /// # Errors
 /// `NotAllowed`, `OtherVault`, `BadPlace`, and what the bucket answers. That it does
@@ -66,11 +67,15 @@ pub(super) fn join(
     let is_known = joined
         .as_ref()
         .is_some_and(|places| places.split(' ').any(|place| place == here));
-    let owned = || match config.write_claim {
-        WriteClaim::ReadOnly => is_signed(&here, IDENTITY, &id, backend).map(|_| ()),
-        WriteClaim::Keep | WriteClaim::TakeOver => claim(&here, vault, &id, backend),
+    let asked = match config.write_claim {
+        // Whoever only reads needs nobody's leave.
+        WriteClaim::ReadOnly => is_signed(&here, IDENTITY, &id, backend)
+            .and_then(|is_there| if is_there { Ok(()) } else { ask_bucket(place) }),
+        WriteClaim::Keep | WriteClaim::TakeOver => {
+            ask_owner(place, vault).and_then(|()| claim(&here, vault, &id, backend))
+        }
     };
-    match ask_owner(place, vault).and_then(|()| owned()) {
+    match asked {
         Ok(()) => {}
         Err(error @ StoreError::Unreachable { .. }) if is_known => {
             log::warn!("{error}: what is sealed waits in the spool until it does");
@@ -149,6 +154,11 @@ pub(super) fn ask_owner(place: &BucketPlace, vault: &str) -> Result<()> {
         }
         Err(error) => Err(refused("looking for the owner's marker", error)),
     }
+}
+
+/// Is there such a bucket?
+fn ask_bucket(place: &BucketPlace) -> Result<()> {
+    check_bucket(place, connect_whole(place, Patience::Brief)?.as_ref())
 }
 
 /// An empty bucket is an answer to whoever lists it; of one that is not there none is.

@@ -105,6 +105,26 @@ fn a_rebuild_sends_no_bucket_a_request_that_could_change_it() {
 }
 
 #[test]
+fn a_rebuild_needs_no_leave_of_the_owner_and_the_mount_that_writes_does() {
+    let mut server = BucketServer::start(Kind::S3);
+    let mut m = vault_in(&server).start();
+    m.write("a", "one");
+    m.run("\"$KEEPFS\" wait .");
+    lose(&mut m);
+    let marker = server.bucket().join(".wellknown/keepfs/photos");
+    fs::remove_file(&marker).unwrap();
+    server.restart();
+    rebuilt(&m, &server, &["--live"]);
+    assert_eq!(fs::read(m.vault.join("live/a")).unwrap(), b"one");
+    let refused = m.try_remount().unwrap_err();
+    assert!(refused.contains("aws s3api put-object"), "{refused}");
+    fs::write(&marker, "").unwrap();
+    server.restart();
+    m.remount();
+    assert_eq!(m.texts("a"), ["one"]);
+}
+
+#[test]
 fn a_pack_that_is_cut_short_keeps_its_versions_and_brings_them_back_when_it_is_mended() {
     let mut server = BucketServer::start(Kind::S3);
     let mut m = vault_in(&server).config("pack_bytes", "\"64KiB\"").start();
