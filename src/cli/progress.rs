@@ -1,9 +1,10 @@
 //! Progress on standard error: only on a terminal, only when it takes more than a second.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::output::{count, size};
 use crate::server::Progress;
@@ -60,7 +61,7 @@ impl Bar {
             Progress::Checked { bytes, bytes_total } => {
                 style(
                     bar,
-                    "{spinner} checking [{bar:30}] {binary_bytes}/{binary_total_bytes} {eta}",
+                    "{spinner} checking [{bar:30}] {binary_bytes}/{binary_total_bytes} {left}",
                 );
                 bar.set_length(*bytes_total);
                 bar.set_position(*bytes);
@@ -68,7 +69,7 @@ impl Bar {
             Progress::Rebuilt { bytes, bytes_total } => {
                 style(
                     bar,
-                    "{spinner} restoring [{bar:30}] {binary_bytes}/{binary_total_bytes} {eta}",
+                    "{spinner} restoring [{bar:30}] {binary_bytes}/{binary_total_bytes} {left}",
                 );
                 bar.set_length(*bytes_total);
                 bar.set_position(*bytes);
@@ -76,7 +77,7 @@ impl Bar {
             Progress::Migrated { bytes, bytes_total } => {
                 style(
                     bar,
-                    "{spinner} copying [{bar:30}] {binary_bytes}/{binary_total_bytes} {eta}",
+                    "{spinner} copying [{bar:30}] {binary_bytes}/{binary_total_bytes} {left}",
                 );
                 bar.set_length(*bytes_total);
                 bar.set_position(*bytes);
@@ -101,6 +102,13 @@ impl Drop for Bar {
 fn style(bar: &ProgressBar, template: &str) {
     // A template that is wrong shows the default bar; the words are constants above.
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
+        bar.set_style(style.progress_chars("=> ").with_key("left", time_left));
+    }
+}
+
+/// Of what has not begun, nobody knows.
+fn time_left(state: &ProgressState, out: &mut dyn Write) {
+    if state.pos() > 0 {
+        let _ = write!(out, "{:#} left", HumanDuration(state.eta()));
     }
 }

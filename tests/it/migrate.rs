@@ -292,6 +292,39 @@ fn an_interrupted_move_says_so_and_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_terminal_shows_how_far_a_move_is_and_how_long_it_takes() {
+    let server = BucketServer::start(Kind::S3);
+    let proxy = Proxy::before(server.port());
+    let url = server.url_through(proxy.port(), "p");
+    let m = setup(&[&server]).start();
+    fill(&m, 60);
+    let late = Fault::Late(Duration::from_millis(300));
+    proxy.fault("PUT", "/packs/", usize::MAX, late);
+    let go = "stty cols 100; exec \"$KEEPFS\" store migrate \"$URL\" \"$ROOT\"";
+    let mut command = m.command("script");
+    command.current_dir("/").args(["-qec", go, "/dev/null"]);
+    command
+        .env("TERM", "xterm")
+        .env("URL", &url)
+        .env("ROOT", &m.root);
+    let done = output(&mut command);
+    let shown = text(&done.stdout);
+    assert!(done.status.success(), "{shown}");
+    let bars: Vec<_> = shown
+        .split('\r')
+        .filter(|line| line.contains("copying ["))
+        .collect();
+    let is_under_way = |bar: &&str| {
+        let has_begun = bar.contains("=>") && bar.contains("MiB/3.");
+        has_begun && bar.trim_end().ends_with("s left")
+    };
+    assert!(bars.iter().any(is_under_way), "{bars:?}");
+    // The bar is gone before it is said what was done.
+    let said = shown.rsplit("\u{1b}[2K").next().unwrap_or_default();
+    assert!(said.starts_with("the store is at s3://bucket/p"), "{said}");
+}
+
+#[test]
 fn an_unmount_stops_a_move_and_the_vault_that_is_not_mounted_can_go_on_with_it() {
     let server = BucketServer::start(Kind::S3);
     let mut m = setup(&[&server]).start();
