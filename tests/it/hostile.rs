@@ -236,3 +236,33 @@ fn an_answer_that_is_too_long_is_an_error_in_bounded_memory() {
     assert!(peak < MEMORY_BYTES_MAX, "{peak}");
     line.m.run("\"$KEEPFS\" check --read-data .");
 }
+
+/// The answer to a list of removals tells of one that was not on it.
+fn tells_of_another(answer: &mut Answer) {
+    let text = String::from_utf8_lossy(&answer.body).to_lowercase();
+    for (word, forged) in [("content-id: 0", "content-id: 7"), (" 202 ", " 404 ")] {
+        let at = text.find(word).expect("an answer to a batch");
+        answer.body[at..at + word.len()].copy_from_slice(forged.as_bytes());
+    }
+}
+
+#[test]
+fn an_answer_to_a_removal_that_nobody_asked_for_costs_that_attempt_only() {
+    let line = Line::with(Kind::Azure, |setup| setup.config("pack_age_max", "\"1s\""));
+    line.m.write("secret", noise(1, 60_000));
+    line.m.run("\"$KEEPFS\" wait .");
+    let files = [("a", noise(2, 60_000))];
+    write(&line.m, &files);
+    line.m.run("\"$KEEPFS\" wait .");
+    let forged = Fault::Forge(tells_of_another);
+    line.proxy.fault("POST", "comp=batch", usize::MAX, forged);
+    let secret = line.m.path("secret");
+    let done = line.m.keepfs(&["purge", "--yes", secret.to_str().unwrap()]);
+    let said = text(&done.stderr);
+    assert!(line.proxy.hit() > 0, "{:?}", line.proxy.seen());
+    assert_eq!(done.status.code(), Some(6), "{done:?}");
+    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    assert!(said.contains("an answer that makes no sense"), "{said}");
+    line.proxy.heal();
+    line.assert_whole(&files);
+}
