@@ -132,13 +132,19 @@ def row_small(bench):
 def row_restore(bench):
     """The whole tree back from the bucket alone, against restic restore."""
     KeepfsInBucket.need_rebuild(bench)
+    # What was made and restored stays until the end: ext4 does not give out an inode again
+    # within a minute, and would search for others on the next one's time.
+    for done in [record_restores(bench, what, data) for data, what in trees(bench)]:
+        shutil.rmtree(done)
+
+
+def trees(bench):
     for make in (mixed_tree, small_tree):
-        data, what = make(bench)
-        record_restores(bench, what, data)
-        shutil.rmtree(data)
+        yield make(bench)
 
 
 def record_restores(bench, what, data):
+    """Returns where everything is that it made."""
     expected = digest(data)
     servers = {}
     for kind in (KeepfsInBucket, Restic):
@@ -151,9 +157,6 @@ def record_restores(bench, what, data):
         server.stop()
         servers[tool] = server
     times = {tool.name: [] for tool in servers}
-    # What was restored stays until the end: ext4 does not give out an inode again within
-    # seconds, and would search for others on the next one's time.
-    all_restored = []
     for number, tool in bench.rounds(list(servers)):
         servers[tool].start()
         tool.forget_here()
@@ -164,14 +167,15 @@ def record_restores(bench, what, data):
         times[tool.name].append(time.monotonic() - start)
         if number == 0 and digest(restored) != expected:
             fail(f"{tool.name}: what came back differs")
-        all_restored.append(tool.restored)
         servers[tool].stop()
-    for restored in all_restored:
-        shutil.rmtree(restored)
-    for tool, server in servers.items():
-        tool.remove()
-        server.remove()
     files, mib = shape(data)
+    done = bench.work / f"done-{what.split()[0]}"
+    done.mkdir()
+    for tool, server in servers.items():
+        tool.close()
+        for home in (tool.home, server.home):
+            home.rename(done / home.name)
+    data.rename(done / data.name)
     medians = median_table(times)
     ratio = medians["restic"] / medians["keepfs"]
     bench.record(
@@ -182,6 +186,7 @@ def record_restores(bench, what, data):
         verdict(ratio >= 1.5),
         (f"{n}: {m:.2f} s ({spread(times[n])}), {mib / m:.0f} MiB/s" for n, m in medians.items()),
     )
+    return done
 
 
 def row_change(bench):

@@ -47,10 +47,16 @@ impl CatalogBuilder {
         };
         // The file is nobody's until it is finished.
         builder.execute("PRAGMA synchronous = OFF", [])?;
-        builder
-            .connection
-            .pragma_update(None, "wal_autocheckpoint", 1000)
-            .map_err(|error| failure(path, error))?;
+        for (pragma, value) in [
+            ("wal_autocheckpoint", "1000"),
+            // Hashes come in no order: each lands on another page of its index.
+            ("cache_size", "-65536"),
+        ] {
+            builder
+                .connection
+                .pragma_update(None, pragma, value)
+                .map_err(|error| failure(path, error))?;
+        }
         builder.execute("BEGIN", [])?;
         Ok(builder)
     }
