@@ -142,6 +142,10 @@ impl Waiting {
                 return Err(failure.error());
             }
             if deadline.has_passed() {
+                // Whoever has no time to see an attempt is told of the last one.
+                if let Some(failure) = &state.last_failure {
+                    return Err(failure.error());
+                }
                 let packs = state.packs().count();
                 return Err(StoreError::OnTheWay { packs });
             }
@@ -297,15 +301,7 @@ fn store(shared: &Shared, full: &Growing, attempt: Attempt) -> Result<()> {
         bytes: records_end + table.len() as u64,
     };
     reach("store.before-put");
-    let has_arrived = match attempt {
-        Attempt::First => false,
-        Attempt::Again => match has_arrived(shared, &record, &table) {
-            // The answer to a look has no body that says why. The one to a put has.
-            Err(StoreError::Denied { .. }) => false,
-            outcome => outcome?,
-        },
-    };
-    if has_arrived {
+    if attempt == Attempt::Again && has_arrived(shared, &record, &table)? {
         log::info!("pack {id} had arrived: only the answer was lost");
     } else if !adopt(shared, full, &table)? {
         let mut bytes = vec![0; records_end as usize];
@@ -346,6 +342,14 @@ fn adopt(shared: &Shared, full: &Growing, table: &[u8]) -> Result<bool> {
 /// True when the last attempt put the pack although it was told otherwise. Its end,
 /// with the hash of every chunk, tells it from anything else under its name.
 fn has_arrived(shared: &Shared, pack: &PackRecord, table: &[u8]) -> Result<bool> {
+    match ends_with(shared, pack, table) {
+        // The answer to a look has no body that says why. The one to a put has.
+        Err(StoreError::Denied { .. }) => Ok(false),
+        outcome => outcome,
+    }
+}
+
+fn ends_with(shared: &Shared, pack: &PackRecord, table: &[u8]) -> Result<bool> {
     let backend = &shared.backend();
     if !backend.is_remote() || backend.pack_bytes(pack.id)? != Some(pack.bytes) {
         return Ok(false);
