@@ -134,13 +134,12 @@ def row_restore(bench):
     KeepfsInBucket.need_rebuild(bench)
     # What was made and restored stays until the end: ext4 does not give out an inode again
     # within a minute, and would search for others on the next one's time.
-    for done in [record_restores(bench, what, data) for data, what in trees(bench)]:
-        shutil.rmtree(done)
-
-
-def trees(bench):
+    done = []
     for make in (mixed_tree, small_tree):
-        yield make(bench)
+        data, what = make(bench)
+        done.append(record_restores(bench, what, data))
+    for place in done:
+        shutil.rmtree(place)
 
 
 def record_restores(bench, what, data):

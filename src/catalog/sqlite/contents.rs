@@ -5,6 +5,7 @@
 //! that do not, so that finding packs worth a rewrite reads one row per pack.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::codec::{each_chunk, pack_chunks, unpack_chunks};
 use super::packs::{Known, chunk_from, select_chunk};
@@ -17,13 +18,6 @@ use crate::model::{ChunkHash, ContentId};
 struct Listed {
     chunk: Known,
     times: i64,
-}
-
-impl Listed {
-    fn count(listed: &mut BTreeMap<i64, Self>, chunk: Known) {
-        let entry = listed.entry(chunk.row);
-        entry.or_insert(Self { chunk, times: 0 }).times += 1;
-    }
 }
 
 impl SqliteCatalog {
@@ -62,7 +56,8 @@ impl SqliteCatalog {
                 return invariant(format!("chunk {hash} is not known"));
             };
             rows.push(chunk.row);
-            Listed::count(&mut listed, chunk);
+            let entry = listed.entry(chunk.row);
+            entry.or_insert(Listed { chunk, times: 0 }).times += 1;
         }
         let content = self.insert(
             "INSERT INTO content (blake3, size, chunks) VALUES (?1, ?2, ?3)",
@@ -196,14 +191,15 @@ impl SqliteCatalog {
         }
         let mut listed: BTreeMap<i64, Listed> = BTreeMap::new();
         for row in self.chunk_rows(content)? {
-            if let Some(known) = listed.get_mut(&row) {
-                known.times += 1;
-                continue;
+            match listed.entry(row) {
+                Entry::Occupied(known) => known.into_mut().times += 1,
+                Entry::Vacant(place) => {
+                    let Some(chunk) = self.chunk_in_row(row)? else {
+                        return invariant(format!("no chunk {row}"));
+                    };
+                    place.insert(Listed { chunk, times: 1 });
+                }
             }
-            let Some(chunk) = self.chunk_in_row(row)? else {
-                return invariant(format!("no chunk {row}"));
-            };
-            Listed::count(&mut listed, chunk);
         }
         self.write("DELETE FROM content WHERE id = ?1", values![content.0])?;
         self.count_references(&listed, -1)

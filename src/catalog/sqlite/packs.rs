@@ -56,6 +56,16 @@ fn state_number(state: PackState) -> i64 {
     }
 }
 
+/// The columns of [`Known::from_row`].
+macro_rules! select_known {
+    ($where:literal) => {
+        concat!(
+            "SELECT id, pack, stored_bytes, plain_bytes, refs FROM chunk WHERE ",
+            $where
+        )
+    };
+}
+
 /// What is known of a chunk already.
 pub(super) struct Known {
     pub row: i64,
@@ -201,19 +211,11 @@ impl SqliteCatalog {
     }
 
     pub(super) fn known_chunk(&self, hash: &ChunkHash) -> Result<Option<Known>> {
-        self.one(
-            "SELECT id, pack, stored_bytes, plain_bytes, refs FROM chunk WHERE hash = ?1",
-            [&hash.0[..]],
-            Known::from_row,
-        )
+        self.one(select_known!("hash = ?1"), [&hash.0[..]], Known::from_row)
     }
 
     pub(super) fn chunk_in_row(&self, row: i64) -> Result<Option<Known>> {
-        self.one(
-            "SELECT id, pack, stored_bytes, plain_bytes, refs FROM chunk WHERE id = ?1",
-            [row],
-            Known::from_row,
-        )
+        self.one(select_known!("id = ?1"), [row], Known::from_row)
     }
 
     pub(super) fn all_packs(&self) -> Result<Vec<PackRecord>> {

@@ -285,8 +285,7 @@ impl Way<'_> {
         if self.new.pack_bytes(pack.id)? != Some(pack.bytes) {
             return Err(not_there("but is not there with its length"));
         }
-        let there = self.new.whole_pack(pack.id, pack.bytes)?;
-        match whole::flaw(&self.shared.coding, pack.id, chunks, &there) {
+        match self.flaw_there(pack, chunks)? {
             None => Ok(Outcome::Copied),
             Some(flaw) => {
                 self.new.delete(pack.id)?;
@@ -298,10 +297,16 @@ impl Way<'_> {
     /// True when the pack that is there reads back as it should. An earlier run may have
     /// ended between its put and its look at it.
     fn is_whole(&self, pack: &PackRecord, chunks: &[ChunkRecord]) -> Result<bool> {
-        match self.new.whole_pack(pack.id, pack.bytes) {
-            Ok(bytes) => Ok(whole::flaw(&self.shared.coding, pack.id, chunks, &bytes).is_none()),
+        match self.flaw_there(pack, chunks) {
+            Ok(flaw) => Ok(flaw.is_none()),
             Err(StoreError::PackMissing { .. } | StoreError::PackDamaged { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// What is wrong with the pack that is there, to its last byte. `None`: nothing.
+    fn flaw_there(&self, pack: &PackRecord, chunks: &[ChunkRecord]) -> Result<Option<String>> {
+        let there = self.new.whole_pack(pack.id, pack.bytes)?;
+        Ok(whole::flaw(&self.shared.coding, pack.id, chunks, &there))
     }
 }
