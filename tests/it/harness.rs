@@ -221,6 +221,7 @@ impl Setup {
             daemon: None,
             setup: self,
             expect_damage: false,
+            expected_panic: None,
             dir: Some(dir),
         };
         for (key, value) in &config {
@@ -270,6 +271,7 @@ pub struct Mount {
     daemon: Option<Daemon>,
     setup: Setup,
     expect_damage: bool,
+    expected_panic: Option<(&'static str, &'static str)>,
     dir: Option<TempDir>,
 }
 
@@ -300,6 +302,11 @@ impl Mount {
     /// The final `keepfs check` is left out: this test damages the vault.
     pub fn expect_damage(&mut self) {
         self.expect_damage = true;
+    }
+
+    /// This thread may panic at this place, and no other anywhere.
+    pub fn expect_panic(&mut self, thread: &'static str, place: &'static str) {
+        self.expected_panic = Some((thread, place));
     }
 
     // --- the daemon -----------------------------------------------------------
@@ -465,11 +472,12 @@ impl Mount {
             self.unmount();
         }
         let log = self.log();
-        // In a task of its own, the library's panic is the end of one request.
-        let is_ours =
-            |line: &str| !line.contains("'keepfs-store-io'") || !line.contains("/object_store-");
         let mut panics = log.lines().filter(|line| line.contains("panicked at"));
-        assert!(!panics.any(is_ours), "the daemon panicked:\n{log}");
+        let is_expected = |line: &str| {
+            self.expected_panic
+                .is_some_and(|(thread, place)| line.contains(thread) && line.contains(place))
+        };
+        assert!(panics.all(is_expected), "the daemon panicked:\n{log}");
         if !self.expect_damage {
             self.check();
         }
