@@ -304,7 +304,7 @@ fn what_init_was_told_is_in_the_file() {
         zstd_level: Some(9),
         ingest_threads: Some(4),
         pack_age_max: Some(Duration::from_secs(90)),
-        encryption: Some(SecretPlace::KeyFile("/root/a key".into())),
+        encryption: Some(SecretPlace::KeyFile("/etc/keepfs/a key".into())),
     };
     let config = Config::create(dir.path(), &options).unwrap();
     assert_eq!(Config::load(dir.path()).unwrap(), config);

@@ -278,6 +278,18 @@ mod tests {
         (writer, done)
     }
 
+    /// A fence on a thread of its own, which says when it is through.
+    fn fence_apart(barrier: &Arc<Barrier>) -> mpsc::Receiver<()> {
+        let (passed, has_passed) = mpsc::channel();
+        let barrier = barrier.clone();
+        std::thread::spawn(move || {
+            let _own = barrier.enter(Turn::Other);
+            barrier.fence();
+            passed.send(()).unwrap();
+        });
+        has_passed
+    }
+
     #[test]
     fn the_fence_waits_for_a_release_that_was_taken_but_not_begun() {
         let barrier = Arc::new(Barrier::default());
@@ -293,13 +305,7 @@ mod tests {
     #[test]
     fn the_fence_waits_until_every_worker_is_known() {
         let barrier = Arc::new(Barrier::default());
-        let (passed, has_passed) = mpsc::channel();
-        let fence = barrier.clone();
-        std::thread::spawn(move || {
-            let _own = fence.enter(Turn::Other);
-            fence.fence();
-            passed.send(()).unwrap();
-        });
+        let has_passed = fence_apart(&barrier);
         let is_waiting = || has_passed.recv_timeout(Duration::from_millis(100)).is_err();
         assert!(is_waiting());
         // One that has taken a RELEASE and not come to its handler.
@@ -319,13 +325,7 @@ mod tests {
         let (_queue, _) = worker(&barrier, Duration::ZERO, Turn::Release);
         let worker = barrier.workers.read().unwrap()[0].clone();
         worker.place.store(RELEASING, Ordering::SeqCst);
-        let (passed, has_passed) = mpsc::channel();
-        let fence = barrier.clone();
-        std::thread::spawn(move || {
-            let _own = fence.enter(Turn::Other);
-            fence.fence();
-            passed.send(()).unwrap();
-        });
+        let has_passed = fence_apart(&barrier);
         let is_waiting = || has_passed.recv_timeout(Duration::from_millis(100)).is_err();
         assert!(is_waiting());
         worker.turns.fetch_add(1, Ordering::SeqCst);

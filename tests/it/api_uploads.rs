@@ -74,15 +74,7 @@ fn kill_uploads_at(points: &[String], mut served: Served, live: &Path) {
         served.mount.set_env("KEEPFS_CRASH_AT", point);
         served.mount.remount();
         let (content_type, body) = multipart(&[("public_id", "a.bin")], "x", &contents[1]);
-        let mut stream = served.connect();
-        let head = format!(
-            "POST /v1_1/demo/raw/upload HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\n\
-             content-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
-            served.authorization(),
-            body.len()
-        );
-        let _ = stream.write_all(head.as_bytes());
-        let _ = stream.write_all(&body);
+        let _stream = served.begin_upload(&content_type, &body, body.len());
         assert!(served.mount.ends_soon(), "{point}: it was never reached");
         served.mount.crash();
         served.mount.clear_env();
