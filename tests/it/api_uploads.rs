@@ -4,12 +4,13 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::crash::crash_points;
 use crate::harness::{Setup, noise, not_run, wait_for};
-use crate::http::{Served, multipart, names};
+use crate::http::{Served, multipart, names, read};
 
 #[test]
 fn an_upload_that_breaks_off_leaves_nothing() {
@@ -145,4 +146,33 @@ fn a_file_that_a_program_writes_is_not_replaced_under_it() {
         (answer.status == 200).then_some(())
     });
     assert_eq!(fs::read(&path).unwrap(), b"upload");
+}
+
+/// The connection is good for another call, however late the last bytes of the body come:
+/// those that tell that it is over come after the last part.
+#[test]
+fn a_body_that_ends_late_leaves_its_connection_open() {
+    let served = Served::start(Setup::new());
+    let (content_type, body) = multipart(&[("public_id", "a.bin")], "x", b"content");
+    let mut stream = served.connect();
+    let head = |method: &str, path: &str, more: &str| {
+        let authorization = served.authorization();
+        format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: {authorization}\r\n{more}\r\n"
+        )
+    };
+    let chunked = format!("content-type: {content_type}\r\ntransfer-encoding: chunked\r\n");
+    let begun = head("POST", "/v1_1/demo/raw/upload", &chunked);
+    stream.write_all(begun.as_bytes()).unwrap();
+    let mut chunk = format!("{:x}\r\n", body.len()).into_bytes();
+    chunk.extend(&body);
+    chunk.extend(b"\r\n");
+    stream.write_all(&chunk).unwrap();
+    // Late for whoever does not wait for it; whoever does has all the time.
+    thread::sleep(Duration::from_millis(200));
+    stream.write_all(b"0\r\n\r\n").unwrap();
+    assert_eq!(read(&mut stream).status, 200);
+    let ping = head("GET", "/v1_1/demo/ping", "");
+    stream.write_all(ping.as_bytes()).unwrap();
+    assert_eq!(read(&mut stream).status, 200);
 }

@@ -211,7 +211,9 @@ pub fn read(stream: &mut TcpStream) -> Answer {
             }
         }
     } else {
-        let _ = reader.read_to_end(&mut body);
+        let length = answer.header("content-length").map(str::parse);
+        let length = length.transpose().expect("a length").unwrap_or(u64::MAX);
+        let _ = reader.take(length).read_to_end(&mut body);
     }
     answer.body = body;
     answer

@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, Method};
 use futures_util::StreamExt;
 use md5::{Digest, Md5};
@@ -26,7 +26,9 @@ use crate::vault::Incoming;
 pub(super) const PARAMETERS_BYTES_MAX: usize = 8 << 20;
 /// A client that sends nothing for so long is gone.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What is read of a refused upload, so that the refusal arrives.
+/// A client whose body nobody waits for any more may stand still for so long.
+const DRAINING_PATIENCE: Duration = Duration::from_secs(5);
+/// What is read of a body that nobody waits for any more.
 const DRAINED_BYTES_MAX: usize = 16 << 20;
 /// Of a content, for whoever must tell what it is.
 const HEAD_BYTES: usize = 64;
@@ -125,11 +127,14 @@ pub(super) async fn parameters(
         return Ok(parameters);
     }
     if let Some(boundary) = boundary(headers) {
-        let mut multipart = multer::Multipart::new(body.into_data_stream(), boundary);
+        let mut stream = body.into_data_stream();
+        let mut multipart = multer::Multipart::new(&mut stream, boundary);
         while let Some(field) = next_field(&mut multipart).await? {
             let name = field.name().unwrap_or_default().to_owned();
             parameters.add(name, text_of(field, PARAMETERS_BYTES_MAX).await?)?;
         }
+        drop(multipart);
+        drain(&mut stream).await;
         return Ok(parameters);
     }
     let bytes = whole(body).await?;
@@ -152,9 +157,20 @@ pub(super) async fn upload(
     let Some(boundary) = boundary(headers) else {
         return of_plain_body(headers, body).await;
     };
+    let mut stream = body.into_data_stream();
+    let multipart = multer::Multipart::new(&mut stream, boundary);
+    let came = of_multipart(multipart, begin, bytes_max).await;
+    drain(&mut stream).await;
+    came
+}
+
+async fn of_multipart(
+    mut multipart: multer::Multipart<'_>,
+    begin: impl Fn(&Parameters) -> Result<Received>,
+    bytes_max: u64,
+) -> Result<(Parameters, Option<File>)> {
     let mut parameters = Parameters::default();
     let mut file = None;
-    let mut multipart = multer::Multipart::new(body.into_data_stream(), boundary);
     let mut texts_bytes = 0;
     while let Some(mut field) = next_field(&mut multipart).await? {
         let name = field.name().unwrap_or_default().to_owned();
@@ -170,13 +186,7 @@ pub(super) async fn upload(
             file = Some(File::Text(text_of(field, PARAMETERS_BYTES_MAX * 16).await?));
             continue;
         }
-        let mut received = match begin(&parameters) {
-            Ok(received) => received,
-            Err(error) => {
-                drain(&mut field).await;
-                return Err(error);
-            }
-        };
+        let mut received = begin(&parameters)?;
         received.filename = field.file_name().map(str::to_owned);
         file = Some(File::Bytes(Box::new(
             take_in(&mut field, received, bytes_max).await?,
@@ -262,9 +272,11 @@ async fn text_of(mut field: multer::Field<'_>, bytes_max: usize) -> Result<Strin
     String::from_utf8(text).map_err(|_| ApiError::bad("A parameter is not UTF-8"))
 }
 
-async fn drain(field: &mut multer::Field<'_>) {
+/// Reads what is left of a body: the end behind the last part, without which the connection
+/// could not be used again, or what was refused, so that the refusal arrives.
+async fn drain(stream: &mut BodyDataStream) {
     let mut left = DRAINED_BYTES_MAX;
-    while let Ok(Ok(Some(piece))) = timeout(Duration::from_secs(5), field.chunk()).await {
+    while let Ok(Some(Ok(piece))) = timeout(patience(DRAINING_PATIENCE), stream.next()).await {
         left = match left.checked_sub(piece.len()) {
             Some(left) => left,
             None => return,
