@@ -89,6 +89,19 @@ impl State {
         let waiting = self.waiting.iter().map(|full| full.pack.written_bytes());
         waiting.sum::<u64>() <= bytes_max
     }
+
+    /// Whether there is room, said in the log where that is news.
+    fn note_room(&mut self, bytes_max: u64) -> bool {
+        let has_room = self.has_room(bytes_max);
+        if self.is_at_bound == has_room {
+            self.is_at_bound = !has_room;
+            match has_room {
+                true => log::warn!("the spool has room again: sealed versions go on"),
+                false => log::warn!("{}", StoreError::SpoolAtBound { bytes_max }),
+            }
+        }
+        has_room
+    }
 }
 
 /// The full packs that wait to be stored.
@@ -160,24 +173,16 @@ impl Waiting {
     /// Returns when what waits is within the spool's bound, or with the error that
     /// keeps it there.
     pub(super) fn wait_for_room(&self, bytes_max: u64, at_bound: AtBound) -> Result<()> {
-        {
-            let mut state = self.state();
-            let has_room = state.has_room(bytes_max);
-            let full = StoreError::SpoolAtBound { bytes_max };
-            if state.is_at_bound == has_room {
-                state.is_at_bound = !has_room;
-                match has_room {
-                    true => log::warn!("the spool has room again: sealed versions go on"),
-                    false => log::warn!("{full}"),
-                }
-            }
-            match (has_room, at_bound) {
-                (true, _) => return Ok(()),
-                (false, AtBound::Refuse) => return Err(full),
-                (false, AtBound::Wait) => {}
+        let has_room = self.state().note_room(bytes_max);
+        match (has_room, at_bound) {
+            (true, _) => Ok(()),
+            (false, AtBound::Refuse) => Err(StoreError::SpoolAtBound { bytes_max }),
+            (false, AtBound::Wait) => {
+                self.wait_until(Deadline::NEVER, |state| state.has_room(bytes_max))?;
+                self.state().note_room(bytes_max);
+                Ok(())
             }
         }
-        self.wait_until(Deadline::NEVER, |state| state.has_room(bytes_max))
     }
 
     /// True while more waits than the spool's bound allows.

@@ -39,9 +39,7 @@ fn refused_mount(m: &mut Mount) -> Output {
 fn wait_in_vain(m: &Mount) -> Output {
     let wait = || m.keepfs(&["wait", "--timeout", "1s", "."]);
     wait();
-    wait_for("the bucket to refuse", || {
-        m.log().contains("stays in the spool").then_some(())
-    });
+    m.wait_for_log("stays in the spool");
     wait()
 }
 
@@ -294,7 +292,7 @@ fn at_the_spools_bound_readers_wait_for_nobody_and_the_status_names_it() {
             .then_some(blocked)
     });
     assert!(blocked.contains("sealed versions wait"), "{blocked}");
-    assert!(m.log().contains("the spool is at its bound"), "{}", m.log());
+    m.wait_for_log("the spool is at its bound");
     // Of the same length: whether it is the same content, nobody can say yet.
     files.push((17, variant(&base, 99)));
     m.write("f17", &files[18].1);
@@ -306,7 +304,7 @@ fn at_the_spools_bound_readers_wait_for_nobody_and_the_status_names_it() {
     }
     server.thaw();
     everything_is_up(&m, &files);
-    assert!(m.log().contains("the spool has room again"), "{}", m.log());
+    m.wait_for_log("the spool has room again");
     assert_eq!(m.json(&["status"])["blocked"], serde_json::Value::Null);
 }
 

@@ -465,6 +465,13 @@ impl Mount {
         )
     }
 
+    /// Waits until the daemon has said something.
+    #[track_caller]
+    pub fn wait_for_log(&self, words: &str) {
+        let what = format!("{words:?} in the log");
+        wait_for(&what, || self.log().contains(words).then_some(()));
+    }
+
     /// Unmounts where needed and checks the vault: every byte against its hash.
     #[track_caller]
     fn close(&mut self) {

@@ -106,7 +106,7 @@ fn a_second_machine_is_refused_until_it_takes_over_and_then_the_first_writes_not
         m.json(&["status"])["blocked"].as_str().map(str::to_owned)
     });
     assert!(blocked.contains("took the store over"), "{blocked}");
-    assert!(m.log().contains("took the store over"), "{}", m.log());
+    m.wait_for_log("took the store over");
     let late = m.keepfs(&["wait", "--timeout", "5s", "."]);
     assert_eq!(late.status.code(), Some(6), "{late:?}");
     assert_eq!(objects(&packs), theirs);
