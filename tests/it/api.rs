@@ -253,3 +253,22 @@ fn tags_are_attributes_of_files_and_of_nothing_else() {
     assert_eq!(remove("a.txt"), Ok(()));
     assert_eq!(xattr(&served.mount.path("a.txt"), "user.keepfs.tags"), None);
 }
+
+#[test]
+fn what_was_closed_in_the_mount_is_in_the_next_answer() {
+    let served = Served::start(Setup::new());
+    thread::scope(|scope| {
+        for writer in 0..16 {
+            let served = &served;
+            scope.spawn(move || {
+                for number in 0..20 {
+                    let name = format!("f{writer}-{number}.txt");
+                    served.mount.write(&name, name.as_bytes());
+                    let path = format!("/v1_1/demo/resources/raw/upload/{name}?versions=true");
+                    let details = served.done("GET", &path, None);
+                    assert_eq!(details["versions"].as_array().unwrap().len(), 1, "{name}");
+                }
+            });
+        }
+    });
+}

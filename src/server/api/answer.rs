@@ -59,7 +59,7 @@ async fn of_route(api: &Arc<Api>, route: Route, parts: &Parts, body: Body) -> Re
                 .proofs()
                 .signed(&parts.method, &parts.headers, &parameters)?;
             let base = api.base_of(parts);
-            blocking(api, move |api| match &route {
+            settled(api, move |api| match &route {
                 Route::Rename(kind) => api.rename(*kind, &parameters, &key, &base),
                 Route::Destroy(kind) => api.destroy(*kind, &parameters),
                 Route::Explicit(kind) => api.explicit(*kind, &parameters, &key, &base),
@@ -80,10 +80,22 @@ async fn of_route(api: &Arc<Api>, route: Route, parts: &Parts, body: Body) -> Re
                 base: api.base_of(parts),
                 method: parts.method.clone(),
             };
-            let answer = blocking(api, move |api| call.run(api)).await?;
+            let answer = settled(api, move |api| call.run(api)).await?;
             Ok(with_limits(api, answer))
         }
     }
+}
+
+/// Runs work that sees what was closed in the mount before the call.
+async fn settled<T: Send + 'static>(
+    api: &Arc<Api>,
+    work: impl FnOnce(&Arc<Api>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    blocking(api, move |api| {
+        api.names.settle();
+        work(api)
+    })
+    .await
 }
 
 async fn read(parts: &Parts, body: Body) -> Result<Parameters> {
@@ -260,7 +272,7 @@ async fn download(api: &Arc<Api>, parts: &Parts) -> Result<Response> {
         _ => Disposition::Attachment,
     };
     let (method, headers) = (parts.method.clone(), parts.headers.clone());
-    blocking(api, move |api| {
+    settled(api, move |api| {
         let (asset, version) = api.find_download(&parameters)?;
         let reader = api.vault.read_version(version.seq)?;
         delivery::send(
