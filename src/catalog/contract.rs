@@ -11,7 +11,7 @@ mod versions;
 
 use super::memory::MemoryCatalog;
 use super::sqlite::SqliteCatalog;
-use super::{Catalog, Child, ChunkRecord, Codec, PackRecord, PackState};
+use super::{Catalog, Child, ChunkRecord, Codec, PackRecord, PackState, Undo};
 use crate::model::{
     AssetId, Attributes, ChunkHash, Context, FileFacts, InodeKey, Labels, Location, Name, NodeId,
     Origin, PackId, Tags, Timestamp, Version, VersionId, VersionSeq, VersionState,
@@ -126,7 +126,13 @@ fn sealed(asset: NodeId, id: u64, ino: u64) -> Version {
 /// A live asset in the root.
 fn asset(catalog: &mut dyn Catalog, text: &str, number: u8) -> NodeId {
     catalog
-        .create_asset(crate::model::ROOT, &name(text), asset_id(number), time(10))
+        .create_asset(
+            crate::model::ROOT,
+            &name(text),
+            asset_id(number),
+            None,
+            time(10),
+        )
         .unwrap()
 }
 
@@ -156,7 +162,7 @@ fn refused<T: std::fmt::Debug>(
     catalog: &mut dyn Catalog,
     work: impl FnOnce(&mut dyn Catalog) -> super::Result<T>,
 ) {
-    catalog.savepoint().unwrap();
+    catalog.savepoint(Undo::Often).unwrap();
     let done = work(catalog);
     assert!(
         matches!(done, Err(super::CatalogError::Invariant(_))),

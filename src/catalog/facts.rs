@@ -1,7 +1,7 @@
 //! The records that the catalog hands out.
 
 use crate::model::{
-    AssetId, Attributes, ChunkHash, FileFacts, Name, NodeId, Override, PackId, Timestamp,
+    AssetId, Attributes, ChunkHash, FileFacts, Name, NodeId, Override, PackId, Timestamp, Version,
 };
 
 /// Whether a claimed name is a live file or a reserved one.
@@ -221,6 +221,21 @@ impl ContentExtent {
         self.begins_at = self.begins_at.or(Some((chunk.pack, chunk.offset)));
         self
     }
+}
+
+/// A live asset with all that its file is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveFile {
+    /// Its name.
+    pub name: Name,
+    /// Mode, owner and mtime of the file when it was last seen. `None`: it never was.
+    pub last_attributes: Option<Attributes>,
+    /// Its latest version.
+    pub version: Version,
+    /// Bytes of the version's content by the content's own row. `None`: it is sealed.
+    pub content_bytes: Option<u64>,
+    /// What the content's chunks come to; of a sealed version nothing.
+    pub extent: ContentExtent,
 }
 
 /// One chunk of a content.

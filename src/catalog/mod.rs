@@ -6,6 +6,7 @@
 //! catalog always has a transaction open, and readers see what is not yet
 //! committed; [`Catalog::commit`] says when it must be on disk.
 
+mod atomic;
 #[cfg(test)]
 mod contract;
 mod error;
@@ -17,10 +18,11 @@ mod shared;
 pub mod space;
 pub mod sqlite;
 
+pub use atomic::{Undo, atomically, attempt};
 pub use error::{CatalogError, Result};
 pub use facts::{
     AssetRecord, Child, ChunkRecord, ChunkUse, Claim, Codec, ContentExtent, ContentUse,
-    DirectoryRecord, NodeKind, PackRecord, PackState, PackUse, Standing, Totals,
+    DirectoryRecord, LiveFile, NodeKind, PackRecord, PackState, PackUse, Standing, Totals,
 };
 
 pub use journal::{ChangeMark, Extent, JournalPosition, Unpublished};
@@ -31,7 +33,7 @@ pub use sqlite::{CatalogBuilder, Changes, Group};
 
 use crate::model::{
     AssetId, Attributes, ChunkHash, ContentId, FileFacts, Hold, InodeKey, Location, Name, NodeId,
-    Origin, Override, PackId, PublicId, Timestamp, Version, VersionId, VersionSeq,
+    Origin, Override, PackId, PublicId, ROOT, Timestamp, Version, VersionId, VersionSeq,
 };
 
 /// How much a commit must survive.
@@ -62,7 +64,7 @@ pub trait Catalog: Noted + Send {
 
     /// Begins a nested unit: what follows is kept by [`release`](Self::release)
     /// or undone by [`rollback`](Self::rollback). Savepoints nest.
-    fn savepoint(&mut self) -> Result<()>;
+    fn savepoint(&mut self, undo: Undo) -> Result<()>;
     /// Keeps what was done since the innermost savepoint.
     fn release(&mut self) -> Result<()>;
     /// Undoes what was done since the innermost savepoint, and ends it.
@@ -97,12 +99,13 @@ pub trait Catalog: Noted + Send {
         attributes: Attributes,
         now: Timestamp,
     ) -> Result<NodeId>;
-    /// Makes a live asset. The name must not be claimed.
+    /// Makes a live asset, of that file where it was seen. The name must not be claimed.
     fn create_asset(
         &mut self,
         parent: NodeId,
         name: &Name,
         asset_id: AssetId,
+        file: Option<&FileFacts>,
         now: Timestamp,
     ) -> Result<NodeId>;
     /// Live to deleted, at the same name. Clears the asset's file, but for its
@@ -160,6 +163,25 @@ pub trait Catalog: Noted + Send {
     fn asset(&mut self, node: NodeId) -> Result<Option<AssetRecord>>;
     /// The asset with that public asset_id.
     fn asset_by_id(&mut self, asset_id: AssetId) -> Result<Option<NodeId>>;
+    /// The assets that have no version, in any order: what took their last one left their
+    /// name to be found by a scan.
+    fn assets_without_versions(&mut self) -> Result<Vec<NodeId>> {
+        let mut found = Vec::new();
+        let mut waiting = vec![ROOT];
+        while let Some(directory) = waiting.pop() {
+            for child in self.children(directory, None, usize::MAX)? {
+                match child {
+                    Child::Directory { node, .. } => waiting.push(node),
+                    Child::Asset { node, .. } => {
+                        if self.latest_versions(node, 1)?.is_empty() {
+                            found.push(node);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
     /// The live assets whose file is that inode (several, when hard-linked).
     fn assets_on_inode(&mut self, inode: InodeKey) -> Result<Vec<NodeId>>;
     /// Records the mode, owner and mtime of a directory.
@@ -244,6 +266,21 @@ pub trait Catalog: Noted + Send {
         size: u64,
         chunks: &[ChunkHash],
     ) -> Result<ContentId>;
+    /// Makes a chunk known, and adds the content that it is alone: most files are small. The
+    /// chunk must not be known, nor the content.
+    fn add_content_with_chunk(
+        &mut self,
+        blake3: &ChunkHash,
+        size: u64,
+        chunk: &ChunkRecord,
+    ) -> Result<ContentId> {
+        if self.chunk(&chunk.hash)?.is_some() {
+            let detail = format!("chunk {} is known", chunk.hash);
+            return Err(CatalogError::Invariant(detail));
+        }
+        self.put_chunks(std::slice::from_ref(chunk))?;
+        self.add_content(blake3, size, &[chunk.hash])
+    }
     /// Forgets a content that no version uses, if it is known; its chunks count one
     /// reference less.
     fn remove_content_if_unused(&mut self, content: ContentId) -> Result<()>;
@@ -316,25 +353,4 @@ pub trait Catalog: Noted + Send {
     }
     /// Looks for damage. Empty: none found.
     fn check(&mut self) -> Result<Vec<String>>;
-}
-
-/// Runs `work` in a savepoint: all of it is kept, or none.
-///
-/// # Errors
-/// What `work` failed with, after the rollback; or the savepoint's own failure.
-pub fn atomically<T, E: From<CatalogError>>(
-    catalog: &mut dyn Catalog,
-    work: impl FnOnce(&mut dyn Catalog) -> std::result::Result<T, E>,
-) -> std::result::Result<T, E> {
-    catalog.savepoint()?;
-    match work(catalog) {
-        Ok(value) => {
-            catalog.release()?;
-            Ok(value)
-        }
-        Err(error) => {
-            catalog.rollback()?;
-            Err(error)
-        }
-    }
 }

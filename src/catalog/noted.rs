@@ -1,9 +1,9 @@
-//! What people look for by: names, labels, and the latest version, for whole directories.
+//! Labels, and whole directories at a glance: for a search, for a live tree made anew.
 //!
-//! No rule reads this; it is here for those who search. Part of
-//! [`Catalog`](super::Catalog), apart because it answers another kind of question.
+//! No rule reads this. Part of [`Catalog`](super::Catalog), apart because it answers
+//! another kind of question.
 
-use super::{Result, Standing};
+use super::{LiveFile, Result, Standing};
 use crate::model::{AssetId, Labels, Name, NodeId, Timestamp, VersionId};
 
 /// An asset as a search sees it.
@@ -46,4 +46,6 @@ pub trait Noted {
     fn labelled(&mut self, after: NodeId, limit: usize) -> Result<Vec<(NodeId, Labels)>>;
     /// Up to `limit` assets directly in a directory, by name, from the name `from` on.
     fn sightings(&mut self, directory: NodeId, from: &[u8], limit: usize) -> Result<Vec<Sighting>>;
+    /// The live assets directly in a directory that have a version, by name.
+    fn live_files(&mut self, directory: NodeId) -> Result<Vec<LiveFile>>;
 }

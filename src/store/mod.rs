@@ -260,18 +260,19 @@ impl Store {
         }
     }
 
-    /// Brings contents into memory that will be read at once, in as few requests as can be.
-    /// What cannot be brought, its reader reports. More than the cache holds is of no use.
+    /// Readers of contents that will be read at once: the bytes of several come into memory
+    /// in as few requests as can be. What cannot be brought, its reader reports. More than
+    /// the cache holds is of no use.
     ///
     /// # Errors
     /// When the catalog fails.
-    pub fn bring(&self, contents: &[ContentId]) -> Result<()> {
-        let mut chunks = Vec::new();
-        for &content in contents {
-            chunks.extend(self.shared.catalog()?.content_chunks(content)?);
+    pub fn readers(&self, contents: &[ContentId]) -> Result<Vec<ContentReader>> {
+        let readers = ContentReader::open_all(&self.shared, contents)?;
+        if readers.len() > 1 {
+            let chunks = readers.iter().flat_map(ContentReader::chunks);
+            fetch::bring(&self.shared, &chunks.copied().collect::<Vec<_>>());
         }
-        fetch::bring(&self.shared, &chunks);
-        Ok(())
+        Ok(readers)
     }
 
     /// A reader of one content.
@@ -279,6 +280,6 @@ impl Store {
     /// # Errors
     /// When the catalog fails.
     pub fn reader(&self, content: ContentId) -> Result<ContentReader> {
-        ContentReader::new(self.shared.clone(), content)
+        ContentReader::open(&self.shared, content)
     }
 }

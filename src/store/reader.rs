@@ -10,7 +10,7 @@ use super::Shared;
 use super::error::{Result, StoreError};
 use super::fetch;
 use super::readers::Ticket;
-use crate::catalog::ChunkRecord;
+use crate::catalog::{Catalog, ChunkRecord};
 use crate::model::ContentId;
 
 /// A read this close to the end of the last one continues it.
@@ -52,13 +52,27 @@ impl Drop for ContentReader {
 }
 
 impl ContentReader {
-    pub(super) fn new(shared: Arc<Shared>, content: ContentId) -> Result<Self> {
-        let (chunks, ticket) = {
-            let mut catalog = shared.catalog()?;
-            let chunks: Arc<[ChunkRecord]> = catalog.content_chunks(content)?.into();
-            // Under the same lock: no rewrite comes in between.
-            (chunks.clone(), shared.readers.enter(chunks))
-        };
+    pub(super) fn open(shared: &Arc<Shared>, content: ContentId) -> Result<Self> {
+        Self::open_in(shared, &mut **shared.catalog()?, content)
+    }
+
+    /// Several, in their order.
+    pub(super) fn open_all(shared: &Arc<Shared>, contents: &[ContentId]) -> Result<Vec<Self>> {
+        let mut catalog = shared.catalog()?;
+        contents
+            .iter()
+            .map(|content| Self::open_in(shared, &mut **catalog, *content))
+            .collect()
+    }
+
+    fn open_in(
+        shared: &Arc<Shared>,
+        catalog: &mut dyn Catalog,
+        content: ContentId,
+    ) -> Result<Self> {
+        let chunks: Arc<[ChunkRecord]> = catalog.content_chunks(content)?.into();
+        // Under the same lock: no rewrite comes in between.
+        let ticket = shared.readers.enter(chunks.clone());
         let mut size = 0_u64;
         let starts = chunks
             .iter()
@@ -69,13 +83,18 @@ impl ContentReader {
             })
             .collect();
         Ok(Self {
-            shared,
+            shared: shared.clone(),
             chunks,
             ticket,
             starts,
             size,
             progress: Mutex::default(),
         })
+    }
+
+    /// The chunks of the content, in order.
+    pub(super) fn chunks(&self) -> &[ChunkRecord] {
+        &self.chunks
     }
 
     /// Bytes of the content.

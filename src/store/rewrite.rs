@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use super::error::{Result, StoreError};
 use super::pack::{self, HEADER_BYTES, RECORD_HEADER_BYTES};
 use super::{Shared, fetch};
-use crate::catalog::{Catalog, ChunkRecord, Durability, PackRecord, PackState, PackUse};
+use crate::catalog::{Catalog, ChunkRecord, Durability, PackRecord, PackState, PackUse, Undo};
 use crate::model::failpoint::reach;
 use crate::model::{ChunkHash, PackId};
 
@@ -123,7 +123,7 @@ fn wait_and_find_live(
             continue;
         }
         let all = chunks_of(&mut **catalog, group)?;
-        catalog.savepoint()?;
+        catalog.savepoint(Undo::Often)?;
         let live = remove_dead(&mut **catalog, group);
         catalog.rollback()?;
         let live = live?;
@@ -330,7 +330,7 @@ fn move_rows(
     made: Option<&PackRecord>,
 ) -> Moved {
     let begun = shared.catalog().and_then(|mut catalog| {
-        catalog.savepoint()?;
+        catalog.savepoint(Undo::Often)?;
         Ok(catalog)
     });
     let mut catalog = match begun {

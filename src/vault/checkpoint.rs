@@ -5,7 +5,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::catalog::atomically;
+use crate::catalog::attempt;
 use crate::model::{Location, Origin, PublicId, VersionId, VersionState};
 
 use super::spool::reopen_for_reading;
@@ -37,17 +37,17 @@ impl Vault {
             return Ok(None);
         }
         let now = self.clock.now();
-        let (seq, version) = atomically(catalog, |catalog| {
+        let (seq, version) = attempt(catalog, |catalog| {
             let asset = match known {
-                None => self.create_asset(catalog, id, now)?,
+                None => self.create_asset(catalog, id, Some(&facts), now)?,
                 Some(asset) => {
                     if !asset.is_live() {
                         catalog.revive_asset(asset.node(), now)?;
                     }
+                    self.note_file(catalog, asset.node(), &facts)?;
                     asset.node()
                 }
             };
-            self.note_file(catalog, asset, &facts)?;
             let state = VersionState::Sealed {
                 file: facts,
                 location: Location::SpoolCopy,

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use crate::catalog::atomically;
+use crate::catalog::attempt;
 use crate::model::{FileFacts, Origin, PublicId};
 
 use super::names::KnownAsset;
@@ -24,7 +24,7 @@ impl Vault {
         link: &mut dyn FnMut() -> io::Result<()>,
     ) -> Result<()> {
         let mut catalog = self.catalog();
-        atomically(catalog.as_mut(), |catalog| {
+        attempt(catalog.as_mut(), |catalog| {
             let source_is_asset = match from {
                 Some(from) => self
                     .asset_at(catalog, from)?

@@ -16,7 +16,7 @@ use rustix::fs::{AtFlags, Mode, XattrFlags};
 
 use crate::catalog::Durability;
 use crate::model::{ContentId, FileFacts, PublicId, Timestamp, Version, VersionState, failpoint};
-use crate::store::StoreError;
+use crate::store::{ContentReader, StoreError};
 
 mod earlier;
 mod wanted;
@@ -26,7 +26,7 @@ use self::wanted::{Tree, Wanted, batches};
 use self::written::Written;
 use super::live::{self, Found, facts_of};
 use super::names::BACKUP_XATTR;
-use super::restore::{Durable, give_to, timespec};
+use super::restore::{Durable, give_to, not_stored, timespec};
 use super::{Result, Vault, VaultError};
 
 /// A number follows.
@@ -101,9 +101,16 @@ impl Vault {
                 scope.spawn(move || {
                     let mut directory = None;
                     while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        self.read_ahead(batch);
-                        for file in *batch {
-                            let brought = self.bring(file, written, &mut directory);
+                        let readers = match self.begin_batch(batch, written) {
+                            Ok(readers) => readers,
+                            Err(error) => {
+                                let first = batch.first();
+                                let _ = first.map(|file| send.send((file, Err(error))));
+                                return;
+                            }
+                        };
+                        for (file, reader) in batch.iter().zip(readers) {
+                            let brought = self.bring(file, reader, written, &mut directory);
                             if send.send((file, brought)).is_err() {
                                 return;
                             }
@@ -142,27 +149,28 @@ impl Vault {
         Ok(done)
     }
 
-    /// Small files share requests; of a long one the reader sees to it.
-    fn read_ahead(&self, batch: &[Wanted]) {
-        if batch.len() < 2 {
-            return;
-        }
-        let contents: Vec<ContentId> = batch
-            .iter()
-            .filter_map(|file| match file.version.state {
-                VersionState::Stored { content, .. } => Some(content),
-                VersionState::Sealed { .. } => None,
-            })
-            .collect();
-        if let Err(error) = self.store.bring(&contents) {
-            log::debug!("no reading ahead: {error}");
-        }
+    /// Notes what will be written, and opens what of it is stored: small files share
+    /// requests, of a long one its reader sees to it.
+    fn begin_batch(
+        &self,
+        batch: &[Wanted],
+        written: &Written,
+    ) -> Result<Vec<Option<ContentReader>>> {
+        let contents: Vec<ContentId> = batch.iter().filter_map(content_of).collect();
+        let mut readers = self.store.readers(&contents)?.into_iter();
+        let files = batch.iter();
+        written
+            .note(files.map(|file| (&file.path, file.attributes.mtime)))
+            .map_err(|error| VaultError::io("the record of what is written", error))?;
+        let of_each = |file| content_of(file).and_then(|_| readers.next());
+        Ok(batch.iter().map(of_each).collect())
     }
 
     /// `directory` is the one that was written into last, kept open for the next file.
     fn bring(
         &self,
         file: &Wanted,
+        reader: Option<ContentReader>,
         written: &Written,
         directory: &mut Option<(PublicId, OwnedFd)>,
     ) -> Result<FileFacts> {
@@ -186,10 +194,9 @@ impl Vault {
             attributes: file.attributes,
             ..file.version.clone()
         };
-        let new = self.write_temporary(directory, &temporary, &version, Durable::Later);
+        let reader = reader.ok_or_else(not_stored)?;
+        let new = self.write_temporary(directory, &temporary, &version, &reader, Durable::Later);
         let brought = new.and_then(|new| {
-            let facts = facts_of(new.as_fd()).map_err(io(&file.path))?;
-            written.note(&file.path, &facts).map_err(io(&file.path))?;
             failpoint::reach("rebuild.file-written");
             rustix::fs::renameat(&*directory, &temporary, &*directory, name.as_os_str())
                 .map_err(io(&file.path))?;
@@ -289,6 +296,14 @@ impl Vault {
             rustix::fs::futimens(&directory, &times).map_err(io(path))?;
         }
         Ok(())
+    }
+}
+
+/// `None`: it is sealed.
+fn content_of(file: &Wanted) -> Option<ContentId> {
+    match file.version.state {
+        VersionState::Stored { content, .. } => Some(content),
+        VersionState::Sealed { .. } => None,
     }
 }
 

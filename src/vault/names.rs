@@ -121,11 +121,12 @@ impl Vault {
         Ok(Some(KnownAsset { record }))
     }
 
-    /// A new live asset at a path that nothing claims.
+    /// A new live asset at a path that nothing claims, of that file where it was seen.
     pub(super) fn create_asset(
         &self,
         catalog: &mut dyn Catalog,
         id: &PublicId,
+        file: Option<&FileFacts>,
         now: Timestamp,
     ) -> Result<NodeId> {
         let (parent, name) = id.split().ok_or_else(|| VaultError::WrongKind {
@@ -134,7 +135,7 @@ impl Vault {
         })?;
         let parent = self.ensure_directory(catalog, &parent, now)?;
         let asset_id = AssetId::new(self.clock.as_ref());
-        Ok(catalog.create_asset(parent, &name, asset_id, now)?)
+        Ok(catalog.create_asset(parent, &name, asset_id, file, now)?)
     }
 
     /// Frees a name whose asset has no versions left.

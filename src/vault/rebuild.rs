@@ -1,25 +1,21 @@
 //! A catalog that was made anew out of a store, on a machine that knows nothing of it.
 //!
-//! What only the lost machine had goes: versions whose bytes never reached the store, and
-//! what its files looked like. The surprise: versions whose bytes were there and are gone
+//! What only the lost machine had goes: versions whose bytes never reached the store. What
+//! its files looked like, the catalog was made without. The surprise: versions whose bytes were there and are gone
 //! stay, for a copy of the store may bring them back.
 
 use std::collections::HashMap;
 
-use crate::catalog::{Catalog, Child, Durability, Standing};
+use crate::catalog::{Catalog, Standing};
 use crate::model::{
-    Attributes, FileFacts, InodeKey, NodeId, PackId, ROOT, Timestamp, Version, VersionId,
-    VersionSeq,
+    Attributes, FileFacts, InodeKey, NodeId, PackId, Timestamp, Version, VersionId, VersionSeq,
 };
 use crate::store::versions_in_packs;
 
 use super::Result;
-use super::rename_directory::all_children;
 
 /// Read in one go.
 const PAGE: usize = 1000;
-/// Assets that are settled in one commit: what is half done is never used.
-const ASSETS_A_COMMIT: u64 = 10_000;
 
 /// What a vault has after it was made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,20 +59,15 @@ pub fn settle_rebuilt(
         catalog.remove_dead_chunks(pack)?;
         catalog.remove_pack(pack)?;
     }
-    let mut assets: u64 = 0;
-    let mut waiting = vec![ROOT];
-    while let Some(directory) = waiting.pop() {
-        for child in all_children(catalog, directory)? {
-            match child {
-                Child::Directory { node, .. } => waiting.push(node),
-                Child::Asset { node, .. } => {
-                    settle_asset(catalog, node, now, &lost, &mut settled)?;
-                    assets += 1;
-                    if assets.is_multiple_of(ASSETS_A_COMMIT) {
-                        catalog.commit(Durability::Process)?;
-                    }
-                }
-            }
+    for asset in catalog.assets_without_versions()? {
+        catalog.forget_asset(asset, now)?;
+        settled.forgotten += 1;
+    }
+    for (asset, id) in lost {
+        if let Some(latest) = catalog.latest_versions(asset, 1)?.pop()
+            && id > latest.id
+        {
+            set_last_time(catalog, asset, &latest)?;
         }
     }
     Ok(settled)
@@ -89,24 +80,6 @@ fn drop_version(catalog: &mut dyn Catalog, version: &Version, lost: &mut Lost) -
     let newest = lost.entry(version.asset).or_insert(version.id);
     *newest = version.id.max(*newest);
     Ok(catalog.remove_version(version.seq)?)
-}
-
-fn settle_asset(
-    catalog: &mut dyn Catalog,
-    asset: NodeId,
-    now: Timestamp,
-    lost: &Lost,
-    settled: &mut Settled,
-) -> Result<()> {
-    let Some(latest) = catalog.latest_versions(asset, 1)?.pop() else {
-        settled.forgotten += 1;
-        return Ok(catalog.forget_asset(asset, now)?);
-    };
-    if lost.get(&asset).is_some_and(|lost| *lost > latest.id) {
-        set_last_time(catalog, asset, &latest)?;
-    }
-    // Another filesystem gives the same numbers to other files.
-    Ok(catalog.set_asset_file(asset, None)?)
 }
 
 /// The file will have the bytes of an older version, so it was not changed when the newer one
@@ -129,5 +102,6 @@ fn set_last_time(catalog: &mut dyn Catalog, asset: NodeId, version: &Version) ->
         attributes: Attributes { mtime, ..last },
         ctime: mtime,
     };
-    Ok(catalog.set_asset_file(asset, Some(&facts))?)
+    catalog.set_asset_file(asset, Some(&facts))?;
+    Ok(catalog.set_asset_file(asset, None)?)
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::catalog::atomically;
+use crate::catalog::attempt;
 use crate::model::{FileFacts, PublicId, failpoint};
 
 use super::{Result, Vault, VaultError};
@@ -20,7 +20,7 @@ impl Vault {
     ) -> Result<()> {
         let mut catalog = self.lock_preserved_at(&[(facts.inode, id)])?;
         let now = self.clock.now();
-        let gone = atomically(catalog.as_mut(), |catalog| {
+        let gone = attempt(catalog.as_mut(), |catalog| {
             let gone = match self.asset_at(catalog, id)? {
                 Some(asset) if asset.is_live() => {
                     // The last mode and owner: they go on protecting the history.

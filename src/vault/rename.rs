@@ -6,7 +6,7 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use crate::catalog::{Catalog, Standing, atomically};
+use crate::catalog::{Catalog, Standing, attempt};
 use crate::model::{FileFacts, Origin, PublicId, Timestamp, Version, Xattrs, failpoint};
 use crate::policy::{
     Kept, NameRelation, RenameCase, RenameFacts, SourceStanding, TargetStanding, TargetVersion,
@@ -102,7 +102,7 @@ impl Vault {
         }
         let xattrs = self.xattrs_at(request.from);
         let mut catalog = self.lock_preserved_at(&going)?;
-        let gone = atomically(catalog.as_mut(), |catalog| {
+        let gone = attempt(catalog.as_mut(), |catalog| {
             let pair = self.find_pair(catalog, request)?;
             let kept = self.decide(catalog, request.to, &xattrs)?.kept;
             let case = classify_rename(&RenameFacts {
@@ -255,7 +255,7 @@ impl Vault {
         }
         let mut catalog = self.lock_preserved_at(&going)?;
         let now = self.clock.now();
-        let gone = atomically(catalog.as_mut(), |catalog| {
+        let gone = attempt(catalog.as_mut(), |catalog| {
             let gone = match self.asset_at(catalog, request.to)? {
                 Some(asset) if asset.is_live() => self.end_live(catalog, asset.node(), now)?,
                 _ => Vec::new(),
@@ -285,7 +285,7 @@ impl Vault {
         }
         let mut catalog = self.lock_preserved_at(&going)?;
         let now = self.clock.now();
-        let result = atomically(catalog.as_mut(), |catalog| {
+        let result = attempt(catalog.as_mut(), |catalog| {
             let pair = self.find_pair(catalog, request)?;
             let target = pair.target.as_ref().filter(|asset| asset.is_live());
             let mut arrivals = Vec::new();

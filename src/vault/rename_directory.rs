@@ -3,7 +3,7 @@
 //! The exception: the new name may be where a removed directory was whose deleted
 //! assets still reserve names. They are merged in, or the rename is refused.
 
-use crate::catalog::{Catalog, Child, Standing, atomically};
+use crate::catalog::{Catalog, Child, Standing, attempt};
 use crate::model::{NodeId, PublicId, Timestamp};
 
 use super::rename::{Party, Rename};
@@ -21,7 +21,7 @@ impl Vault {
     ) -> Result<()> {
         let mut catalog = self.catalog();
         let now = self.clock.now();
-        let result = atomically(catalog.as_mut(), |catalog| {
+        let result = attempt(catalog.as_mut(), |catalog| {
             let source = self.directory_node(catalog, from)?;
             let target = self.directory_node(catalog, to)?;
             if let Some(source) = source {

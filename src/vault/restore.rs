@@ -9,10 +9,11 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid};
 
-use crate::catalog::{Standing, atomically};
+use crate::catalog::{Standing, attempt};
 use crate::model::{
     Name, Origin, PublicId, Timestamp, Version, VersionId, VersionIdPrefix, VersionState, failpoint,
 };
+use crate::store::ContentReader;
 
 use super::live::{Found, facts_of};
 use super::lookup::Chosen;
@@ -130,7 +131,15 @@ impl Vault {
         let directory = self.make_live_directory(&parent)?;
         let temporary = temporary_name("restore", self.clock.random());
         let _note = self.note_temporary(&parent, &temporary)?;
-        let written = self.write_temporary(&directory, &temporary, &chosen.version, Durable::Now);
+        let written = self.stored_reader(&chosen.version).and_then(|reader| {
+            self.write_temporary(
+                &directory,
+                &temporary,
+                &chosen.version,
+                &reader,
+                Durable::Now,
+            )
+        });
         let version = written.and_then(|_| {
             failpoint::reach("restore.written");
             self.take_place(
@@ -219,25 +228,27 @@ impl Vault {
         Ok(directory)
     }
 
+    fn stored_reader(&self, version: &Version) -> Result<ContentReader> {
+        match version.state {
+            VersionState::Stored { content, .. } => Ok(self.store.reader(content)?),
+            VersionState::Sealed { .. } => Err(not_stored()),
+        }
+    }
+
     pub(super) fn write_temporary(
         &self,
         directory: &OwnedFd,
         name: &str,
         version: &Version,
+        reader: &ContentReader,
         durable: Durable,
     ) -> Result<File> {
         let io = |error| VaultError::io("writing the restored file", error);
         let errno = |error: rustix::io::Errno| VaultError::io("writing the restored file", error);
-        let VersionState::Stored { content, .. } = version.state else {
-            return Err(VaultError::StoreBlocked {
-                reason: "the version is not stored yet".into(),
-            });
-        };
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file =
             rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR).map_err(errno)?;
         let mut file = File::from(file);
-        let reader = self.store.reader(content)?;
         let mut buffer = vec![0u8; reader.size().clamp(1, 1 << 20) as usize];
         let mut offset = 0;
         while offset < reader.size() {
@@ -285,9 +296,9 @@ impl Vault {
         self.check_place(to, clobber)?;
         let (mut catalog, _) = self.lock_replaceable(to)?;
         let now = self.clock.now();
-        atomically(catalog.as_mut(), |catalog| {
+        attempt(catalog.as_mut(), |catalog| {
             let asset = match self.asset_at(catalog, to)? {
-                None => self.create_asset(catalog, to, now)?,
+                None => self.create_asset(catalog, to, None, now)?,
                 Some(asset) => {
                     if !asset.is_live() {
                         catalog.revive_asset(asset.node(), now)?;
@@ -367,5 +378,12 @@ pub(super) fn timespec(time: Timestamp) -> Timespec {
     Timespec {
         tv_sec: seconds,
         tv_nsec: nanos.into(),
+    }
+}
+
+/// Its bytes are not where they could be brought from.
+pub(super) fn not_stored() -> VaultError {
+    VaultError::StoreBlocked {
+        reason: "the version is not stored yet".into(),
     }
 }

@@ -222,21 +222,22 @@ impl Vault {
         let mut origin = seal.origin;
         let asset = match known {
             None => {
-                let asset = self.create_asset(catalog, seal.id, now)?;
+                let asset = self.create_asset(catalog, seal.id, Some(&seal.facts), now)?;
                 self.adopt_labels(catalog, asset, &seal.xattrs)?;
                 asset
             }
-            Some(asset) if asset.is_live() => asset.node(),
             Some(asset) => {
-                catalog.revive_asset(asset.node(), now)?;
-                if seal.revival == Revival::Version {
-                    // Ingest finds out which version came back, or that none did.
-                    origin = Origin::Restore;
+                if !asset.is_live() {
+                    catalog.revive_asset(asset.node(), now)?;
+                    if seal.revival == Revival::Version {
+                        // Ingest finds out which version came back, or that none did.
+                        origin = Origin::Restore;
+                    }
                 }
+                self.note_file(catalog, asset.node(), &seal.facts)?;
                 asset.node()
             }
         };
-        self.note_file(catalog, asset, &seal.facts)?;
         let version = self.new_version(
             asset,
             seal.facts,

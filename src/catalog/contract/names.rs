@@ -6,23 +6,30 @@ use crate::model::{Override, PublicId, ROOT};
 
 cases! {
     fn a_rollback_undoes_what_a_release_inside_it_kept(catalog) {
-        catalog.savepoint().unwrap();
-        catalog.set_setting("outer", Some("1")).unwrap();
-        catalog.savepoint().unwrap();
-        catalog.set_setting("inner", Some("2")).unwrap();
-        catalog.release().unwrap();
-        catalog.savepoint().unwrap();
-        catalog.set_setting("outer", None).unwrap();
-        catalog.rollback().unwrap();
-        assert_eq!(catalog.setting("outer").unwrap().as_deref(), Some("1"));
-        assert_eq!(catalog.setting("inner").unwrap().as_deref(), Some("2"));
-        catalog.rollback().unwrap();
-        assert_eq!(catalog.setting("inner").unwrap(), None);
-        assert!(!catalog.has_uncommitted());
+        for (outer, inner) in [
+            (Undo::Often, Undo::Often),
+            (Undo::Often, Undo::Seldom),
+            (Undo::Seldom, Undo::Often),
+            (Undo::Seldom, Undo::Seldom),
+        ] {
+            catalog.savepoint(outer).unwrap();
+            catalog.set_setting("outer", Some("1")).unwrap();
+            catalog.savepoint(inner).unwrap();
+            catalog.set_setting("inner", Some("2")).unwrap();
+            catalog.release().unwrap();
+            catalog.savepoint(inner).unwrap();
+            catalog.set_setting("outer", None).unwrap();
+            catalog.rollback().unwrap();
+            assert_eq!(catalog.setting("outer").unwrap().as_deref(), Some("1"));
+            assert_eq!(catalog.setting("inner").unwrap().as_deref(), Some("2"));
+            catalog.rollback().unwrap();
+            assert_eq!(catalog.setting("inner").unwrap(), None);
+            assert!(!catalog.has_uncommitted());
+        }
     }
 
     fn a_commit_is_refused_inside_a_savepoint_and_a_release_without_one(catalog) {
-        catalog.savepoint().unwrap();
+        catalog.savepoint(Undo::Often).unwrap();
         assert!(catalog.commit(Durability::Process).is_err());
         catalog.release().unwrap();
         assert!(catalog.release().is_err());
@@ -35,6 +42,33 @@ cases! {
         catalog.commit(Durability::Power).unwrap();
     }
 
+    fn an_asset_can_begin_with_its_file_and_shows_it_with_its_latest_version(catalog) {
+        let node = catalog
+            .create_asset(ROOT, &name("b"), asset_id(1), Some(&facts(7)), time(10))
+            .unwrap();
+        let record = catalog.asset(node).unwrap().unwrap();
+        assert_eq!(record.file, Some(facts(7)));
+        assert_eq!(record.last_attributes, Some(facts(7).attributes));
+        assert_eq!(catalog.assets_on_inode(facts(7).inode).unwrap(), [node]);
+        let (a, gone) = (asset(catalog, "a", 2), asset(catalog, "gone", 3));
+        let none = asset(catalog, "none yet", 4);
+        for (node, id) in [(node, 1), (node, 2), (a, 3), (gone, 4)] {
+            catalog.add_version(&sealed(node, id, 7)).unwrap();
+        }
+        catalog.delete_asset(gone, time(20)).unwrap();
+        let live = catalog.live_files(ROOT).unwrap();
+        let shown: Vec<_> = live
+            .iter()
+            .map(|file| (file.name.to_string(), file.version.id, file.last_attributes))
+            .collect();
+        let last = Some(facts(7).attributes);
+        assert_eq!(
+            shown,
+            [("a".into(), version_id(3), None), ("b".into(), version_id(2), last)]
+        );
+        assert_eq!(catalog.assets_without_versions().unwrap(), [none]);
+    }
+
     fn a_name_holds_a_directory_and_an_asset_at_once_but_not_two_of_a_kind(catalog) {
         let dir = directory(catalog, ROOT, "x");
         let node = asset(catalog, "x", 1);
@@ -42,9 +76,9 @@ cases! {
         let claim = Claim { asset: node, standing: Standing::Live };
         assert_eq!(catalog.asset_at(ROOT, &name("x")).unwrap(), Some(claim));
         refused(catalog, |c| c.create_directory(ROOT, &name("x"), attributes(0), time(11)));
-        refused(catalog, |c| c.create_asset(ROOT, &name("x"), asset_id(2), time(11)));
-        refused(catalog, |c| c.create_asset(ROOT, &name("y"), asset_id(1), time(11)));
-        refused(catalog, |c| c.create_asset(NodeId(99), &name("y"), asset_id(2), time(11)));
+        refused(catalog, |c| c.create_asset(ROOT, &name("x"), asset_id(2), None, time(11)));
+        refused(catalog, |c| c.create_asset(ROOT, &name("y"), asset_id(1), None, time(11)));
+        refused(catalog, |c| c.create_asset(NodeId(99), &name("y"), asset_id(2), None, time(11)));
         assert_eq!(shown(&catalog.children(ROOT, None, 9).unwrap()), ["x/ false false", "x Live"]);
         let key = (name("x"), NodeKind::Directory);
         assert_eq!(shown(&catalog.children(ROOT, Some(&key), 9).unwrap()), ["x Live"]);
@@ -75,7 +109,7 @@ cases! {
         assert_eq!(catalog.assets_on_inode(inode).unwrap(), [node]);
         catalog.delete_asset(node, time(20)).unwrap();
         refused(catalog, |c| c.delete_asset(node, time(21)));
-        refused(catalog, |c| c.create_asset(ROOT, &name("a"), asset_id(2), time(21)));
+        refused(catalog, |c| c.create_asset(ROOT, &name("a"), asset_id(2), None, time(21)));
         refused(catalog, |c| c.set_asset_file(node, Some(&facts(3))));
         assert_eq!(catalog.assets_on_inode(inode).unwrap(), []);
         let record = catalog.asset(node).unwrap().unwrap();
@@ -128,7 +162,7 @@ cases! {
         catalog.delete_asset(node, time(100)).unwrap();
         catalog.revive_asset(node, time(50)).unwrap();
         assert_eq!(catalog.asset(node).unwrap().unwrap().since, time(100));
-        catalog.savepoint().unwrap();
+        catalog.savepoint(Undo::Often).unwrap();
         catalog.delete_asset(node, time(500)).unwrap();
         catalog.rollback().unwrap();
         catalog.delete_asset(node, time(200)).unwrap();
@@ -138,8 +172,8 @@ cases! {
     fn a_directory_move_takes_everything_along_and_both_parents_know(catalog) {
         let (a, b) = (directory(catalog, ROOT, "a"), directory(catalog, ROOT, "b"));
         let deep = directory(catalog, a, "deep");
-        let node = catalog.create_asset(deep, &name("f"), asset_id(1), time(11)).unwrap();
-        let other = catalog.create_asset(deep, &name("g"), asset_id(2), time(11)).unwrap();
+        let node = catalog.create_asset(deep, &name("f"), asset_id(1), None, time(11)).unwrap();
+        let other = catalog.create_asset(deep, &name("g"), asset_id(2), None, time(11)).unwrap();
         catalog.delete_asset(node, time(12)).unwrap();
         assert_eq!(shown(&catalog.children(ROOT, None, 9).unwrap()), ["a/ true true", "b/ false false"]);
         refused(catalog, |c| c.move_directory(a, deep, &name("in"), time(13)));
@@ -162,7 +196,7 @@ cases! {
     fn directories_that_change_places_take_what_they_hold_along(catalog) {
         let (a, b) = (directory(catalog, ROOT, "a"), directory(catalog, ROOT, "b"));
         let (full, empty) = (directory(catalog, a, "full"), directory(catalog, b, "empty"));
-        let node = catalog.create_asset(full, &name("f"), asset_id(1), time(11)).unwrap();
+        let node = catalog.create_asset(full, &name("f"), asset_id(1), None, time(11)).unwrap();
         catalog.delete_asset(node, time(12)).unwrap();
         catalog.swap_directories(full, empty, time(20)).unwrap();
         assert_eq!(shown(&catalog.children(ROOT, None, 9).unwrap()), ["a/ false false", "b/ true true"]);
@@ -191,7 +225,7 @@ cases! {
     fn a_directory_is_forgotten_only_when_nothing_is_held_below_it(catalog) {
         let outer = directory(catalog, ROOT, "outer");
         let inner = directory(catalog, outer, "inner");
-        let node = catalog.create_asset(inner, &name("f"), asset_id(1), time(11)).unwrap();
+        let node = catalog.create_asset(inner, &name("f"), asset_id(1), None, time(11)).unwrap();
         catalog.delete_asset(node, time(12)).unwrap();
         refused(catalog, |c| c.forget_directory(outer, time(13)));
         catalog.forget_asset(node, time(14)).unwrap();
@@ -212,7 +246,7 @@ cases! {
     fn listings_are_in_byte_order_and_come_in_pages(catalog) {
         for (number, bytes) in [&b"b"[..], b"\xff", b"a", b"a\x01", b"B", b"\xc3\xa4"].iter().enumerate() {
             let name = Name::new(bytes).unwrap();
-            catalog.create_asset(ROOT, &name, asset_id(number as u8), time(10)).unwrap();
+            catalog.create_asset(ROOT, &name, asset_id(number as u8), None, time(10)).unwrap();
         }
         let (mut after, mut seen) = (None, Vec::new());
         loop {

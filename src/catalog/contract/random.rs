@@ -14,7 +14,7 @@ type Pick = u8;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Savepoint,
+    Savepoint(Undo),
     Release,
     Rollback,
     Commit(bool),
@@ -41,6 +41,7 @@ enum Step {
     AddPack(Pick, bool),
     PutChunks(Vec<Pick>, Pick),
     AddContent(Pick, Vec<Pick>),
+    AddSmall(Pick, u8, Pick),
     RemoveDead(Pick),
     RemovePack(Pick),
 }
@@ -49,7 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
     let n = || 0u8..16;
     let few = || 0u8..5;
     prop_oneof![
-        2 => Just(Step::Savepoint),
+        2 => prop_oneof![Just(Undo::Seldom), Just(Undo::Often)].prop_map(Step::Savepoint),
         1 => Just(Step::Release),
         1 => Just(Step::Rollback),
         1 => any::<bool>().prop_map(Step::Commit),
@@ -76,6 +77,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (few(), any::<bool>()).prop_map(|(a, b)| Step::AddPack(a, b)),
         4 => (prop::collection::vec(0u8..12, 0..5), few()).prop_map(|(a, b)| Step::PutChunks(a, b)),
         4 => (few(), prop::collection::vec(0u8..9, 0..6)).prop_map(|(a, b)| Step::AddContent(a, b)),
+        3 => (few(), 0u8..12, few()).prop_map(|(a, b, c)| Step::AddSmall(a, b, c)),
         1 => few().prop_map(Step::RemoveDead),
         1 => few().prop_map(Step::RemovePack),
     ]
@@ -130,6 +132,7 @@ fn apply(catalog: &mut dyn Catalog, world: &World, step: &Step, now: i64) -> Res
     let node = |p: &Pick| pick(&world.assets, *p, NodeId(2));
     let seq = |p: &Pick| pick(&world.versions, *p, VersionSeq(1));
     let named = |pick: &Pick| name(["a", "b", "c", "d", "e"][usize::from(*pick)]);
+    let file_of = |id: u8| (id % 2 == 1).then(|| facts(u64::from(id % 8)));
     let at = time(now);
     let content = |catalog: &mut dyn Catalog, pick: &Pick| {
         let size = u64::from(*pick) * 7;
@@ -140,12 +143,12 @@ fn apply(catalog: &mut dyn Catalog, world: &World, step: &Step, now: i64) -> Res
     let done = |done: Result<()>| done.map(|()| Outcome::Done);
     let c = catalog;
     match step {
-        Step::Savepoint | Step::Release | Step::Rollback | Step::Commit(_) => Ok(Outcome::Done),
+        Step::Savepoint(_) | Step::Release | Step::Rollback | Step::Commit(_) => Ok(Outcome::Done),
         Step::CreateDirectory(p, n) => c
             .create_directory(dir(p), &named(n), attributes(0o755), at)
             .map(Outcome::Directory),
         Step::CreateAsset(p, n, id) => c
-            .create_asset(dir(p), &named(n), asset_id(*id), at)
+            .create_asset(dir(p), &named(n), asset_id(*id), file_of(*id).as_ref(), at)
             .map(Outcome::Asset),
         Step::Delete(a) => done(c.delete_asset(node(a), at)),
         Step::Revive(a) => done(c.revive_asset(node(a), at)),
@@ -210,6 +213,11 @@ fn apply(catalog: &mut dyn Catalog, world: &World, step: &Step, now: i64) -> Res
             let chunks: Vec<_> = chunks.iter().map(|number| hash(*number)).collect();
             c.add_content(&blake3, size, &chunks).map(Outcome::Content)
         }
+        Step::AddSmall(n, number, p) => {
+            let (_, blake3, size) = content(c, n)?;
+            c.add_content_with_chunk(&blake3, size, &chunk(*number, *p))
+                .map(Outcome::Content)
+        }
         Step::RemoveDead(p) => c.remove_dead_chunks(PackId([*p; 16])).map(Outcome::Count),
         Step::RemovePack(p) => done(c.remove_pack(PackId([*p; 16]))),
     }
@@ -225,6 +233,7 @@ fn seen(c: &mut dyn Catalog, until: i64) -> Result<Vec<String>> {
         lines.push(format!("{:?} {:?}", c.labels(node)?, c.labelled(node, 2)?));
         lines.push(format!("{:?}", c.sightings(node, b"", 9)?));
         lines.push(format!("{:?}", c.sightings(node, b"c", 1)?));
+        lines.push(format!("{:?}", c.live_files(node)?));
         lines.push(format!("{:?}", c.children(node, None, usize::MAX)?));
         let after = (name("b"), NodeKind::Directory);
         lines.push(format!("{:?}", c.children(node, Some(&after), 2)?));
@@ -248,6 +257,9 @@ fn seen(c: &mut dyn Catalog, until: i64) -> Result<Vec<String>> {
     }
     lines.push(format!("{:?}", c.sealed_versions(VersionSeq(2), 5)?));
     lines.push(format!("{:?}", c.last_version_id()?));
+    let mut without = c.assets_without_versions()?;
+    without.sort_unstable();
+    lines.push(format!("{without:?}"));
     for content in 1..20 {
         lines.push(format!("{:?}", c.content_chunks(ContentId(content)).ok()));
         lines.push(format!("{:?}", c.content_use(ContentId(content)).ok()));
@@ -309,7 +321,7 @@ fn run(steps: &[Step]) -> std::result::Result<(), TestCaseError> {
         now += 1;
         for catalog in [&mut memory as &mut dyn Catalog, &mut file] {
             match step {
-                Step::Savepoint => catalog.savepoint(),
+                Step::Savepoint(undo) => catalog.savepoint(*undo),
                 Step::Release if depth > 0 => catalog.release(),
                 Step::Rollback if depth > 0 => catalog.rollback(),
                 Step::Commit(power) if depth == 0 => catalog.commit(if *power {
@@ -323,7 +335,7 @@ fn run(steps: &[Step]) -> std::result::Result<(), TestCaseError> {
         }
         match step {
             Step::Commit(true) if depth == 0 => published.publish(&mut file),
-            Step::Savepoint => depth += 1,
+            Step::Savepoint(_) => depth += 1,
             Step::Release | Step::Rollback if depth > 0 => depth -= 1,
             _ => {}
         }

@@ -35,7 +35,7 @@ fn with_chunks(catalog: &mut dyn Catalog) {
 
 fn asset_in(catalog: &mut dyn Catalog, parent: NodeId, text: &str, number: u8) -> NodeId {
     catalog
-        .create_asset(parent, &name(text), asset_id(number), time(10))
+        .create_asset(parent, &name(text), asset_id(number), None, time(10))
         .unwrap()
 }
 

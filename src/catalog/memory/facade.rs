@@ -3,7 +3,7 @@
 use super::MemoryCatalog;
 use crate::catalog::{
     AssetRecord, Catalog, Child, ChunkRecord, Claim, ContentUse, DirectoryRecord, Durability,
-    NodeKind, PackRecord, PackUse, Result, SpaceQuery, SpaceReport, Standing, Totals,
+    NodeKind, PackRecord, PackUse, Result, SpaceQuery, SpaceReport, Standing, Totals, Undo,
 };
 use crate::model::{
     AssetId, Attributes, ChunkHash, ContentId, FileFacts, Hold, InodeKey, Location, Name, NodeId,
@@ -11,7 +11,7 @@ use crate::model::{
 };
 
 impl Catalog for MemoryCatalog {
-    fn savepoint(&mut self) -> Result<()> {
+    fn savepoint(&mut self, _undo: Undo) -> Result<()> {
         self.savepoints.push(self.facts.clone());
         Ok(())
     }
@@ -71,9 +71,11 @@ impl Catalog for MemoryCatalog {
         parent: NodeId,
         name: &Name,
         asset_id: AssetId,
+        file: Option<&FileFacts>,
         now: Timestamp,
     ) -> Result<NodeId> {
-        self.change().create_asset(parent, name, asset_id, now)
+        self.change()
+            .create_asset(parent, name, asset_id, file, now)
     }
 
     fn delete_asset(&mut self, asset: NodeId, now: Timestamp) -> Result<()> {

@@ -3,8 +3,10 @@
 use std::ops::Bound;
 
 use super::{MemoryCatalog, invariant};
-use crate::catalog::{LatestVersion, NodeKind, Noted, Result, Sighting};
-use crate::model::{Labels, NodeId};
+use crate::catalog::{
+    ContentExtent, LatestVersion, LiveFile, NodeKind, Noted, Result, Sighting, Standing,
+};
+use crate::model::{Labels, NodeId, VersionState};
 
 impl Noted for MemoryCatalog {
     fn set_labels(&mut self, asset: NodeId, labels: &Labels) -> Result<()> {
@@ -56,6 +58,40 @@ impl Noted for MemoryCatalog {
             .collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
         found.truncate(limit);
+        Ok(found)
+    }
+
+    fn live_files(&mut self, directory: NodeId) -> Result<Vec<LiveFile>> {
+        let facts = &self.facts;
+        let entries = facts
+            .below(directory)
+            .filter(|entry| entry.kind == NodeKind::Asset && entry.standing == Standing::Live);
+        let mut found = Vec::new();
+        for entry in entries {
+            let own = facts.versions.values();
+            let own = own.filter(|version| version.asset == entry.node);
+            let Some(version) = own.max_by_key(|version| version.id) else {
+                continue;
+            };
+            let (content_bytes, extent) = match version.state {
+                VersionState::Sealed { .. } => (None, ContentExtent::default()),
+                VersionState::Stored { content, .. } => (
+                    facts.contents.get(&content).map(|content| content.size),
+                    facts
+                        .content_chunks(content)?
+                        .iter()
+                        .fold(ContentExtent::default(), ContentExtent::and),
+                ),
+            };
+            found.push(LiveFile {
+                name: entry.name.clone(),
+                last_attributes: facts.assets[&entry.node].last_attributes,
+                version: version.clone(),
+                content_bytes,
+                extent,
+            });
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
 }

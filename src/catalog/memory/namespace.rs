@@ -114,6 +114,7 @@ impl Facts {
         parent: NodeId,
         name: &Name,
         asset_id: AssetId,
+        file: Option<&FileFacts>,
         now: Timestamp,
     ) -> Result<NodeId> {
         self.require_free(parent, name, NodeKind::Asset)?;
@@ -123,8 +124,8 @@ impl Facts {
         let (now, node) = (self.tick(now), self.draw_node());
         let asset = Asset {
             asset_id,
-            file: None,
-            last_attributes: None,
+            file: file.copied(),
+            last_attributes: file.map(|file| file.attributes),
         };
         self.assets.insert(node, asset);
         self.entries

@@ -2,7 +2,9 @@
 //!
 //! The batches come from a store that strangers may have written to: whatever is in
 //! them can end in an error, and in no statement but those below. Only when all are
-//! applied does [`CatalogBuilder::finish`] look whether they make sense.
+//! applied does [`CatalogBuilder::finish`] look whether they make sense. The surprise:
+//! until then there is no index, for hashes come in no order, and each would land on
+//! another page of its index.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +16,7 @@ use super::changed_rows::Table;
 use super::errors::failure;
 use super::{SqliteCatalog, connect, migrations};
 use crate::catalog::journal::is_published;
-use crate::catalog::{Catalog, CatalogError, Result};
+use crate::catalog::{CatalogError, Result};
 
 /// What became of a group of batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub enum Group {
 pub struct CatalogBuilder {
     connection: Connection,
     path: PathBuf,
+    /// The statements that make the indexes.
+    indexes: Vec<String>,
 }
 
 impl CatalogBuilder {
@@ -41,17 +45,14 @@ impl CatalogBuilder {
         let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let mut connection = connect(path, create)?;
         migrations::create(&mut connection, path, format.into())?;
+        let indexes = take_indexes(&connection).map_err(|error| failure(path, error))?;
         let builder = Self {
             connection,
             path: path.into(),
+            indexes,
         };
         // The file is nobody's until it is finished.
-        builder.execute("PRAGMA synchronous = OFF", [])?;
-        for (pragma, value) in [
-            ("wal_autocheckpoint", "1000"),
-            // Hashes come in no order: each lands on another page of its index.
-            ("cache_size", "-65536"),
-        ] {
+        for (pragma, value) in [("synchronous", "OFF"), ("cache_size", "-65536")] {
             builder
                 .connection
                 .pragma_update(None, pragma, value)
@@ -89,7 +90,8 @@ impl CatalogBuilder {
             return Ok(());
         };
         let marks = vec!["?"; first.len()].join(", ");
-        // A row that still has what another one took over is itself among the changes.
+        // A row that still has what another one took over is itself among the changes of the
+        // group: after it, no two have the same.
         let sql = format!("INSERT OR REPLACE INTO {name} VALUES ({marks})");
         for row in &block.rows {
             if table == Table::SETTING
@@ -128,15 +130,32 @@ impl CatalogBuilder {
         }
     }
 
-    /// Commits, brings the catalog to the newest format and looks for damage.
+    /// Forgets what the live files looked like on the machine that published them, but for
+    /// their last attributes: another filesystem gives the same numbers to other files.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn forget_files(&mut self) -> Result<()> {
+        self.execute(
+            "UPDATE asset SET dev = NULL, ino = NULL, nlink = NULL, size = NULL, ctime = NULL
+             WHERE dev IS NOT NULL",
+            [],
+        )
+    }
+
+    /// Commits, brings the catalog to the newest format and looks for what makes no sense.
     ///
     /// # Errors
     /// When what was applied is no whole catalog.
     pub fn finish(self) -> Result<()> {
+        for index in &self.indexes {
+            self.execute(index, [])?;
+        }
         self.execute("COMMIT", [])?;
         let path = self.path.clone();
         drop(self.connection);
-        let damages = SqliteCatalog::open(&path)?.check()?;
+        // SQLite wrote each page a moment ago: that they are whole needs no look.
+        let damages = SqliteCatalog::open(&path)?.look_for_nonsense()?;
         match damages.first() {
             None => Ok(()),
             Some(first) => Err(senseless(&path, first)),
@@ -150,7 +169,9 @@ impl CatalogBuilder {
             .map(|_| ())
             .map_err(|error| match failure(&self.path, error) {
                 // A constraint, a count of columns: not what a catalog would have had.
-                CatalogError::Database(detail) => self.senseless(&detail),
+                CatalogError::Database(detail) | CatalogError::Invariant(detail) => {
+                    self.senseless(&detail)
+                }
                 error => error,
             })
     }
@@ -160,9 +181,54 @@ impl CatalogBuilder {
     }
 }
 
+/// Removes all indexes; returns what makes them again.
+fn take_indexes(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let indexes = connection
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<Vec<(String, String)>>>()?;
+    for (name, _) in &indexes {
+        connection.execute(&format!("DROP INDEX {name}"), [])?;
+    }
+    Ok(indexes.into_iter().map(|(_, sql)| sql).collect())
+}
+
 fn senseless(path: &Path, detail: &str) -> CatalogError {
     CatalogError::Corrupt {
         path: path.into(),
         detail: format!("the store's journal describes no whole catalog: {detail}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_rows_of_which_there_can_be_one_are_no_catalog() {
+        let contents = Table::numbered().find(|table| table.name() == "content");
+        let row = |id| {
+            vec![
+                Value::Integer(id),
+                Value::Blob(vec![1; 32]),
+                Value::Integer(3),
+                Value::Blob(Vec::new()),
+            ]
+        };
+        let mut twice = Vec::new();
+        let block = Block {
+            gone: Vec::new(),
+            rows: vec![row(1), row(2)],
+        };
+        batch::write(&mut twice, contents.unwrap(), &block);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("catalog.db");
+        let mut builder = CatalogBuilder::create(&path, migrations::KNOWN as u32).unwrap();
+        builder.apply(&twice).unwrap();
+        let refused = builder.finish().unwrap_err();
+        assert!(
+            matches!(&refused, CatalogError::Corrupt { detail, .. } if detail.contains("no whole catalog")),
+            "{refused:?}"
+        );
     }
 }

@@ -147,15 +147,21 @@ impl SqliteCatalog {
 
     pub(super) fn look_for_damage(&mut self) -> Result<Vec<String>> {
         self.refresh_state()?;
-        let mut found: Vec<String> = self
+        let broken: Vec<String> = self
             .many("PRAGMA integrity_check(20)", [], |row| row.get(0))?
             .into_iter()
             .filter(|line: &String| line != "ok")
             .collect();
-        if !found.is_empty() {
-            // With broken pages the rules would only repeat it in other words.
-            return Ok(found);
+        // With broken pages the rules would only repeat it in other words.
+        match broken.is_empty() {
+            true => self.look_for_nonsense(),
+            false => Ok(broken),
         }
+    }
+
+    /// What the rows contradict each other in, if the file is whole.
+    pub(super) fn look_for_nonsense(&mut self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
         for (what, sql) in RULES {
             let rows = self.many(sql, [], |row| row.get::<_, i64>(0))?;
             report(&mut found, what, &rows);

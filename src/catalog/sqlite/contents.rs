@@ -67,6 +67,42 @@ impl SqliteCatalog {
         Ok(ContentId(content))
     }
 
+    /// A chunk that nobody knows yet, and the content that it is alone.
+    pub(super) fn insert_content_with(
+        &mut self,
+        blake3: &ChunkHash,
+        size: u64,
+        chunk: &ChunkRecord,
+    ) -> Result<ContentId> {
+        let (stored, plain) = (i64::from(chunk.stored_bytes), i64::from(chunk.plain_bytes));
+        let pack = self.write_one(
+            "UPDATE pack SET live_bytes = live_bytes + ?2 WHERE name = ?1 RETURNING id",
+            values![chunk.pack.0.to_vec(), stored],
+            |row| row.get::<_, i64>(0),
+        )?;
+        let Some(pack) = pack else {
+            return invariant(format!("pack {} is not known", chunk.pack));
+        };
+        let row = self.insert(
+            "INSERT INTO chunk (pack, offset, stored_bytes, plain_bytes, codec, hash, refs)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)",
+            values![
+                pack,
+                chunk.offset.cast_signed(),
+                stored,
+                plain,
+                i64::from(chunk.codec.number()),
+                chunk.hash.0.to_vec()
+            ],
+        )?;
+        self.state.unique_bytes += plain;
+        let content = self.insert(
+            "INSERT INTO content (blake3, size, chunks) VALUES (?1, ?2, ?3)",
+            values![blake3.0.to_vec(), size.cast_signed(), pack_chunks(&[row])],
+        )?;
+        Ok(ContentId(content))
+    }
+
     /// Every chunk counts `step` references more for each time it is listed. In the order
     /// of the rows: neighbours share a page, and the same changes give the same file.
     fn count_references(&mut self, listed: &BTreeMap<i64, Listed>, step: i64) -> Result<()> {
@@ -124,11 +160,15 @@ impl SqliteCatalog {
     }
 
     pub(super) fn extent_of(&self, content: ContentId) -> Result<ContentExtent> {
-        let list = self.chunk_list(content)?;
+        self.extent_of_list(content, &self.chunk_list(content)?)
+    }
+
+    /// The same where the list was read already.
+    pub(super) fn extent_of_list(&self, content: ContentId, list: &[u8]) -> Result<ContentExtent> {
         let mut extent = Ok(ContentExtent::default());
         // Whoever lists one chunk a million times asks for it once.
         let mut last = None;
-        let read = each_chunk(&list, |row| {
+        let read = each_chunk(list, |row| {
             let Ok(so_far) = extent else { return };
             let chunk = match last {
                 Some((known, chunk)) if known == row => Ok(chunk),

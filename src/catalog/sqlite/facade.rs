@@ -1,48 +1,20 @@
-//! The trait, method by method, each handed to the file of its theme.
-//!
-//! No SQL here but the two lines for settings.
+//! The trait, method by method, each handed to the file of its theme. No SQL here.
 
 use super::SqliteCatalog;
-use super::transaction::values;
-use crate::catalog::journal::{ChangeMark, JournalPosition, Unpublished, is_published};
+use crate::catalog::journal::{ChangeMark, JournalPosition, Unpublished};
 use crate::catalog::{
     AssetRecord, Catalog, Child, ChunkRecord, Claim, ContentExtent, ContentUse, DirectoryRecord,
     Durability, NodeKind, PackRecord, PackUse, Result, SpaceQuery, SpaceReport, Standing, Totals,
+    Undo,
 };
 use crate::model::{
     AssetId, Attributes, ChunkHash, ContentId, FileFacts, Hold, InodeKey, Location, Name, NodeId,
     Origin, Override, PackId, PublicId, Timestamp, Version, VersionId, VersionSeq,
 };
 
-impl SqliteCatalog {
-    fn read_setting(&self, key: &str) -> Result<Option<String>> {
-        self.one("SELECT value FROM setting WHERE key = ?1", [key], |row| {
-            row.get(0)
-        })
-    }
-
-    fn write_setting(&mut self, key: &str, value: Option<&str>) -> Result<()> {
-        if is_published(key) {
-            self.changed.note_setting();
-        }
-        match value {
-            Some(value) => self.write(
-                "INSERT INTO setting (key, value) VALUES (?1, ?2)
-                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                values![key.to_owned(), value.to_owned()],
-            )?,
-            None => self.write(
-                "DELETE FROM setting WHERE key = ?1",
-                values![key.to_owned()],
-            )?,
-        };
-        Ok(())
-    }
-}
-
 impl Catalog for SqliteCatalog {
-    fn savepoint(&mut self) -> Result<()> {
-        self.savepoint_begin();
+    fn savepoint(&mut self, undo: Undo) -> Result<()> {
+        self.savepoint_begin(undo);
         Ok(())
     }
 
@@ -95,9 +67,10 @@ impl Catalog for SqliteCatalog {
         parent: NodeId,
         name: &Name,
         asset_id: AssetId,
+        file: Option<&FileFacts>,
         now: Timestamp,
     ) -> Result<NodeId> {
-        self.add_asset(parent, name, asset_id, now)
+        self.add_asset(parent, name, asset_id, file, now)
     }
 
     fn delete_asset(&mut self, asset: NodeId, now: Timestamp) -> Result<()> {
@@ -171,6 +144,10 @@ impl Catalog for SqliteCatalog {
 
     fn asset_by_id(&mut self, asset_id: AssetId) -> Result<Option<NodeId>> {
         self.find_asset_id(asset_id)
+    }
+
+    fn assets_without_versions(&mut self) -> Result<Vec<NodeId>> {
+        self.find_without_versions()
     }
 
     fn assets_on_inode(&mut self, inode: InodeKey) -> Result<Vec<NodeId>> {
@@ -298,6 +275,15 @@ impl Catalog for SqliteCatalog {
         chunks: &[ChunkHash],
     ) -> Result<ContentId> {
         self.insert_content(blake3, size, chunks)
+    }
+
+    fn add_content_with_chunk(
+        &mut self,
+        blake3: &ChunkHash,
+        size: u64,
+        chunk: &ChunkRecord,
+    ) -> Result<ContentId> {
+        self.insert_content_with(blake3, size, chunk)
     }
 
     fn remove_content_if_unused(&mut self, content: ContentId) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::namespace::standing_of;
 use super::transaction::values;
 use super::{SqliteCatalog, invariant};
-use crate::catalog::{LatestVersion, Noted, Result, Sighting};
+use crate::catalog::{LatestVersion, LiveFile, Noted, Result, Sighting};
 use crate::model::{AssetId, Context, Labels, NodeId, Tags, Timestamp, VersionId};
 
 impl Noted for SqliteCatalog {
@@ -25,6 +25,10 @@ impl Noted for SqliteCatalog {
 
     fn labels(&mut self, asset: NodeId) -> Result<Labels> {
         Ok(self.find_labels(asset)?.unwrap_or_default())
+    }
+
+    fn live_files(&mut self, directory: NodeId) -> Result<Vec<LiveFile>> {
+        self.find_live_files(directory)
     }
 
     fn labelled(&mut self, after: NodeId, limit: usize) -> Result<Vec<(NodeId, Labels)>> {

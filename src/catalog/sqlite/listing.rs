@@ -4,9 +4,9 @@
 use rusqlite::Row;
 use rusqlite::types::Value;
 
+use super::SqliteCatalog;
 use super::namespace::{kind_number, require_one, standing_of};
 use super::transaction::values;
-use super::{SqliteCatalog, invariant};
 use crate::catalog::{AssetRecord, Child, DirectoryRecord, NodeKind, Result, Standing};
 use crate::model::{
     AssetId, Attributes, FileFacts, InodeKey, Name, NodeId, Override, PublicId, ROOT, Timestamp,
@@ -176,6 +176,15 @@ impl SqliteCatalog {
         )
     }
 
+    pub(super) fn find_without_versions(&self) -> Result<Vec<NodeId>> {
+        self.many(
+            "SELECT node FROM asset
+             WHERE NOT EXISTS (SELECT 1 FROM version WHERE version.asset = asset.node)",
+            [],
+            |row| Ok(NodeId(row.get(0)?)),
+        )
+    }
+
     pub(super) fn find_on_inode(&self, inode: InodeKey) -> Result<Vec<NodeId>> {
         self.many(
             "SELECT node FROM asset WHERE dev = ?1 AND ino = ?2 ORDER BY node",
@@ -184,15 +193,8 @@ impl SqliteCatalog {
         )
     }
 
+    /// A deleted asset can have none.
     pub(super) fn record_file(&mut self, asset: NodeId, file: Option<&FileFacts>) -> Result<()> {
-        let entry = self.entry_of(asset, NodeKind::Asset)?;
-        if file.is_some() && entry.standing == Standing::Deleted {
-            return invariant(format!("deleted asset {} cannot have a file", asset.0));
-        }
-        self.write_file(asset, file)
-    }
-
-    pub(super) fn write_file(&mut self, asset: NodeId, file: Option<&FileFacts>) -> Result<()> {
         let rows = match file {
             Some(file) => {
                 let mut values = values![asset.0];
@@ -200,7 +202,9 @@ impl SqliteCatalog {
                 self.write(
                     "UPDATE asset SET dev = ?2, ino = ?3, nlink = ?4, size = ?5, mode = ?6,
                             uid = ?7, gid = ?8, mtime = ?9, ctime = ?10
-                     WHERE node = ?1",
+                     WHERE node = ?1 AND EXISTS (
+                       SELECT 1 FROM entry
+                       WHERE node = ?1 AND claim = 1 AND until = 9223372036854775807)",
                     values,
                 )?
             }
@@ -210,7 +214,7 @@ impl SqliteCatalog {
                 values![asset.0],
             )?,
         };
-        require_one(rows, "asset", asset.0)
+        require_one(rows, "live asset", asset.0)
     }
 
     pub(super) fn change_device(&mut self, old: u64, new: u64) -> Result<()> {
@@ -262,7 +266,10 @@ pub(super) fn attributes_from(row: &Row<'_>, first: usize) -> rusqlite::Result<A
     })
 }
 
-/// The nine columns from dev to ctime.
+/// From dev to ctime.
+pub(super) const FILE_COLUMNS: usize = 9;
+
+/// The columns from dev to ctime.
 pub(super) fn file_values(file: &FileFacts) -> Vec<Value> {
     values![
         file.inode.dev.cast_signed(),

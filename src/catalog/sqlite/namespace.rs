@@ -5,10 +5,13 @@
 //! count any, so a change climbs the tree only as long as a count leaves or
 //! reaches zero. Moves and endings are in `moves`, lists and records in `listing`.
 
+use rusqlite::types::Value;
+
+use super::listing::{FILE_COLUMNS, file_values};
 use super::transaction::values;
 use super::{SqliteCatalog, invariant};
 use crate::catalog::{Claim, NodeKind, Result, Standing};
-use crate::model::{AssetId, Attributes, Name, NodeId, Override, ROOT, Timestamp};
+use crate::model::{AssetId, Attributes, FileFacts, Name, NodeId, Override, ROOT, Timestamp};
 
 /// A node's present entry.
 pub(super) struct Entry {
@@ -159,16 +162,17 @@ impl SqliteCatalog {
     pub(super) fn count(&mut self, directory: i64, (assets, deleted): (i64, i64)) -> Result<()> {
         let (mut at, mut assets, mut deleted) = (directory, assets, deleted);
         while assets != 0 || deleted != 0 {
-            let Some(before) = self.counts(at)? else {
+            let after = self.write_one(
+                "UPDATE directory SET assets = assets + ?2, deleted = deleted + ?3
+                 WHERE node = ?1 RETURNING assets, deleted",
+                values![at, assets, deleted],
+                |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
+            )?;
+            let Some(after) = after else {
                 return invariant(format!("no directory with node {at}"));
             };
-            let after = (before.0 + assets, before.1 + deleted);
-            self.write(
-                "UPDATE directory SET assets = ?2, deleted = ?3 WHERE node = ?1",
-                values![at, after.0, after.1],
-            )?;
-            assets = i64::from(after.0 > 0) - i64::from(before.0 > 0);
-            deleted = i64::from(after.1 > 0) - i64::from(before.1 > 0);
+            assets = i64::from(after.0 > 0) - i64::from(after.0 - assets > 0);
+            deleted = i64::from(after.1 > 0) - i64::from(after.1 - deleted > 0);
             if at == ROOT.0 {
                 break;
             }
@@ -223,14 +227,22 @@ impl SqliteCatalog {
         parent: NodeId,
         name: &Name,
         asset_id: AssetId,
+        file: Option<&FileFacts>,
         now: Timestamp,
     ) -> Result<NodeId> {
-        self.require_free(parent, name, NodeKind::Asset)?;
         let (now, node) = (self.state.tick(now), self.state.draw_node());
+        let mut values = values![node, asset_id.0.to_vec()];
+        match file {
+            Some(file) => values.extend(file_values(file)),
+            None => values.resize(values.len() + FILE_COLUMNS, Value::Null),
+        }
         self.write(
-            "INSERT INTO asset (node, asset_id) VALUES (?1, ?2)",
-            values![node, asset_id.0.to_vec()],
+            "INSERT INTO asset (node, asset_id, dev, ino, nlink, size, mode, uid, gid, mtime,
+                                ctime)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            values,
         )?;
+        // The index of names refuses one that is taken, the count a directory that is none.
         let place = (parent.0, name.as_bytes().to_vec());
         self.begin_entry(node, place, NodeKind::Asset, Standing::Live, now)?;
         self.count(parent.0, weight(Standing::Live))?;
@@ -257,7 +269,7 @@ impl SqliteCatalog {
         self.state.assets_deleted += step;
         self.state.assets_live -= step;
         if to == Standing::Deleted {
-            self.write_file(asset, None)?;
+            self.record_file(asset, None)?;
         }
         Ok(())
     }

@@ -5,9 +5,10 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::SqliteCatalog;
+use super::live_files::LIVE_FILES;
 use super::space::{LISTS_IN, LISTS_OF, VERSIONS_IN, VERSIONS_OF};
 use super::versions::{BEFORE, WITH_CONTENT};
-use crate::catalog::{Catalog, CatalogError, Durability};
+use crate::catalog::{Catalog, CatalogError, Durability, Undo};
 use crate::model::{AssetId, Name, NodeId, ROOT, Timestamp};
 
 fn set(catalog: &mut SqliteCatalog, key: &str) {
@@ -22,7 +23,7 @@ fn fill(catalog: &mut SqliteCatalog, from: u32, count: u32) -> Result<(), Catalo
     for number in from..from + count {
         let name = Name::new(format!("a rather long name of file {number:08}").as_bytes()).unwrap();
         let id = AssetId(u128::from(number).to_be_bytes());
-        catalog.create_asset(ROOT, &name, id, Timestamp::from_nanos(1))?;
+        catalog.create_asset(ROOT, &name, id, None, Timestamp::from_nanos(1))?;
     }
     Ok(())
 }
@@ -76,14 +77,14 @@ fn nodes_and_time_go_on_where_they_were_after_a_reopening() {
     let name = Name::new(b"a").unwrap();
     let time = Timestamp::from_nanos;
     let first = catalog
-        .create_asset(ROOT, &name, AssetId([1; 16]), time(100))
+        .create_asset(ROOT, &name, AssetId([1; 16]), None, time(100))
         .unwrap();
     catalog.forget_asset(first, time(200)).unwrap();
     catalog.commit(Durability::Process).unwrap();
     drop(catalog);
     let mut catalog = SqliteCatalog::open(&path).unwrap();
     let second = catalog
-        .create_asset(ROOT, &name, AssetId([1; 16]), time(50))
+        .create_asset(ROOT, &name, AssetId([1; 16]), None, time(50))
         .unwrap();
     assert_eq!(second, NodeId(first.0 + 1));
     assert_eq!(catalog.asset(second).unwrap().unwrap().since, time(200));
@@ -198,7 +199,7 @@ fn a_full_disk_loses_nothing_that_was_written_before() {
     let mut catalog = SqliteCatalog::open(&path).unwrap();
     fill(&mut catalog, 0, 100).unwrap();
     catalog.commit(Durability::Process).unwrap();
-    catalog.savepoint().unwrap();
+    catalog.savepoint(Undo::Often).unwrap();
     fill(&mut catalog, 100, 100).unwrap();
     catalog.release().unwrap();
 
@@ -214,7 +215,7 @@ fn a_full_disk_loses_nothing_that_was_written_before() {
             .unwrap();
     };
     limit(&catalog, pages + 5);
-    catalog.savepoint().unwrap();
+    catalog.savepoint(Undo::Often).unwrap();
     let full = fill(&mut catalog, 1000, 10_000).unwrap_err();
     assert!(matches!(full, CatalogError::Full), "{full:?}");
     catalog.rollback().unwrap();
@@ -235,9 +236,9 @@ fn a_transaction_given_up_under_open_savepoints_is_done_again_with_them() {
     let dir = tempfile::tempdir().unwrap();
     let mut catalog = SqliteCatalog::open(&dir.path().join("catalog.db")).unwrap();
     set(&mut catalog, "before");
-    catalog.savepoint().unwrap();
+    catalog.savepoint(Undo::Often).unwrap();
     set(&mut catalog, "outer");
-    catalog.savepoint().unwrap();
+    catalog.savepoint(Undo::Often).unwrap();
     set(&mut catalog, "inner");
     catalog.connection.execute_batch("ROLLBACK").unwrap();
 
@@ -306,6 +307,7 @@ fn no_question_walks_through_what_it_is_not_about() {
         (VERSIONS_OF, "entry USING INDEX entry_of_node (node=?)"),
         (LISTS_IN, "entry USING INDEX entry_now (parent=?)"),
         (LISTS_OF, "entry USING INDEX entry_of_node (node=?)"),
+        (LIVE_FILES, "entry USING INDEX entry_now (parent=?)"),
     ] {
         let explain = format!("EXPLAIN QUERY PLAN {sql}");
         let mut statement = catalog.connection.prepare(&explain).unwrap();

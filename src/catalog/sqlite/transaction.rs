@@ -4,13 +4,16 @@
 //! no write cost nothing. SQLite rolls everything back when a commit fails on a
 //! full disk: every change is therefore kept in `redo` until it is committed, and
 //! done again after such a failure. Reading works on, and the next commit tries again.
+//! The surprise: SQLite does not hear of savepoints that are seldom undone, because it
+//! would copy each page that is changed in one. To undo one, all is rolled back, and
+//! what came before it is done again.
 
-use rusqlite::Connection;
 use rusqlite::types::Value;
+use rusqlite::{Connection, Row};
 
 use super::{SqliteCatalog, invariant};
 use crate::catalog::sqlite::state::State;
-use crate::catalog::{CatalogError, Durability, Result};
+use crate::catalog::{CatalogError, Durability, Result, Undo};
 
 /// One statement that was executed, to execute it again.
 #[derive(Debug)]
@@ -24,6 +27,7 @@ pub(super) struct Change {
 pub(super) struct Mark {
     redo: usize,
     state: State,
+    undo: Undo,
 }
 
 /// The values of a statement.
@@ -50,26 +54,51 @@ impl SqliteCatalog {
         }
     }
 
+    /// Executes a changing statement with RETURNING; `None` when it changed no row.
+    pub(super) fn write_one<T>(
+        &mut self,
+        sql: &'static str,
+        values: Vec<Value>,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        self.begin()?;
+        let change = Change { sql, values };
+        match change.execute_reading(&self.connection, read) {
+            Ok(value) => {
+                self.redo.push(change);
+                Ok(value)
+            }
+            Err(error) => {
+                let error = self.fail(error);
+                self.redo_if_rolled_back()?;
+                Err(error)
+            }
+        }
+    }
+
     /// Executes an INSERT; returns its row.
     pub(super) fn insert(&mut self, sql: &'static str, values: Vec<Value>) -> Result<i64> {
         self.write(sql, values)?;
         Ok(self.connection.last_insert_rowid())
     }
 
-    pub(super) fn savepoint_begin(&mut self) {
+    pub(super) fn savepoint_begin(&mut self, undo: Undo) {
         self.marks.push(Mark {
             redo: self.redo.len(),
             state: self.state,
+            undo,
         });
     }
 
     pub(super) fn savepoint_release(&mut self) -> Result<()> {
-        if self.marks.pop().is_none() {
+        let Some(mark) = self.marks.pop() else {
             return invariant("release without a savepoint");
-        }
+        };
         if self.marks_set > self.marks.len() {
             self.marks_set = self.marks.len();
-            self.command("RELEASE mark")?;
+            if mark.undo == Undo::Often {
+                self.command("RELEASE mark")?;
+            }
         }
         Ok(())
     }
@@ -78,6 +107,7 @@ impl SqliteCatalog {
         let Some(mark) = self.marks.pop() else {
             return invariant("rollback without a savepoint");
         };
+        let has_changes = self.redo.len() > mark.redo;
         self.redo.truncate(mark.redo);
         self.state = mark.state;
         if self.connection.is_autocommit() {
@@ -85,8 +115,17 @@ impl SqliteCatalog {
         }
         if self.marks_set > self.marks.len() {
             self.marks_set = self.marks.len();
-            self.command("ROLLBACK TO mark")?;
-            self.command("RELEASE mark")?;
+            match mark.undo {
+                Undo::Often => {
+                    self.command("ROLLBACK TO mark")?;
+                    self.command("RELEASE mark")?;
+                }
+                Undo::Seldom if has_changes => {
+                    self.command("ROLLBACK")?;
+                    self.begin_again()?;
+                }
+                Undo::Seldom => {}
+            }
         }
         Ok(())
     }
@@ -151,7 +190,7 @@ impl SqliteCatalog {
     }
 
     /// Makes sure that the transaction is open, holds all of `redo`, and that SQLite
-    /// knows every savepoint.
+    /// knows every savepoint that it shall know.
     fn begin(&mut self) -> Result<()> {
         if self.read_only {
             return Err(CatalogError::Database(format!(
@@ -207,7 +246,9 @@ impl SqliteCatalog {
             .get(self.marks_set)
             .is_some_and(|mark| mark.redo <= done)
         {
-            self.command("SAVEPOINT mark")?;
+            if self.marks[self.marks_set].undo == Undo::Often {
+                self.command("SAVEPOINT mark")?;
+            }
             self.marks_set += 1;
         }
         Ok(())
@@ -219,10 +260,26 @@ impl SqliteCatalog {
 }
 
 impl Change {
+    /// Returns how many rows it changed.
     fn execute(&self, connection: &Connection) -> rusqlite::Result<usize> {
-        connection
-            .prepare_cached(self.sql)?
-            .execute(rusqlite::params_from_iter(&self.values))
+        let mut statement = connection.prepare_cached(self.sql)?;
+        let values = rusqlite::params_from_iter(&self.values);
+        if statement.column_count() == 0 {
+            return statement.execute(values);
+        }
+        // With RETURNING: SQLite makes all changes before the first row comes.
+        statement.query(values)?.next()?;
+        Ok(connection.changes() as usize)
+    }
+
+    fn execute_reading<T>(
+        &self,
+        connection: &Connection,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        let mut statement = connection.prepare_cached(self.sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(&self.values))?;
+        rows.next()?.map(read).transpose()
     }
 }
 

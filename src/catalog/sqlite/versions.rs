@@ -28,16 +28,22 @@ macro_rules! select_version {
              LEFT JOIN content c ON c.id = v.content WHERE ", $rest)
     };
     (concat $from:literal, $rest:literal) => {
-        concat!(
-            "SELECT v.seq, v.asset, v.id, v.size, v.mode, v.uid, v.gid, v.mtime, v.xattrs,
-                    v.kept_at, v.origin, v.restored_from, v.content, c.blake3,
-                    s.dev, s.ino, s.nlink, s.size, s.mode, s.uid, s.gid, s.mtime, s.ctime,
-                    s.location ",
-            $from,
-            $rest
-        )
+        concat!("SELECT ", version_columns!(), " ", $from, $rest)
     };
 }
+
+/// What [`version_from`] reads, of `version v`, `content c` and `sealed s`.
+macro_rules! version_columns {
+    () => {
+        "v.seq, v.asset, v.id, v.size, v.mode, v.uid, v.gid, v.mtime, v.xattrs, v.kept_at,
+         v.origin, v.restored_from, v.content, c.blake3, s.dev, s.ino, s.nlink, s.size, s.mode,
+         s.uid, s.gid, s.mtime, s.ctime, s.location"
+    };
+}
+pub(super) use version_columns;
+
+/// The first column behind those.
+pub(super) const VERSION_COLUMNS: usize = 24;
 
 /// Asked at each ingest: both must cost the same however long the history is.
 pub(super) const BEFORE: &str =
@@ -48,7 +54,6 @@ pub(super) const WITH_CONTENT: &str =
 
 impl SqliteCatalog {
     pub(super) fn insert_version(&mut self, version: &Version) -> Result<VersionSeq> {
-        self.entry_of(version.asset, NodeKind::Asset)?;
         let content = match &version.state {
             VersionState::Sealed { .. } => None,
             VersionState::Stored { content, blake3 } => {
@@ -57,10 +62,12 @@ impl SqliteCatalog {
             }
         };
         let a = &version.attributes;
-        let seq = self.insert(
+        let seq = self.write_one(
             "INSERT INTO version (asset, id, size, mode, uid, gid, mtime, xattrs, kept_at,
                                   origin, restored_from, content)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+             FROM entry WHERE node = ?1 AND kind = 1 AND until = 9223372036854775807
+             RETURNING seq",
             values![
                 version.asset.0,
                 version.id.0.to_vec(),
@@ -75,7 +82,11 @@ impl SqliteCatalog {
                 version.restored_from.map(|id| id.0.to_vec()),
                 content,
             ],
+            |row| row.get::<_, i64>(0),
         )?;
+        let Some(seq) = seq else {
+            return invariant(format!("no asset with node {}", version.asset.0));
+        };
         if let VersionState::Sealed { file, location } = &version.state {
             let mut values = values![seq, version.kept_at.nanos(), location_number(*location)];
             values.extend(file_values(file));
@@ -168,26 +179,27 @@ impl SqliteCatalog {
         content: ContentId,
         blake3: ChunkHash,
     ) -> Result<()> {
-        self.require_content(content, &blake3)?;
-        self.drop_sealed(seq)?;
-        let rows = self.write(
-            "UPDATE version SET content = ?2 WHERE seq = ?1",
-            values![seq.0, content.0],
+        let size = self.write_one(
+            "UPDATE version SET content = ?2
+             WHERE seq = ?1 AND EXISTS (SELECT 1 FROM content WHERE id = ?2 AND blake3 = ?3)
+             RETURNING size",
+            values![seq.0, content.0, blake3.0.to_vec()],
+            |row| row.get::<_, i64>(0),
         )?;
-        require_one(rows, "version", seq.0)
+        let Some(size) = size else {
+            return invariant(format!(
+                "no version {}, or no content {} with that hash",
+                seq.0, content.0
+            ));
+        };
+        self.drop_sealed(seq, size.cast_unsigned())
     }
 
-    fn drop_sealed(&mut self, seq: VersionSeq) -> Result<()> {
-        let Some(size) = self.one("SELECT size FROM version WHERE seq = ?1", [seq.0], |row| {
-            row.get::<_, i64>(0)
-        })?
-        else {
-            return invariant(format!("no version {}", seq.0));
-        };
+    fn drop_sealed(&mut self, seq: VersionSeq, size: u64) -> Result<()> {
         let rows = self.write("DELETE FROM sealed WHERE seq = ?1", values![seq.0])?;
         require_one(rows, "sealed version", seq.0)?;
         self.state.versions_sealed -= 1;
-        self.add_sealed_bytes(size.cast_unsigned(), -1);
+        self.add_sealed_bytes(size, -1);
         Ok(())
     }
 
@@ -239,7 +251,7 @@ impl SqliteCatalog {
         };
         let content = match version.state {
             VersionState::Sealed { .. } => {
-                self.drop_sealed(seq)?;
+                self.drop_sealed(seq, version.size)?;
                 None
             }
             VersionState::Stored { content, .. } => Some(content),
@@ -285,7 +297,7 @@ impl SqliteCatalog {
             .collect()
     }
 
-    fn readable(&self, read: rusqlite::Result<Option<Version>>) -> Result<Version> {
+    pub(super) fn readable(&self, read: rusqlite::Result<Option<Version>>) -> Result<Version> {
         match read {
             Ok(Some(version)) => Ok(version),
             Ok(None) => Err(self.corrupt("a version that makes no sense")),
@@ -295,7 +307,7 @@ impl SqliteCatalog {
 }
 
 /// A version from the columns of `select_version!`; `None` when they contradict each other.
-fn version_from(row: &Row<'_>) -> rusqlite::Result<Option<Version>> {
+pub(super) fn version_from(row: &Row<'_>) -> rusqlite::Result<Option<Version>> {
     let content: Option<i64> = row.get(12)?;
     let location: Option<i64> = row.get(23)?;
     let state = match (content, location) {

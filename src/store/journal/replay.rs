@@ -162,6 +162,7 @@ impl<'a> Journal<'a> {
                 key: key(self.fence, number, Kind::Changes),
             });
         }
+        builder.forget_files()?;
         builder.finish()?;
         Ok(replayed)
     }

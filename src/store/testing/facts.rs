@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::catalog::memory::MemoryCatalog;
 use crate::catalog::{
     AssetRecord, Catalog, CatalogError, Child, ChunkRecord, Claim, ContentUse, DirectoryRecord,
-    Durability, NodeKind, Noted, PackRecord, PackUse, Result, SharedCatalog, Sighting, SpaceQuery,
-    SpaceReport, Totals,
+    Durability, LiveFile, NodeKind, Noted, PackRecord, PackUse, Result, SharedCatalog, Sighting,
+    SpaceQuery, SpaceReport, Totals, Undo,
 };
 use crate::model::{
     AssetId, Attributes, ChunkHash, ContentId, FileFacts, Hold, InodeKey, Labels, Location, Name,
@@ -144,6 +144,7 @@ impl Noted for Facts {
         fn labels(asset: NodeId) -> Labels;
         fn labelled(after: NodeId, limit: usize) -> Vec<(NodeId, Labels)>;
         fn sightings(directory: NodeId, from: &[u8], limit: usize) -> Vec<Sighting>;
+        fn live_files(directory: NodeId) -> Vec<LiveFile>;
     }
 }
 
@@ -175,7 +176,7 @@ impl Catalog for Facts {
             Some(asset) => asset,
             None => {
                 let name = Name::new(b"contents").unwrap();
-                now.create_asset(ROOT, &name, ASSET, Timestamp::from_nanos(0))?
+                now.create_asset(ROOT, &name, ASSET, None, Timestamp::from_nanos(0))?
             }
         };
         let seq = now.add_version(&version_of(asset, content, *blake3, size))?;
@@ -184,7 +185,7 @@ impl Catalog for Facts {
     }
 
     as_in_memory! {
-        fn savepoint() -> ();
+        fn savepoint(undo: Undo) -> ();
         fn release() -> ();
         fn rollback() -> ();
         fn setting(key: &str) -> Option<String>;
@@ -192,7 +193,7 @@ impl Catalog for Facts {
         fn directory_at(parent: NodeId, name: &Name) -> Option<NodeId>;
         fn asset_at(parent: NodeId, name: &Name) -> Option<Claim>;
         fn create_directory(parent: NodeId, name: &Name, attributes: Attributes, now: Timestamp) -> NodeId;
-        fn create_asset(parent: NodeId, name: &Name, id: AssetId, now: Timestamp) -> NodeId;
+        fn create_asset(parent: NodeId, name: &Name, id: AssetId, file: Option<&FileFacts>, now: Timestamp) -> NodeId;
         fn delete_asset(asset: NodeId, now: Timestamp) -> ();
         fn revive_asset(asset: NodeId, now: Timestamp) -> ();
         fn move_asset(asset: NodeId, parent: NodeId, name: &Name, now: Timestamp) -> ();

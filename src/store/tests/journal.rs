@@ -87,7 +87,7 @@ impl Journaled {
             let name = Name::new(format!("asset {number}").as_bytes()).unwrap();
             let id = AssetId((u128::from(number) << 64).to_be_bytes());
             let now = Timestamp::from_nanos(1);
-            catalog.create_asset(ROOT, &name, id, now).unwrap();
+            catalog.create_asset(ROOT, &name, id, None, now).unwrap();
         }
     }
 

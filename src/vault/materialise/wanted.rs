@@ -29,8 +29,26 @@ pub(super) struct Wanted {
     pub(super) attributes: Attributes,
     /// Whether it is what the asset has now, so that a scan would find nothing.
     pub(super) is_current: bool,
+    /// Bytes of its content by the content's own row. `None`: it has none of its size.
+    content_bytes: Option<u64>,
     /// What its chunks come to.
     pub(super) extent: ContentExtent,
+}
+
+impl Wanted {
+    /// False where the sizes of a version, its content and its chunks do not agree: bringing
+    /// it could take any amount of memory and of disk.
+    fn is_possible(&self) -> bool {
+        let size = self.version.size;
+        match self.version.state {
+            VersionState::Sealed { .. } => true,
+            VersionState::Stored { .. } => {
+                self.content_bytes == Some(size)
+                    && self.extent.plain_bytes == size
+                    && self.extent.chunks <= chunks_max(size)
+            }
+        }
+    }
 }
 
 /// A directory to be brought.
@@ -61,6 +79,29 @@ impl Tree {
             problem,
         };
         self.senseless.push((path, error));
+    }
+
+    /// Those below a directory that can have their names.
+    fn possible<T>(
+        &mut self,
+        directory: &PublicId,
+        mut below: Vec<T>,
+        path_of: impl Fn(&T) -> &PublicId,
+    ) -> Vec<T> {
+        if directory.is_root() {
+            below.retain(|one| {
+                let path = path_of(one);
+                let is_history = HistoryName::from_root_name(path.as_bytes()).is_some();
+                if is_history {
+                    self.leave_out(
+                        path.clone(),
+                        "the name shows history, and no file can have it",
+                    );
+                }
+                !is_history
+            });
+        }
+        below
     }
 
     /// Takes the set-id bits from the modes of all files; returns of how many. Those of
@@ -100,19 +141,15 @@ impl Vault {
                 };
                 tree.directories.insert(path.clone(), wanted);
             }
-            let is_root = path.is_root();
-            for (path, node, kind) in children(catalog, &path, node, at)? {
-                if is_root && HistoryName::from_root_name(path.as_bytes()).is_some() {
-                    tree.leave_out(path, "the name shows history, and no file can have it");
-                    continue;
-                }
-                match kind {
-                    NodeKind::Directory => waiting.push((path, node)),
-                    NodeKind::Asset => match wanted(catalog, &path, node, at)? {
-                        Some(file) if is_possible(catalog, &file)? => tree.files.push(file),
-                        Some(_) => tree.leave_out(path, DISAGREES),
-                        None => {}
-                    },
+            let (directories, files) = match at {
+                Some(at) => below_at(catalog, &path, node, at)?,
+                None => below_now(catalog, &path, node)?,
+            };
+            waiting.extend(tree.possible(&path, directories, |(path, _)| path));
+            for file in tree.possible(&path, files, |file| &file.path) {
+                match file.is_possible() {
+                    true => tree.files.push(file),
+                    false => tree.leave_out(file.path, DISAGREES),
                 }
             }
         }
@@ -136,52 +173,51 @@ pub(super) fn batches(files: &[Wanted]) -> Vec<&[Wanted]> {
     batches
 }
 
-fn children(
-    catalog: &mut dyn Catalog,
-    path: &PublicId,
-    node: NodeId,
-    at: Option<Timestamp>,
-) -> Result<Vec<(PublicId, NodeId, NodeKind)>> {
-    if let Some(at) = at {
-        let children = catalog.children_at(node, at)?.into_iter();
-        return Ok(children
-            .map(|(name, node, kind)| (path.join(&name), node, kind))
-            .collect());
-    }
-    let live = all_children(catalog, node)?.into_iter();
-    Ok(live
-        .filter_map(|child| match child {
-            Child::Directory { name, node, .. } => {
-                Some((path.join(&name), node, NodeKind::Directory))
-            }
-            Child::Asset {
-                name,
-                node,
-                standing: Standing::Live,
-            } => Some((path.join(&name), node, NodeKind::Asset)),
-            Child::Asset { .. } => None,
-        })
-        .collect())
+/// What was live below a directory at an instant: directories, files.
+type Below = (Vec<(PublicId, NodeId)>, Vec<Wanted>);
+
+fn below_now(catalog: &mut dyn Catalog, path: &PublicId, directory: NodeId) -> Result<Below> {
+    let children = all_children(catalog, directory)?.into_iter();
+    let directories = children.filter_map(|child| match child {
+        Child::Directory { name, node, .. } => Some((path.join(&name), node)),
+        Child::Asset { .. } => None,
+    });
+    let directories = directories.collect();
+    let files = catalog.live_files(directory)?.into_iter();
+    let files = files.map(|file| Wanted {
+        path: path.join(&file.name),
+        attributes: file.last_attributes.unwrap_or(file.version.attributes),
+        version: file.version,
+        is_current: true,
+        content_bytes: file.content_bytes,
+        extent: file.extent,
+    });
+    Ok((directories, files.collect()))
 }
 
-/// False where the sizes of a version, its content and its chunks do not agree: bringing it
-/// could take any amount of memory and of disk.
-fn is_possible(catalog: &mut dyn Catalog, file: &Wanted) -> Result<bool> {
-    let size = file.version.size;
-    match file.version.state {
-        VersionState::Sealed { .. } => Ok(true),
-        VersionState::Stored { content, blake3 } => Ok(file.extent.plain_bytes == size
-            && file.extent.chunks <= chunks_max(size)
-            && catalog.content_by_hash(&blake3, size)? == Some(content)),
+fn below_at(
+    catalog: &mut dyn Catalog,
+    path: &PublicId,
+    directory: NodeId,
+    at: Timestamp,
+) -> Result<Below> {
+    let (mut directories, mut files) = (Vec::new(), Vec::new());
+    for (name, node, kind) in catalog.children_at(directory, at)? {
+        let path = path.join(&name);
+        match kind {
+            NodeKind::Directory => directories.push((path, node)),
+            NodeKind::Asset => files.extend(wanted_at(catalog, path, node, at)?),
+        }
     }
+    Ok((directories, files))
 }
 
 /// The version that an asset had then. `None`: none was kept yet.
-fn wanted(
+fn wanted_at(
     catalog: &mut dyn Catalog,
-    path: &PublicId,
+    path: PublicId,
     asset: NodeId,
-    at: Option<Timestamp>,
+    at: Timestamp,
 ) -> Result<Option<Wanted>> {
     let Some(latest) = catalog.latest_versions(asset, 1)?.pop() else {
         return Ok(None);
@@ -190,29 +226,36 @@ fn wanted(
     let is_live = record
         .as_ref()
         .is_some_and(|record| record.standing == Standing::Live);
-    let (version, is_current) = match at {
-        Some(at) if latest.kept_at > at => {
-            let versions = catalog.versions(asset)?.into_iter();
-            match versions.rev().find(|version| version.kept_at <= at) {
-                Some(version) => (version, false),
-                None => return Ok(None),
-            }
+    let (version, is_current) = if latest.kept_at > at {
+        let versions = catalog.versions(asset)?.into_iter();
+        match versions.rev().find(|version| version.kept_at <= at) {
+            Some(version) => (version, false),
+            None => return Ok(None),
         }
-        _ => (latest, is_live),
+    } else {
+        (latest, is_live)
     };
-    let extent = match version.state {
-        VersionState::Stored { content, .. } => catalog.content_extent(content)?,
-        VersionState::Sealed { .. } => ContentExtent::default(),
+    let (content_bytes, extent) = match version.state {
+        VersionState::Stored { content, blake3 } => {
+            let known = catalog.content_by_hash(&blake3, version.size)?;
+            let is_of_size = known == Some(content);
+            (
+                is_of_size.then_some(version.size),
+                catalog.content_extent(content)?,
+            )
+        }
+        VersionState::Sealed { .. } => (None, ContentExtent::default()),
     };
     let last_attributes = record.and_then(|record| record.last_attributes);
     Ok(Some(Wanted {
-        path: path.clone(),
+        path,
         attributes: match last_attributes {
             Some(last) if is_current => last,
             _ => version.attributes,
         },
         version,
         is_current,
+        content_bytes,
         extent,
     }))
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::catalog::{Child, Durability};
 use crate::model::{
-    AssetId, Attributes, ChunkHash, Clock, Name, ROOT, Timestamp, VersionId, VersionState,
+    AssetId, Attributes, ChunkHash, Clock, Name, PublicId, ROOT, Timestamp, VersionId, VersionState,
 };
 
 use super::super::live::Found;
@@ -29,7 +29,20 @@ fn lose_live_and_what_is_sealed(vault: &TestVault) {
             false => fs::remove_file(path).unwrap(),
         }
     }
-    settle_rebuilt(vault.vault.catalog().as_mut(), &[], vault.clock.now()).unwrap();
+    let mut assets = Vec::new();
+    vault
+        .vault
+        .for_each_asset(&PublicId::root(), &mut |_, asset, _| {
+            assets.push(asset);
+            Ok(())
+        })
+        .unwrap();
+    let mut catalog = vault.vault.catalog();
+    for asset in assets {
+        catalog.set_asset_file(asset, None).unwrap();
+    }
+    settle_rebuilt(catalog.as_mut(), &[], vault.clock.now()).unwrap();
+    drop(catalog);
     vault.vault.commit(Durability::Process).unwrap();
 }
 
@@ -205,7 +218,7 @@ fn invent(vault: &TestVault, name: &str, size: u64, content: Option<(u64, usize)
     );
     let file = Name::new(name.as_bytes()).unwrap();
     version.asset = catalog
-        .create_asset(ROOT, &file, own, vault.clock.now())
+        .create_asset(ROOT, &file, own, None, vault.clock.now())
         .unwrap();
     version.size = size;
     version.id = VersionId(own.0);
