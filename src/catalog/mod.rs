@@ -163,8 +163,8 @@ pub trait Catalog: Noted + Send {
     fn asset(&mut self, node: NodeId) -> Result<Option<AssetRecord>>;
     /// The asset with that public asset_id.
     fn asset_by_id(&mut self, asset_id: AssetId) -> Result<Option<NodeId>>;
-    /// The assets that have no version, in any order: what took their last one left their
-    /// name to be found by a scan.
+    /// The assets that have no version, in any order. There are some while a scan has to
+    /// look at a live file again.
     fn assets_without_versions(&mut self) -> Result<Vec<NodeId>> {
         let mut found = Vec::new();
         let mut waiting = vec![ROOT];
@@ -267,19 +267,20 @@ pub trait Catalog: Noted + Send {
         chunks: &[ChunkHash],
     ) -> Result<ContentId>;
     /// Makes a chunk known, and adds the content that it is alone: most files are small. The
-    /// chunk must not be known, nor the content.
+    /// content must not be known. `None`: the chunk is known, or its pack is not, and nothing
+    /// was changed.
     fn add_content_with_chunk(
         &mut self,
         blake3: &ChunkHash,
         size: u64,
         chunk: &ChunkRecord,
-    ) -> Result<ContentId> {
-        if self.chunk(&chunk.hash)?.is_some() {
-            let detail = format!("chunk {} is known", chunk.hash);
-            return Err(CatalogError::Invariant(detail));
+    ) -> Result<Option<ContentId>> {
+        let has_pack = self.packs()?.iter().any(|pack| pack.id == chunk.pack);
+        if self.chunk(&chunk.hash)?.is_some() || !has_pack {
+            return Ok(None);
         }
         self.put_chunks(std::slice::from_ref(chunk))?;
-        self.add_content(blake3, size, &[chunk.hash])
+        self.add_content(blake3, size, &[chunk.hash]).map(Some)
     }
     /// Forgets a content that no version uses, if it is known; its chunks count one
     /// reference less.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use clap::Args;
 use rustix::io::Errno;
@@ -13,6 +14,10 @@ use super::place::Home;
 use super::progress::Bar;
 use crate::daemon::{Standing, detach_stale, keepfs_mount_of, standing};
 use crate::server::{Client, DrainRequest, ErrorCode, Event, Request};
+
+/// Whoever only looks in, as the API does for a moment, is gone after one of these.
+const BUSY_TRIES: u32 = 6;
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Unmount a vault
 ///
@@ -106,9 +111,28 @@ fn drain(mut client: Client) -> Client {
 }
 
 fn unmount(mountpoint: &Path) -> Outcome {
+    for _ in 1..BUSY_TRIES {
+        if let Unmounted::Yes = try_unmount(mountpoint)? {
+            return Ok(());
+        }
+        std::thread::sleep(BUSY_PAUSE);
+    }
+    match try_unmount(mountpoint)? {
+        Unmounted::Yes => Ok(()),
+        Unmounted::Busy => Err(busy(mountpoint)),
+    }
+}
+
+/// What came of an attempt.
+enum Unmounted {
+    Yes,
+    Busy,
+}
+
+fn try_unmount(mountpoint: &Path) -> Result<Unmounted, Stop> {
     match rustix::mount::unmount(mountpoint, UnmountFlags::NOFOLLOW) {
-        Ok(()) => Ok(()),
-        Err(Errno::BUSY) => Err(busy(mountpoint)),
+        Ok(()) => Ok(Unmounted::Yes),
+        Err(Errno::BUSY) => Ok(Unmounted::Busy),
         Err(Errno::PERM) => by_helper(mountpoint),
         Err(errno) => Err(stop(
             ErrorCode::Failed,
@@ -118,7 +142,7 @@ fn unmount(mountpoint: &Path) -> Outcome {
 }
 
 /// An ordinary user's way.
-fn by_helper(mountpoint: &Path) -> Outcome {
+fn by_helper(mountpoint: &Path) -> Result<Unmounted, Stop> {
     let output = Command::new("fusermount3")
         .arg("-u")
         .arg("--")
@@ -132,11 +156,11 @@ fn by_helper(mountpoint: &Path) -> Outcome {
             )
         })?;
     if output.status.success() {
-        return Ok(());
+        return Ok(Unmounted::Yes);
     }
     let text = String::from_utf8_lossy(&output.stderr);
     if text.contains("busy") {
-        return Err(busy(mountpoint));
+        return Ok(Unmounted::Busy);
     }
     Err(stop(
         ErrorCode::Refused,

@@ -136,8 +136,9 @@ fn small_content(
 ) -> Result<ContentId> {
     if let Stored::New(row) = chunk
         && catalog.content_by_hash(blake3, size)?.is_none()
+        && let Some(content) = catalog.add_content_with_chunk(blake3, size, row)?
     {
-        return Ok(catalog.add_content_with_chunk(blake3, size, row)?);
+        return Ok(content);
     }
     let hash = chunk.record(catalog)?;
     content(catalog, blake3, size, &[hash])

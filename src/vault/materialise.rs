@@ -101,7 +101,7 @@ impl Vault {
                 scope.spawn(move || {
                     let mut directory = None;
                     while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let readers = match self.begin_batch(batch, written) {
+                        let readers = match self.open_batch(batch) {
                             Ok(readers) => readers,
                             Err(error) => {
                                 let first = batch.first();
@@ -149,19 +149,11 @@ impl Vault {
         Ok(done)
     }
 
-    /// Notes what will be written, and opens what of it is stored: small files share
-    /// requests, of a long one its reader sees to it.
-    fn begin_batch(
-        &self,
-        batch: &[Wanted],
-        written: &Written,
-    ) -> Result<Vec<Option<ContentReader>>> {
+    /// Opens what is stored of a batch: small files share requests, of a long one its
+    /// reader sees to it.
+    fn open_batch(&self, batch: &[Wanted]) -> Result<Vec<Option<ContentReader>>> {
         let contents: Vec<ContentId> = batch.iter().filter_map(content_of).collect();
         let mut readers = self.store.readers(&contents)?.into_iter();
-        let files = batch.iter();
-        written
-            .note(files.map(|file| (&file.path, file.attributes.mtime)))
-            .map_err(|error| VaultError::io("the record of what is written", error))?;
         let of_each = |file| content_of(file).and_then(|_| readers.next());
         Ok(batch.iter().map(of_each).collect())
     }
@@ -197,6 +189,8 @@ impl Vault {
         let reader = reader.ok_or_else(not_stored)?;
         let new = self.write_temporary(directory, &temporary, &version, &reader, Durable::Later);
         let brought = new.and_then(|new| {
+            let facts = facts_of(new.as_fd()).map_err(io(&file.path))?;
+            written.note(&file.path, &facts).map_err(io(&file.path))?;
             failpoint::reach("rebuild.file-written");
             rustix::fs::renameat(&*directory, &temporary, &*directory, name.as_os_str())
                 .map_err(io(&file.path))?;

@@ -1,12 +1,12 @@
 //! A catalog that was made anew out of a store, on a machine that knows nothing of it.
 //!
 //! What only the lost machine had goes: versions whose bytes never reached the store. What
-//! its files looked like, the catalog was made without. The surprise: versions whose bytes were there and are gone
-//! stay, for a copy of the store may bring them back.
+//! its files looked like, the catalog was made without. The surprise: versions whose bytes
+//! were there and are gone stay, for a copy of the store may bring them back.
 
 use std::collections::HashMap;
 
-use crate::catalog::{Catalog, Standing};
+use crate::catalog::{Catalog, Durability, Standing};
 use crate::model::{
     Attributes, FileFacts, InodeKey, NodeId, PackId, Timestamp, Version, VersionId, VersionSeq,
 };
@@ -16,6 +16,8 @@ use super::Result;
 
 /// Read in one go.
 const PAGE: usize = 1000;
+/// Of versions or assets.
+const CHANGES_A_COMMIT: u64 = 10_000;
 
 /// What a vault has after it was made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,11 +49,13 @@ pub fn settle_rebuilt(
             drop_version(catalog, &version, &mut lost)?;
             settled.dropped += 1;
         }
+        catalog.commit(Durability::Process)?;
     }
     for seq in versions_in_packs(catalog, never_put)? {
         if let Some(version) = catalog.version(seq)? {
             drop_version(catalog, &version, &mut lost)?;
             settled.dropped += 1;
+            commit_at(catalog, settled.dropped)?;
         }
     }
     catalog.remove_unused_contents()?;
@@ -62,6 +66,7 @@ pub fn settle_rebuilt(
     for asset in catalog.assets_without_versions()? {
         catalog.forget_asset(asset, now)?;
         settled.forgotten += 1;
+        commit_at(catalog, settled.forgotten)?;
     }
     for (asset, id) in lost {
         if let Some(latest) = catalog.latest_versions(asset, 1)?.pop()
@@ -71,6 +76,14 @@ pub fn settle_rebuilt(
         }
     }
     Ok(settled)
+}
+
+/// What is half done is never used, and what is not committed is kept in memory.
+fn commit_at(catalog: &mut dyn Catalog, changes: u64) -> Result<()> {
+    match changes.is_multiple_of(CHANGES_A_COMMIT) {
+        true => Ok(catalog.commit(Durability::Process)?),
+        false => Ok(()),
+    }
 }
 
 /// The newest version that each asset lost.

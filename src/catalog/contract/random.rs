@@ -215,8 +215,8 @@ fn apply(catalog: &mut dyn Catalog, world: &World, step: &Step, now: i64) -> Res
         }
         Step::AddSmall(n, number, p) => {
             let (_, blake3, size) = content(c, n)?;
-            c.add_content_with_chunk(&blake3, size, &chunk(*number, *p))
-                .map(Outcome::Content)
+            let added = c.add_content_with_chunk(&blake3, size, &chunk(*number, *p))?;
+            Ok(added.map_or(Outcome::Done, Outcome::Content))
         }
         Step::RemoveDead(p) => c.remove_dead_chunks(PackId([*p; 16])).map(Outcome::Count),
         Step::RemovePack(p) => done(c.remove_pack(PackId([*p; 16]))),

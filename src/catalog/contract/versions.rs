@@ -108,15 +108,18 @@ cases! {
 
     fn a_small_content_and_its_chunk_become_known_in_one_step(catalog) {
         catalog.add_pack(&pack(1, PackState::Stored)).unwrap();
-        let content = catalog.add_content_with_chunk(&hash(100), 25, &chunk(5, 1)).unwrap();
+        let content = catalog.add_content_with_chunk(&hash(100), 25, &chunk(5, 1)).unwrap().unwrap();
         assert_eq!(catalog.content_by_hash(&hash(100), 25).unwrap(), Some(content));
         assert_eq!(catalog.content_chunks(content).unwrap(), [chunk(5, 1)]);
         assert_eq!(catalog.content_use(content).unwrap().chunks[0].refs, 1);
         assert_eq!(usage(catalog, 1), (15, 0));
         assert_eq!(catalog.totals().unwrap().unique_bytes, 25);
-        refused(catalog, |c| c.add_content_with_chunk(&hash(101), 25, &chunk(5, 1)));
         refused(catalog, |c| c.add_content_with_chunk(&hash(100), 25, &chunk(6, 1)));
-        refused(catalog, |c| c.add_content_with_chunk(&hash(101), 26, &chunk(6, 2)));
+        for (what, chunk) in [("a chunk that is known", chunk(5, 1)), ("no pack", chunk(6, 2))] {
+            let added = catalog.add_content_with_chunk(&hash(101), 26, &chunk).unwrap();
+            assert_eq!(added, None, "{what}");
+        }
+        assert_eq!(usage(catalog, 1), (15, 0));
         catalog.remove_content_if_unused(content).unwrap();
         assert_eq!(usage(catalog, 1), (0, 15));
     }

@@ -44,21 +44,21 @@ impl CatalogBuilder {
     pub fn create(path: &Path, format: u32) -> Result<Self> {
         let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let mut connection = connect(path, create)?;
-        migrations::create(&mut connection, path, format.into())?;
-        let indexes = take_indexes(&connection).map_err(|error| failure(path, error))?;
-        let builder = Self {
-            connection,
-            path: path.into(),
-            indexes,
-        };
         // The file is nobody's until it is finished.
         for (pragma, value) in [("synchronous", "OFF"), ("cache_size", "-65536")] {
-            builder
-                .connection
+            connection
                 .pragma_update(None, pragma, value)
                 .map_err(|error| failure(path, error))?;
         }
+        migrations::create(&mut connection, path, format.into())?;
+        let mut builder = Self {
+            connection,
+            path: path.into(),
+            indexes: Vec::new(),
+        };
         builder.execute("BEGIN", [])?;
+        builder.indexes =
+            take_indexes(&builder.connection).map_err(|error| failure(path, error))?;
         Ok(builder)
     }
 
@@ -149,7 +149,11 @@ impl CatalogBuilder {
     /// When what was applied is no whole catalog.
     pub fn finish(self) -> Result<()> {
         for index in &self.indexes {
-            self.execute(index, [])?;
+            let made = self.connection.execute(index, []);
+            made.map_err(|error| match failure(&self.path, error) {
+                CatalogError::Invariant(detail) => self.senseless(&detail),
+                error => error,
+            })?;
         }
         self.execute("COMMIT", [])?;
         let path = self.path.clone();

@@ -59,12 +59,9 @@ impl SqliteCatalog {
             let entry = listed.entry(chunk.row);
             entry.or_insert(Listed { chunk, times: 0 }).times += 1;
         }
-        let content = self.insert(
-            "INSERT INTO content (blake3, size, chunks) VALUES (?1, ?2, ?3)",
-            values![blake3.0.to_vec(), size.cast_signed(), pack_chunks(&rows)],
-        )?;
+        let content = self.insert_list(blake3, size, &rows)?;
         self.count_references(&listed, 1)?;
-        Ok(ContentId(content))
+        Ok(content)
     }
 
     /// A chunk that nobody knows yet, and the content that it is alone.
@@ -73,34 +70,37 @@ impl SqliteCatalog {
         blake3: &ChunkHash,
         size: u64,
         chunk: &ChunkRecord,
-    ) -> Result<ContentId> {
+    ) -> Result<Option<ContentId>> {
         let (stored, plain) = (i64::from(chunk.stored_bytes), i64::from(chunk.plain_bytes));
-        let pack = self.write_one(
-            "UPDATE pack SET live_bytes = live_bytes + ?2 WHERE name = ?1 RETURNING id",
-            values![chunk.pack.0.to_vec(), stored],
-            |row| row.get::<_, i64>(0),
-        )?;
-        let Some(pack) = pack else {
-            return invariant(format!("pack {} is not known", chunk.pack));
-        };
-        let row = self.insert(
+        let added = self.write_one(
             "INSERT INTO chunk (pack, offset, stored_bytes, plain_bytes, codec, hash, refs)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)",
+             SELECT id, ?2, ?3, ?4, ?5, ?6, 1 FROM pack WHERE name = ?1
+             ON CONFLICT (hash) DO NOTHING
+             RETURNING id, pack",
             values![
-                pack,
+                chunk.pack.0.to_vec(),
                 chunk.offset.cast_signed(),
                 stored,
                 plain,
                 i64::from(chunk.codec.number()),
                 chunk.hash.0.to_vec()
             ],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
         )?;
+        let Some((row, pack)) = added else {
+            return Ok(None);
+        };
+        self.add_to_pack(pack, stored, 0)?;
         self.state.unique_bytes += plain;
-        let content = self.insert(
+        self.insert_list(blake3, size, &[row]).map(Some)
+    }
+
+    fn insert_list(&mut self, blake3: &ChunkHash, size: u64, chunks: &[i64]) -> Result<ContentId> {
+        let row = self.insert(
             "INSERT INTO content (blake3, size, chunks) VALUES (?1, ?2, ?3)",
-            values![blake3.0.to_vec(), size.cast_signed(), pack_chunks(&[row])],
+            values![blake3.0.to_vec(), size.cast_signed(), pack_chunks(chunks)],
         )?;
-        Ok(ContentId(content))
+        Ok(ContentId(row))
     }
 
     /// Every chunk counts `step` references more for each time it is listed. In the order

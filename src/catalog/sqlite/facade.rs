@@ -282,7 +282,7 @@ impl Catalog for SqliteCatalog {
         blake3: &ChunkHash,
         size: u64,
         chunk: &ChunkRecord,
-    ) -> Result<ContentId> {
+    ) -> Result<Option<ContentId>> {
         self.insert_content_with(blake3, size, chunk)
     }
 

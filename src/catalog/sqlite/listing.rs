@@ -195,6 +195,11 @@ impl SqliteCatalog {
 
     /// A deleted asset can have none.
     pub(super) fn record_file(&mut self, asset: NodeId, file: Option<&FileFacts>) -> Result<()> {
+        let what = if file.is_some() {
+            "live asset"
+        } else {
+            "asset"
+        };
         let rows = match file {
             Some(file) => {
                 let mut values = values![asset.0];
@@ -214,7 +219,7 @@ impl SqliteCatalog {
                 values![asset.0],
             )?,
         };
-        require_one(rows, "live asset", asset.0)
+        require_one(rows, what, asset.0)
     }
 
     pub(super) fn change_device(&mut self, old: u64, new: u64) -> Result<()> {

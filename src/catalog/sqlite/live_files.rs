@@ -2,11 +2,13 @@
 //!
 //! For a live tree that is made anew: it needs all of this of every file.
 
+use rusqlite::types::ValueRef;
+
 use super::SqliteCatalog;
 use super::listing::attributes_from;
-use super::versions::{VERSION_COLUMNS, version_columns, version_from};
+use super::versions::{CONTENT_COLUMN, VERSION_COLUMNS, version_columns, version_from};
 use crate::catalog::{ContentExtent, LiveFile, Result};
-use crate::model::{NodeId, VersionState};
+use crate::model::{ContentId, NodeId};
 
 /// Asked of every directory: it may neither sort nor scan.
 pub(super) const LIVE_FILES: &str = concat!(
@@ -27,32 +29,36 @@ pub(super) const LIVE_FILES: &str = concat!(
 impl SqliteCatalog {
     pub(super) fn find_live_files(&self, directory: NodeId) -> Result<Vec<LiveFile>> {
         let rows = self.many(LIVE_FILES, [directory.0], |row| {
-            let version = version_from(row);
             let name: Vec<u8> = row.get(VERSION_COLUMNS)?;
             let last_attributes = match row.get::<_, Option<i64>>(VERSION_COLUMNS + 1)? {
                 Some(_) => Some(attributes_from(row, VERSION_COLUMNS + 1)?),
                 None => None,
             };
             let bytes: Option<i64> = row.get(VERSION_COLUMNS + 5)?;
-            let chunks: Option<Vec<u8>> = row.get(VERSION_COLUMNS + 6)?;
+            // Here, and not when all rows are there: a stranger's lists are as long as he wants.
+            let extent = match (row.get(CONTENT_COLUMN)?, row.get_ref(VERSION_COLUMNS + 6)?) {
+                (Some(content), ValueRef::Blob(list)) => {
+                    self.extent_of_list(ContentId(content), list)
+                }
+                _ => Ok(ContentExtent::default()),
+            };
             let content_bytes = bytes.map(i64::cast_unsigned);
-            Ok((version, name, last_attributes, content_bytes, chunks))
+            Ok((
+                version_from(row),
+                name,
+                last_attributes,
+                content_bytes,
+                extent,
+            ))
         })?;
         rows.into_iter()
-            .map(|(version, name, last_attributes, content_bytes, chunks)| {
-                let version = self.readable(version)?;
-                let extent = match (&version.state, chunks) {
-                    (VersionState::Stored { content, .. }, Some(chunks)) => {
-                        self.extent_of_list(*content, &chunks)?
-                    }
-                    _ => ContentExtent::default(),
-                };
+            .map(|(version, name, last_attributes, content_bytes, extent)| {
                 Ok(LiveFile {
                     name: self.name(&name)?,
                     last_attributes,
-                    version,
+                    version: self.readable(version)?,
                     content_bytes,
-                    extent,
+                    extent: extent?,
                 })
             })
             .collect()

@@ -1,8 +1,8 @@
 //! The catalog in SQLite: one file, one connection, one open transaction.
 //!
 //! The trait is implemented in `facade`, theme by theme in the files beside it.
-//! Every change goes through `SqliteCatalog::write`, never through the connection
-//! directly. The surprise: SQLite gives up the whole transaction when a commit
+//! Every change goes through `SqliteCatalog::write` and its kin, never through the
+//! connection directly. The surprise: SQLite gives up the whole transaction when a commit
 //! finds the disk full, so what was written since the last commit is also kept in
 //! memory and done again; see `transaction`.
 
@@ -195,6 +195,7 @@ impl SqliteCatalog {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
+        self.require_all_changes()?;
         let mut statement = self
             .connection
             .prepare_cached(sql)
@@ -213,6 +214,7 @@ impl SqliteCatalog {
         params: impl Params,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
+        self.require_all_changes()?;
         let mut statement = self
             .connection
             .prepare_cached(sql)

@@ -254,6 +254,26 @@ fn a_transaction_given_up_under_open_savepoints_is_done_again_with_them() {
 }
 
 #[test]
+fn while_changes_wait_to_be_done_again_nothing_is_read_without_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut catalog = SqliteCatalog::open(&dir.path().join("catalog.db")).unwrap();
+    set(&mut catalog, "before");
+    catalog.savepoint(Undo::Seldom).unwrap();
+    set(&mut catalog, "undone");
+    catalog.connection.execute_batch("ROLLBACK").unwrap();
+    let refused = catalog.setting("before").unwrap_err();
+    assert!(
+        refused.to_string().contains("gave up 2 changes"),
+        "{refused}"
+    );
+
+    catalog.rollback().unwrap();
+    assert!(is_set(&mut catalog, "before") && !is_set(&mut catalog, "undone"));
+    catalog.commit(Durability::Process).unwrap();
+    assert!(is_set(&mut catalog, "before") && !is_set(&mut catalog, "undone"));
+}
+
+#[test]
 fn a_count_that_was_tampered_with_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.db");

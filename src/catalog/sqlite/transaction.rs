@@ -64,9 +64,10 @@ impl SqliteCatalog {
         self.begin()?;
         let change = Change { sql, values };
         match change.execute_reading(&self.connection, read) {
-            Ok(value) => {
+            Ok(read) => {
+                // It is done, whatever can be read of it.
                 self.redo.push(change);
-                Ok(value)
+                read.transpose().map_err(|error| self.fail(error))
             }
             Err(error) => {
                 let error = self.fail(error);
@@ -204,6 +205,19 @@ impl SqliteCatalog {
         self.set_marks_up_to(usize::MAX)
     }
 
+    /// Fails while the changes since the last commit could not be done again: whoever read
+    /// now would see the state of before, and decide by it. The next write tries again.
+    pub(super) fn require_all_changes(&self) -> Result<()> {
+        match self.redo.is_empty() || !self.connection.is_autocommit() {
+            true => Ok(()),
+            false => Err(CatalogError::Database(format!(
+                "{}: the database gave up {} changes and did not take them again yet",
+                self.path.display(),
+                self.redo.len()
+            ))),
+        }
+    }
+
     fn redo_if_rolled_back(&mut self) -> Result<()> {
         if !self.connection.is_autocommit() {
             return Ok(());
@@ -276,10 +290,10 @@ impl Change {
         &self,
         connection: &Connection,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<Option<T>> {
+    ) -> rusqlite::Result<Option<rusqlite::Result<T>>> {
         let mut statement = connection.prepare_cached(self.sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(&self.values))?;
-        rows.next()?.map(read).transpose()
+        Ok(rows.next()?.map(read))
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) use version_columns;
 
 /// The first column behind those.
 pub(super) const VERSION_COLUMNS: usize = 24;
+/// The one that names the content.
+pub(super) const CONTENT_COLUMN: usize = 12;
 
 /// Asked at each ingest: both must cost the same however long the history is.
 pub(super) const BEFORE: &str =
@@ -308,7 +310,7 @@ impl SqliteCatalog {
 
 /// A version from the columns of `select_version!`; `None` when they contradict each other.
 pub(super) fn version_from(row: &Row<'_>) -> rusqlite::Result<Option<Version>> {
-    let content: Option<i64> = row.get(12)?;
+    let content: Option<i64> = row.get(CONTENT_COLUMN)?;
     let location: Option<i64> = row.get(23)?;
     let state = match (content, location) {
         (Some(content), None) => VersionState::Stored {

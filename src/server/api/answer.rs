@@ -17,7 +17,7 @@ use super::history::Deleted;
 use super::media::VersionRead;
 use super::parameters::Parameters;
 use super::route::Route;
-use super::{Api, asset, blocking, page, receive, upload};
+use super::{Api, asset, blocking, page, receive, settled, upload};
 
 /// Answers any call.
 pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
@@ -80,22 +80,13 @@ async fn of_route(api: &Arc<Api>, route: Route, parts: &Parts, body: Body) -> Re
                 base: api.base_of(parts),
                 method: parts.method.clone(),
             };
-            let answer = settled(api, move |api| call.run(api)).await?;
+            let answer = match call.is_about_assets() {
+                true => settled(api, move |api| call.run(api)).await?,
+                false => blocking(api, move |api| call.run(api)).await?,
+            };
             Ok(with_limits(api, answer))
         }
     }
-}
-
-/// Runs work that sees what was closed in the mount before the call.
-async fn settled<T: Send + 'static>(
-    api: &Arc<Api>,
-    work: impl FnOnce(&Arc<Api>) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    blocking(api, move |api| {
-        api.names.settle();
-        work(api)
-    })
-    .await
 }
 
 async fn read(parts: &Parts, body: Body) -> Result<Parameters> {
@@ -112,6 +103,23 @@ struct Call {
 }
 
 impl Call {
+    /// False where the mount need not be asked: who watches the vault is answered even when
+    /// it is busy.
+    fn is_about_assets(&self) -> bool {
+        !matches!(
+            self.route,
+            Route::Ping
+                | Route::Config
+                | Route::Metrics
+                | Route::ResourceTypes
+                | Route::BackupStatus
+                | Route::BackupSettings
+                | Route::StartInitialBackup
+                | Route::InitialBackups
+                | Route::InitialBackup(_)
+        )
+    }
+
     fn run(self, api: &Arc<Api>) -> Result<Response> {
         let (parameters, base) = (&self.parameters, self.base.as_str());
         let value = match &self.route {

@@ -153,3 +153,15 @@ async fn blocking<T: Send + 'static>(
         Err(ApiError::Internal)
     })
 }
+
+/// Runs work that sees what was closed in the mount before the call.
+async fn settled<T: Send + 'static>(
+    api: &Arc<Api>,
+    work: impl FnOnce(&Arc<Api>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    blocking(api, move |api| {
+        api.names.settle();
+        work(api)
+    })
+    .await
+}

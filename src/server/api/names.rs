@@ -19,7 +19,7 @@ use crate::model::{Name, PublicId};
 use crate::vault::live::Found;
 use crate::vault::{Clobber, Party, Rename, RenameMode, Vault, VaultError};
 
-/// Changes names of the live tree.
+/// What the kernel has a say in.
 pub(super) trait Names: Send + Sync + fmt::Debug {
     /// Moves a file. Directories on the way to the new name are made.
     ///

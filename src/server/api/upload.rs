@@ -18,7 +18,7 @@ use super::formats::{ResourceType, extension_of_bytes, kind_of};
 use super::keys::random;
 use super::parameters::Parameters;
 use super::receive::{self, File, Received};
-use super::{Api, blocking, data_uri, signature};
+use super::{Api, data_uri, settled, signature};
 use crate::model::{Context, Labels, Override, PublicId, Tags};
 use crate::vault::{Clobber, Placement};
 
@@ -89,7 +89,7 @@ pub(super) async fn upload(
         }
     }
     let base = api.base_of(parts);
-    blocking(api, move |api| {
+    settled(api, move |api| {
         let order = Order::of(kind, &parameters, &received, fetched_from)?;
         api.take_place(order, received, &key, &base)
     })

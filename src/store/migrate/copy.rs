@@ -6,7 +6,7 @@
 //! removed there. What was purged meanwhile must not live on in a copy.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -141,7 +141,7 @@ impl<'a> Copier<'a> {
         let at_once = (IN_HAND_BYTES / largest.max(1)).clamp(1, AT_ONCE_MAX);
         let queue = Mutex::new(missing.iter());
         let (way, running, listed) = (self.way, self.running, self.listed.clone());
-        let work = |done: Sender<(PackRecord, Result<Outcome>)>| {
+        let work = |done: SyncSender<(PackRecord, Result<Outcome>)>| {
             let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             while !running.is_stopping()
                 && let Some(pack) = next()
@@ -153,7 +153,8 @@ impl<'a> Copier<'a> {
             }
         };
         thread::scope(|scope| {
-            let (sender, receiver) = channel();
+            // Handed over one by one: whoever wants to stop is not far behind the work.
+            let (sender, receiver) = sync_channel(0);
             for _ in 0..at_once {
                 let (sender, work) = (sender.clone(), &work);
                 thread::Builder::new()

@@ -19,6 +19,7 @@ use crate::store::{Shared, Written};
 /// So many chunks are stored by the caller before threads are started: a photo
 /// is done before they would be.
 const CHUNKS_INLINE: usize = 4;
+
 /// What a long content has come to so far.
 #[derive(Default)]
 struct Long {

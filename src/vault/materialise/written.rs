@@ -1,9 +1,9 @@
 //! Which files of the live tree a rebuild wrote itself, over all its attempts.
 //!
-//! A file of records in the vault, one for each file before it is written: its path, and the
-//! time that it will have. What was changed, moved or made by somebody else since fits none
-//! of them. The surprise: nothing is synced. A record that a power failure took makes a file
-//! of ours look like somebody's, which is left alone, and never the reverse.
+//! A file of records in the vault, one for each file before it takes its name: inode, mtime
+//! and path. What was changed, moved or made by somebody else since fits none of them. The
+//! surprise: nothing is synced. A record that a power failure took makes a file of ours look
+//! like somebody's, which is left alone, and never the reverse.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -11,13 +11,15 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::model::{FileFacts, PublicId, Timestamp};
+use crate::model::{FileFacts, PublicId};
+
+/// What tells a file from another one that took its name, or from itself with other bytes.
+type Mark = (u64, i64);
 
 /// The records of earlier attempts, and those to come.
 #[derive(Debug)]
 pub(super) struct Written {
-    /// The times that files of these paths were given, in nanoseconds.
-    earlier: HashMap<PublicId, Vec<i64>>,
+    earlier: HashMap<PublicId, Vec<Mark>>,
     records: File,
 }
 
@@ -27,10 +29,10 @@ impl Written {
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             read => read?,
         };
-        let mut earlier: HashMap<PublicId, Vec<i64>> = HashMap::new();
+        let mut earlier: HashMap<PublicId, Vec<Mark>> = HashMap::new();
         // One that was torn is none.
-        for (path, mtime) in text.split(|byte| *byte == 0).filter_map(parse) {
-            earlier.entry(path).or_default().push(mtime);
+        for (path, mark) in text.split(|byte| *byte == 0).filter_map(parse) {
+            earlier.entry(path).or_default().push(mark);
         }
         let mut options = OpenOptions::new();
         let options = options.create(true).append(true).mode(0o600);
@@ -41,19 +43,14 @@ impl Written {
         Ok(Self { earlier, records })
     }
 
-    /// Notes files that are about to be written, by path and mtime.
-    pub(super) fn note<'a>(
-        &self,
-        files: impl Iterator<Item = (&'a PublicId, Timestamp)>,
-    ) -> io::Result<()> {
-        let mut records = Vec::new();
-        for (path, mtime) in files {
-            records.extend_from_slice(format!("{} ", mtime.nanos()).as_bytes());
-            records.extend_from_slice(path.as_bytes());
-            records.push(0);
-        }
-        // In one call: several threads write.
-        (&self.records).write_all(&records)
+    /// Notes a file that is about to be at `path`.
+    pub(super) fn note(&self, path: &PublicId, facts: &FileFacts) -> io::Result<()> {
+        let (inode, mtime) = mark_of(facts);
+        let mut record = format!("{inode} {mtime} ").into_bytes();
+        record.extend_from_slice(path.as_bytes());
+        record.push(0);
+        // In one call: several threads write, and a kill tears none.
+        (&self.records).write_all(&record)
     }
 
     /// The paths that earlier attempts wrote to.
@@ -63,26 +60,31 @@ impl Written {
 
     /// True for the file that an earlier attempt wrote there.
     pub(super) fn is_own(&self, path: &PublicId, facts: &FileFacts) -> bool {
-        let mtimes = self.earlier.get(path);
-        mtimes.is_some_and(|mtimes| mtimes.contains(&facts.attributes.mtime.nanos()))
+        let marks = self.earlier.get(path);
+        marks.is_some_and(|marks| marks.contains(&mark_of(facts)))
     }
 }
 
-fn parse(record: &[u8]) -> Option<(PublicId, i64)> {
-    let at = record.iter().position(|byte| *byte == b' ')?;
-    let (mtime, path) = (&record[..at], &record[at + 1..]);
-    let mtime = std::str::from_utf8(mtime).ok()?.parse().ok()?;
-    Some((PublicId::new(path).ok()?, mtime))
+fn mark_of(facts: &FileFacts) -> Mark {
+    (facts.inode.ino, facts.attributes.mtime.nanos())
+}
+
+fn parse(record: &[u8]) -> Option<(PublicId, Mark)> {
+    let mut parts = record.splitn(3, |byte| *byte == b' ');
+    let mut number = || std::str::from_utf8(parts.next()?).ok();
+    let (inode, mtime) = (number()?.parse().ok()?, number()?.parse().ok()?);
+    let path = PublicId::new(parts.next()?).ok()?;
+    Some((path, (inode, mtime)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Attributes, InodeKey};
+    use crate::model::{Attributes, InodeKey, Timestamp};
 
-    fn facts(nanos: i64) -> FileFacts {
+    fn facts(ino: u64, nanos: i64) -> FileFacts {
         FileFacts {
-            inode: InodeKey { dev: 1, ino: 2 },
+            inode: InodeKey { dev: 1, ino },
             nlink: 1,
             size: 3,
             attributes: Attributes {
@@ -96,35 +98,27 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_known_again_by_its_time_whatever_was_torn() {
+    fn a_file_is_known_again_by_its_inode_and_its_time_whatever_was_torn() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("written");
         let path = PublicId::new(b"a b/\xff\nc").unwrap();
         let first = Written::open(&place).unwrap();
-        let other = PublicId::new(b"a b").unwrap();
-        let at = Timestamp::from_nanos;
-        first
-            .note([(&path, at(-5)), (&other, at(3))].into_iter())
-            .unwrap();
-        assert!(!first.is_own(&path, &facts(-5)), "not an earlier one");
+        first.note(&path, &facts(7, -5)).unwrap();
+        assert!(!first.is_own(&path, &facts(7, -5)), "not an earlier one");
         let mut text = fs::read(&place).unwrap();
-        text.extend_from_slice(b"6 torn");
+        text.extend_from_slice(b"8 6 torn");
         fs::write(&place, text).unwrap();
         let second = Written::open(&place).unwrap();
-        second.note([(&path, at(5))].into_iter()).unwrap();
+        second.note(&path, &facts(9, 5)).unwrap();
         let third = Written::open(&place).unwrap();
-        for (path, nanos, expected) in [
-            (&path, -5, true),
-            (&path, 5, true),
-            (&path, 3, false),
-            (&other, 3, true),
-            (&other, -5, false),
+        for (facts, expected) in [
+            (facts(7, -5), true),
+            (facts(9, 5), true),
+            (facts(9, -5), false),
+            (facts(8, 5), false),
         ] {
-            assert_eq!(
-                third.is_own(path, &facts(nanos)),
-                expected,
-                "{path} {nanos}"
-            );
+            assert_eq!(third.is_own(&path, &facts), expected, "{facts:?}");
         }
+        assert!(!third.is_own(&PublicId::new(b"a b").unwrap(), &facts(7, -5)));
     }
 }
