@@ -92,27 +92,28 @@ impl LiveTree {
     /// # Errors
     /// Any answer of the filesystem but "not there".
     pub fn find(&self, id: &PublicId) -> io::Result<Option<Found>> {
-        let found = match id.split() {
-            None => Ok(rustix::fs::fstat(&self.root)?),
-            Some((parent, name)) => {
-                let directory = match self.open_with(&parent, OFlags::PATH | OFlags::DIRECTORY) {
-                    Ok(directory) => directory,
-                    Err(error) if is_absent(&error) => return Ok(None),
-                    Err(error) => return Err(error),
-                };
-                rustix::fs::statat(&directory, name.as_os_str(), AtFlags::SYMLINK_NOFOLLOW)
-            }
+        let Some((parent, name)) = id.split() else {
+            return Ok(Some(Found::from_stat(&rustix::fs::fstat(&self.root)?)));
         };
-        match found {
-            Ok(stat) => Ok(Some(Found::from_stat(&stat))),
-            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-            Err(error) => Err(error.into()),
+        match self.open_with(&parent, OFlags::PATH | OFlags::DIRECTORY) {
+            Ok(directory) => find_in(directory.as_fd(), &name),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
     /// The root's own descriptor.
     pub fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
+    }
+}
+
+/// What has a name in an open directory; see [`LiveTree::find`].
+pub(super) fn find_in(directory: BorrowedFd<'_>, name: &Name) -> io::Result<Option<Found>> {
+    match rustix::fs::statat(directory, name.as_os_str(), AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(Found::from_stat(&stat))),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

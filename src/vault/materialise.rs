@@ -166,9 +166,6 @@ impl Vault {
         written: &Written,
         directory: &mut Option<(PublicId, OwnedFd)>,
     ) -> Result<FileFacts> {
-        if let Some(facts) = self.is_there(file, written)? {
-            return Ok(facts);
-        }
         let (parent, name) = file.path.split().ok_or_else(|| VaultError::WrongKind {
             path: file.path.clone(),
             problem: "the mount root is a directory",
@@ -180,6 +177,12 @@ impl Vault {
                 &mut place.insert((parent, opened)).1
             }
         };
+        let found = live::find_in(directory.as_fd(), &name).map_err(io(&file.path))?;
+        if let Some(found) = found
+            && let Some(facts) = self.is_there(file, found, written)?
+        {
+            return Ok(facts);
+        }
         // Two threads never have the same, and the next attempt finds what this one left.
         let temporary = format!("{TEMPORARY}{}", file.version.asset.0);
         let version = Version {
@@ -207,7 +210,12 @@ impl Vault {
     ///
     /// # Errors
     /// Where something is in the way that this rebuild did not write.
-    fn is_there(&self, file: &Wanted, written: &Written) -> Result<Option<FileFacts>> {
+    fn is_there(
+        &self,
+        file: &Wanted,
+        found: Found,
+        written: &Written,
+    ) -> Result<Option<FileFacts>> {
         let in_the_way = |problem| VaultError::WrongKind {
             path: file.path.clone(),
             problem,
@@ -215,12 +223,8 @@ impl Vault {
         let VersionState::Stored { blake3, .. } = file.version.state else {
             return Ok(None);
         };
-        let facts = match self.live.find(&file.path).map_err(io(&file.path))? {
-            None => return Ok(None),
-            Some(Found::File(facts)) => facts,
-            Some(Found::Directory(_) | Found::Special) => {
-                return Err(in_the_way("what is there is no regular file, and was left"));
-            }
+        let Found::File(facts) = found else {
+            return Err(in_the_way("what is there is no regular file, and was left"));
         };
         if facts.size == file.version.size && facts.attributes == file.attributes {
             let there = self.live.open_file(&file.path).map_err(io(&file.path))?;
