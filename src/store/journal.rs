@@ -10,7 +10,10 @@ mod behind;
 mod object;
 mod replay;
 
+use std::panic::resume_unwind;
+use std::sync::mpsc::sync_channel;
 use std::sync::{MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 pub(super) use audit::{AuditDepth, audit};
@@ -21,8 +24,10 @@ use self::object::{Header, Kind};
 use super::Shared;
 use super::backend::Backend;
 use super::cipher::Cipher;
-use super::error::Result;
-use crate::catalog::{Catalog, ChangeMark, Durability, Extent, JournalPosition, Unpublished};
+use super::error::{Result, StoreError};
+use crate::catalog::{
+    Catalog, ChangeMark, Changes, Durability, Extent, JournalPosition, Unpublished,
+};
 use crate::model::Fence;
 use crate::model::failpoint::reach;
 
@@ -145,15 +150,45 @@ fn put(
     if seen_to_end != Some(fence) {
         find_end(backend, fence, &mut position)?;
     }
-    let mut group = Group::begin(shared, backend, fence, &position, changes.format());
+    let group = Group::begin(shared, backend, fence, &position, changes.format());
     let (first, extent) = (group.header.number, group.extent());
-    changes.read(extent, &mut |batch| group.push(batch))?;
+    let group = put_while_reading(&changes, extent, group)?;
     Ok(Put {
         fence,
         up_to: changes.mark(),
         position: group.end(&position)?,
         extent,
         first,
+    })
+}
+
+/// Puts one batch while the next one is read.
+fn put_while_reading<'a>(
+    changes: &Changes,
+    extent: Extent,
+    mut group: Group<'a>,
+) -> Result<Group<'a>> {
+    thread::scope(|scope| {
+        let (batches, received) = sync_channel::<Vec<u8>>(0);
+        let putting = thread::Builder::new()
+            .name("keepfs-journal".into())
+            .spawn_scoped(scope, move || -> Result<Group<'a>> {
+                for batch in received {
+                    group.push(batch)?;
+                }
+                Ok(group)
+            })
+            .map_err(|error| StoreError::Io(format!("starting a thread: {error}")))?;
+        let read = changes.read::<StoreError>(extent, &mut |batch| {
+            // Who does not receive any more says below why: this error is never told.
+            let stopped = |_| StoreError::Io("the journal was not put".into());
+            batches.send(batch).map_err(stopped)
+        });
+        drop(batches);
+        let put = putting.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let group = put?;
+        read?;
+        Ok(group)
     })
 }
 

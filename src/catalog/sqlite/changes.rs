@@ -4,10 +4,11 @@
 //! through a connection of its own: nobody waits for it. The surprise: it gives rows as
 //! they are, whatever happened to them, so it does no harm to be given one twice.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, Statement};
+use rusqlite::{Connection, OpenFlags};
 
 use super::batch::{self, BYTES_GOAL, Block, bytes_of};
 use super::changed_rows::{Rows, Table, unpack_into};
@@ -125,33 +126,36 @@ impl Changes {
         if table == Table::SETTING {
             return self.read_settings(open);
         }
-        let sql = format!("SELECT * FROM {} WHERE rowid = ?1", table.name());
+        let sql = format!(
+            "SELECT rowid, * FROM {} WHERE rowid BETWEEN ?1 AND ?2 ORDER BY rowid",
+            table.name()
+        );
         let mut statement = self.prepare(sql)?;
-        for &number in rows {
-            match self.first(&mut statement, number)? {
-                Some((row, bytes)) => open.push(table, row, bytes)?,
-                None => open.push_gone(table, number)?,
+        let columns = statement.column_count();
+        let rows: Vec<i64> = rows.iter().copied().collect();
+        // What many files change lies side by side: one statement for each such run.
+        for run in rows.chunk_by(|row, next| row.checked_add(1) == Some(*next)) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else {
+                continue;
+            };
+            let mut numbers = run.iter().copied();
+            let mut found = statement
+                .query([first, last])
+                .map_err(|error| self.fail(error))?;
+            while let Some(row) = found.next().map_err(|error| self.fail(error))? {
+                let at: i64 = row.get(0).map_err(|error| self.fail(error))?;
+                for gone in numbers.by_ref().take_while(|number| *number != at) {
+                    open.push_gone(table, gone)?;
+                }
+                let (row, bytes) = values(row, 1..columns).map_err(|error| self.fail(error))?;
+                open.push(table, row, bytes)?;
+            }
+            for gone in numbers {
+                open.push_gone(table, gone)?;
             }
         }
         open.end_block(table);
         Ok(())
-    }
-
-    fn first(
-        &self,
-        statement: &mut Statement<'_>,
-        number: i64,
-    ) -> Result<Option<(Vec<Value>, usize)>> {
-        let columns = statement.column_count();
-        let mut found = statement
-            .query([number])
-            .map_err(|error| self.fail(error))?;
-        match found.next().map_err(|error| self.fail(error))? {
-            Some(row) => Ok(Some(
-                values(row, columns).map_err(|error| self.fail(error))?,
-            )),
-            None => Ok(None),
-        }
     }
 
     fn read_table<E: From<CatalogError>>(
@@ -163,7 +167,7 @@ impl Changes {
         let columns = statement.column_count();
         let mut found = statement.query([]).map_err(|error| self.fail(error))?;
         while let Some(row) = found.next().map_err(|error| self.fail(error))? {
-            let (row, bytes) = values(row, columns).map_err(|error| self.fail(error))?;
+            let (row, bytes) = values(row, 0..columns).map_err(|error| self.fail(error))?;
             open.push(table, row, bytes)?;
         }
         open.end_block(table);
@@ -200,10 +204,11 @@ impl Changes {
     }
 }
 
-fn values(row: &rusqlite::Row<'_>, columns: usize) -> rusqlite::Result<(Vec<Value>, usize)> {
-    let mut values = Vec::with_capacity(columns);
+/// Some columns of a row, and what they take in memory.
+fn values(row: &rusqlite::Row<'_>, columns: Range<usize>) -> rusqlite::Result<(Vec<Value>, usize)> {
+    let mut values = Vec::with_capacity(columns.len());
     let mut bytes = 0;
-    for column in 0..columns {
+    for column in columns {
         let value = row.get(column)?;
         bytes += bytes_of(&value);
         values.push(value);
