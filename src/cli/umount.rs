@@ -111,16 +111,13 @@ fn drain(mut client: Client) -> Client {
 }
 
 fn unmount(mountpoint: &Path) -> Outcome {
-    for _ in 1..BUSY_TRIES {
-        if let Unmounted::Yes = try_unmount(mountpoint)? {
-            return Ok(());
+    for _ in 0..BUSY_TRIES {
+        match try_unmount(mountpoint)? {
+            Unmounted::Yes => return Ok(()),
+            Unmounted::Busy => std::thread::sleep(BUSY_PAUSE),
         }
-        std::thread::sleep(BUSY_PAUSE);
     }
-    match try_unmount(mountpoint)? {
-        Unmounted::Yes => Ok(()),
-        Unmounted::Busy => Err(busy(mountpoint)),
-    }
+    Err(busy(mountpoint))
 }
 
 /// What came of an attempt.

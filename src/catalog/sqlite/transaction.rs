@@ -3,7 +3,8 @@
 //! The transaction begins at the first write after a commit; savepoints that see
 //! no write cost nothing. SQLite rolls everything back when a commit fails on a
 //! full disk: every change is therefore kept in `redo` until it is committed, and
-//! done again after such a failure. Reading works on, and the next commit tries again.
+//! done again after such a failure, and the next commit tries again. Where even that fails,
+//! nothing is read until it went through: it would be the state of before.
 //! The surprise: SQLite does not hear of savepoints that are seldom undone, because it
 //! would copy each page that is changed in one. To undo one, all is rolled back, and
 //! what came before it is done again.
