@@ -215,10 +215,14 @@ fn a_monitor_reads_what_is_pending_and_what_went_wrong() {
             "{name} in\n{text}"
         );
     }
-    assert!(
-        text.lines().any(|line| line == "keepfs_versions 1"),
-        "{text}"
-    );
+    // A monitor is answered without asking the mount, so that a mount that hangs is still seen:
+    // what was closed a moment ago may be missing in it.
+    wait_for("the version to be counted", || {
+        let text = served.call("GET", "/metrics", None).text();
+        text.lines()
+            .any(|line| line == "keepfs_versions 1")
+            .then_some(())
+    });
     let page = include_str!("../../docs/operating.md");
     for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let (name, _) = line.split_once(' ').expect("a name and a kind");
