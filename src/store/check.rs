@@ -8,11 +8,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::backend::{Backend, PackSource};
 use super::error::{Result, StoreError};
-use super::open_pack::end_of;
 use super::pack::{
     HEADER_BYTES, PACK_BYTES_MAX, RECORD_HEADER_BYTES, TRAILER_BYTES, TableSpan, has_clean_reserve,
     has_header, record_header,
 };
+use super::spool_pack::end_of;
 use super::{CheckDepth, Damage, Findings, Shared, fetch, orphans, recover, sample};
 use crate::catalog::{ChunkRecord, PackRecord, PackState};
 use crate::model::{ChunkHash, PackId};

@@ -14,8 +14,8 @@ use super::Shared;
 use super::backend::PackSource;
 use super::disk_cache::Epoch;
 use super::error::{Result, StoreError};
-use super::open_pack::end_of;
 use super::pack::{self, RECORD_HEADER_BYTES};
+use super::spool_pack::end_of;
 use crate::catalog::ChunkRecord;
 use crate::model::PackId;
 

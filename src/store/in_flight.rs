@@ -60,6 +60,22 @@ pub(super) struct Pins<'a> {
 }
 
 impl Pins<'_> {
+    /// Pins a chunk, unless another thread stores it at the moment.
+    pub(super) fn try_claim(&self, hash: ChunkHash) -> Option<Claim<'_>> {
+        let mut state = self.in_flight.state();
+        if !state.claimed.insert(hash) {
+            return None;
+        }
+        *state.pins.entry(hash).or_default() += 1;
+        drop(state);
+        let hashes = self.hashes.lock();
+        hashes.unwrap_or_else(PoisonError::into_inner).push(hash);
+        Some(Claim {
+            in_flight: self.in_flight,
+            hash,
+        })
+    }
+
     /// Pins a chunk, and waits until no other thread stores it.
     pub(super) fn claim(&self, hash: ChunkHash) -> Claim<'_> {
         self.hashes

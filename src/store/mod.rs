@@ -50,6 +50,7 @@ mod repair;
 mod rewrite;
 mod sample;
 mod secret;
+mod spool_pack;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -192,6 +193,19 @@ impl Store {
         at_bound: AtBound,
     ) -> Result<Written> {
         writer::write(&self.shared, reader, tail, at_bound)
+    }
+
+    /// Does the same for many small contents at once. `None` for one that has to go through
+    /// [`write`](Self::write): it is long, or stored already, or just now.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write): none of them may be taken as stored then.
+    pub fn write_small(
+        &self,
+        contents: &[&[u8]],
+        at_bound: AtBound,
+    ) -> Result<Vec<Option<Written>>> {
+        writer::write_small(&self.shared, contents, at_bound)
     }
 
     /// Makes the open packs durable. May be called with the catalog locked.

@@ -10,67 +10,30 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(test)]
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::backend::is_full;
 use super::error::{Result, StoreError};
 use super::finish::Waiting;
 use super::pack::{self, HEADER_BYTES, RECORD_HEADER_BYTES};
+use super::spool_pack::{Encoded, SpoolPack, end_of, rows_from};
 use super::{Unstored, marks};
-use crate::catalog::{ChunkRecord, Codec};
+use crate::catalog::ChunkRecord;
 use crate::model::failpoint::reach;
-use crate::model::{ChunkHash, Clock, PackId};
+use crate::model::{Clock, PackId};
 
 const SUFFIX: &str = ".open";
-/// Up to this size, header and bytes of a record go out in one write.
+/// Up to this size, header and bytes of a single record go out in one write.
 const JOIN_BYTES_MAX: usize = 64 << 10;
-
-/// A pack file in the spool.
-#[derive(Debug)]
-pub(super) struct SpoolPack {
-    pub(super) id: PackId,
-    file: File,
-    written_bytes: AtomicU64,
-    /// Appends so far, and those of them that are durable.
-    appends: AtomicU64,
-    appends_synced: AtomicU64,
-}
-
-impl SpoolPack {
-    /// Reads exactly `buffer.len()` bytes.
-    pub(super) fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(buffer, offset)
-    }
-
-    /// Bytes of whole records.
-    pub(super) fn written_bytes(&self) -> u64 {
-        self.written_bytes.load(Ordering::Acquire)
-    }
-
-    /// Writes what ends a pack behind its records and makes the file durable.
-    pub(super) fn end_with(&self, table: &[u8]) -> io::Result<()> {
-        let end = self.written_bytes();
-        self.file.write_all_at(table, end)?;
-        self.file.set_len(end + table.len() as u64)?;
-        self.file.sync_data()
-    }
-}
 
 /// A pack with what is in it, growing or grown.
 #[derive(Debug)]
 pub(super) struct Growing {
     pub(super) pack: Arc<SpoolPack>,
     pub(super) chunks: Vec<ChunkRecord>,
-}
-
-/// A chunk that is ready to be appended.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Encoded<'a> {
-    pub(super) hash: ChunkHash,
-    pub(super) plain_bytes: u32,
-    pub(super) codec: Codec,
-    pub(super) stored: &'a [u8],
 }
 
 /// All packs in the spool.
@@ -133,7 +96,7 @@ impl OpenPacks {
                 .open(self.path(id));
             *self.directory_changed() = true;
             match made {
-                Ok(file) => return Ok(Arc::new(spool_pack(id, file, 0))),
+                Ok(file) => return Ok(Arc::new(SpoolPack::new(id, file, 0))),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(spool_error(error)),
             }
@@ -160,7 +123,7 @@ impl OpenPacks {
             .map_err(spool_error)?;
         let end = chunks.iter().map(end_of).max().unwrap_or(HEADER_BYTES);
         file.set_len(end).map_err(spool_error)?;
-        let pack = Arc::new(spool_pack(pack, file, end));
+        let pack = Arc::new(SpoolPack::new(pack, file, end));
         self.make_readable(&pack);
         Ok(Growing { pack, chunks })
     }
@@ -229,12 +192,27 @@ impl OpenPacks {
         clock: &dyn Clock,
         record: impl FnOnce(&ChunkRecord, bool) -> Result<T>,
     ) -> Result<T> {
+        self.append_some(&[chunk], pack_bytes, waiting, clock, |rows, is_first| {
+            record(&rows[0], is_first)
+        })
+    }
+
+    /// The same for several, which all go into one pack: in one write, and `record` writes
+    /// all rows.
+    pub(super) fn append_some<T>(
+        &self,
+        chunks: &[Encoded<'_>],
+        pack_bytes: u64,
+        waiting: &Waiting,
+        clock: &dyn Clock,
+        record: impl FnOnce(&[ChunkRecord], bool) -> Result<T>,
+    ) -> Result<T> {
         let mut slot = self.growing();
         let mut growing = match slot.take() {
             Some(growing) => growing,
             None => self.start(clock)?,
         };
-        let outcome = self.append_to(&mut growing, chunk, record);
+        let outcome = self.append_to(&mut growing, chunks, record);
         if outcome.is_err() || growing.pack.written_bytes() < pack_bytes {
             *slot = Some(growing);
         } else {
@@ -260,37 +238,24 @@ impl OpenPacks {
     fn append_to<T>(
         &self,
         growing: &mut Growing,
-        chunk: Encoded<'_>,
-        record: impl FnOnce(&ChunkRecord, bool) -> Result<T>,
+        chunks: &[Encoded<'_>],
+        record: impl FnOnce(&[ChunkRecord], bool) -> Result<T>,
     ) -> Result<T> {
         let pack = &growing.pack;
         let start = pack.written_bytes();
-        let row = ChunkRecord {
-            hash: chunk.hash,
-            pack: pack.id,
-            offset: start + RECORD_HEADER_BYTES,
-            stored_bytes: chunk.stored.len() as u32,
-            plain_bytes: chunk.plain_bytes,
-            codec: chunk.codec,
-        };
-        let head = pack::record_header(&row);
-        let written = if chunk.stored.len() <= JOIN_BYTES_MAX {
-            self.write(pack, &[&head[..], chunk.stored].concat(), start)
-        } else {
-            self.write(pack, &head, start)
-                .and_then(|()| self.write(pack, chunk.stored, row.offset))
-        };
-        if let Err(error) = written {
+        let rows = rows_from(pack.id, start, chunks);
+        if let Err(error) = self.write_records(pack, start, &rows, chunks) {
             // A part of a record stays in nobody's way: the next one overwrites it.
             let _ = pack.file.set_len(start);
             return Err(spool_error(error));
         }
-        pack.written_bytes.store(end_of(&row), Ordering::Release);
+        let end = rows.last().map_or(start, end_of);
+        pack.written_bytes.store(end, Ordering::Release);
         pack.appends.fetch_add(1, Ordering::AcqRel);
         reach("store.after-append");
-        match record(&row, growing.chunks.is_empty()) {
+        match record(&rows, growing.chunks.is_empty()) {
             Ok(value) => {
-                growing.chunks.push(row);
+                growing.chunks.extend(rows);
                 Ok(value)
             }
             Err(error) => {
@@ -299,6 +264,29 @@ impl OpenPacks {
                 Err(error)
             }
         }
+    }
+
+    fn write_records(
+        &self,
+        pack: &SpoolPack,
+        start: u64,
+        rows: &[ChunkRecord],
+        chunks: &[Encoded<'_>],
+    ) -> io::Result<()> {
+        if let ([row], [chunk]) = (rows, chunks)
+            && chunk.stored.len() > JOIN_BYTES_MAX
+        {
+            self.write(pack, &pack::record_header(row), start)?;
+            return self.write(pack, chunk.stored, row.offset);
+        }
+        let stored_bytes: usize = chunks.iter().map(|chunk| chunk.stored.len()).sum();
+        let heads = chunks.len() * RECORD_HEADER_BYTES as usize;
+        let mut bytes = Vec::with_capacity(stored_bytes + heads);
+        for (row, chunk) in rows.iter().zip(chunks) {
+            bytes.extend_from_slice(&pack::record_header(row));
+            bytes.extend_from_slice(chunk.stored);
+        }
+        self.write(pack, &bytes, start)
     }
 
     fn write(&self, pack: &SpoolPack, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -354,21 +342,6 @@ impl OpenPacks {
         let changed = self.directory_changed.lock();
         changed.unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn spool_pack(id: PackId, file: File, written_bytes: u64) -> SpoolPack {
-    SpoolPack {
-        id,
-        file,
-        written_bytes: AtomicU64::new(written_bytes),
-        appends: AtomicU64::new(1),
-        appends_synced: AtomicU64::new(0),
-    }
-}
-
-/// The first byte behind a chunk.
-pub(super) fn end_of(chunk: &ChunkRecord) -> u64 {
-    chunk.offset.saturating_add(chunk.stored_bytes.into())
 }
 
 /// What the system said about the spool.

@@ -3,7 +3,8 @@
 //! Crashes are in `tests/crash.rs`, damage in `tests/damage.rs` and `tests/repair.rs`,
 //! removal in `tests/removal.rs`, packs of a rebuilt catalog in `tests/reconcile.rs`, the catalog's failures in `tests/uncommitted.rs`, moving the
 //! store in `tests/migrate.rs`, encryption, its journal, its writer and its cache in files of these
-//! names, what a store might do on purpose in `tests/hostile.rs`.
+//! names, many small contents at once in `tests/small.rs`, what a store might do on purpose in
+//! `tests/hostile.rs`.
 
 mod crash;
 mod damage;
@@ -17,6 +18,7 @@ mod reconcile;
 mod records;
 mod removal;
 mod repair;
+mod small;
 mod uncommitted;
 
 use std::io;
@@ -230,7 +232,7 @@ fn a_pack_can_be_read_without_the_catalog() {
     let mut at = pack::HEADER_BYTES;
     for entry in &entries {
         assert_eq!(pack::record_at(&bytes, at, id).as_ref(), Some(entry));
-        let end = super::open_pack::end_of(entry);
+        let end = super::spool_pack::end_of(entry);
         let stored = bytes[entry.offset as usize..end as usize].to_vec();
         plain.extend(coding.decode(entry, stored).unwrap());
         at = end;

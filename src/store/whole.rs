@@ -5,11 +5,11 @@
 
 use super::check::flaw_of_table;
 use super::codec::Coding;
-use super::open_pack::end_of;
 use super::pack::{
     Flaw, RECORD_HEADER_BYTES, TRAILER_BYTES, TableSpan, has_clean_reserve, has_header, is_sane,
     record_header,
 };
+use super::spool_pack::end_of;
 use crate::catalog::ChunkRecord;
 use crate::model::PackId;
 

@@ -5,6 +5,7 @@
 //! that the many small files of a first backup ask the catalog as little as possible.
 
 mod long;
+mod small;
 
 use std::io::Read;
 use std::sync::{Mutex, PoisonError};
@@ -14,8 +15,8 @@ use super::codec::{Coding, Encoder, hash};
 use super::error::{Result, StoreError};
 use super::finish::AtBound;
 use super::in_flight::Pins;
-use super::open_pack::Encoded;
 use super::presence::{Verdict, is_there};
+use super::spool_pack::Encoded;
 use super::{Shared, Written, abandoned};
 use crate::catalog::{Catalog, ChunkRecord, PackRecord, PackState, atomically};
 use crate::model::{ChunkHash, ContentId};
@@ -77,6 +78,15 @@ pub(super) fn write(
     let outcome = write_with(shared, reader, &mut scratch, tail, at_bound);
     shared.scratch.give_back(scratch);
     outcome
+}
+
+/// Stores many small contents at once; `None` for each that is not so simple.
+pub(super) fn write_small(
+    shared: &Shared,
+    contents: &[&[u8]],
+    at_bound: AtBound,
+) -> Result<Vec<Option<Written>>> {
+    small::write(shared, contents, at_bound)
 }
 
 fn write_with(

@@ -89,6 +89,7 @@ impl Vault {
         }
         self.store.flush_until(deadline)?;
         self.drop_superseded()?;
+        self.remove_leftovers()?;
         self.commit(Durability::Power)?;
         self.store.publish_until(deadline)?;
         self.fail_for_postponed(&wanted)

@@ -112,7 +112,7 @@ impl Vault {
             let written = self.store.write(&mut bytes, tail, at_bound)?;
             failpoint::reach("ingest.written");
             if !from_spool && self.take_back_if_changed(&version, &file)? {
-                self.catalog().remove_content_if_unused(written.content)?;
+                lock(&self.leftovers).push(written.content);
                 return Ok(None);
             }
             if !from_spool && self.in_spool(seq)? {

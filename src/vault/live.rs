@@ -5,13 +5,17 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{Advice, AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fadvise};
 use rustix::io::Errno;
 
 use crate::model::{Attributes, FileFacts, InodeKey, Name, PublicId, Timestamp, Xattrs};
+
+/// Of each file that will be read soon; behind it the kernel reads ahead by itself.
+const READ_AHEAD_BYTES: u64 = 256 * 1024;
 
 /// A handle on the root of the live tree.
 #[derive(Debug)]
@@ -181,6 +185,17 @@ pub fn list_directory(directory: BorrowedFd<'_>) -> io::Result<Vec<LiveEntry>> {
         }
     }
     Ok(entries)
+}
+
+/// Has the kernel fetch the beginning of a file of `size` bytes that will be read soon: many
+/// small reads at once, where the reader would wait for one after the other.
+pub(super) fn read_ahead(file: BorrowedFd<'_>, size: u64) {
+    let bytes = NonZeroU64::new(size.min(READ_AHEAD_BYTES));
+    if bytes.is_some()
+        && let Err(error) = fadvise(file, 0, bytes, Advice::WillNeed)
+    {
+        log::debug!("no reading ahead: {error}");
+    }
 }
 
 /// What `fstat` says of an open regular file.

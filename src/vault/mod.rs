@@ -15,9 +15,11 @@ mod commit_remote;
 mod commits;
 mod drain;
 mod error;
+mod file_reads;
 mod hold;
 mod ingest;
 mod ingest_queue;
+mod intake;
 mod labels;
 mod link;
 pub mod live;
@@ -79,7 +81,9 @@ pub use workers::Workers;
 
 use crate::catalog::{Catalog, CatalogGuard, Durability, SharedCatalog, take_turn};
 use crate::config::Config;
-use crate::model::{Clock, InodeKey, Location, NodeId, PublicId, VersionIds, VersionSeq};
+use crate::model::{
+    Clock, ContentId, InodeKey, Location, NodeId, PublicId, VersionIds, VersionSeq,
+};
 use crate::policy::Policy;
 use crate::store::{Store, StoreConfig, VaultKey};
 
@@ -121,6 +125,8 @@ pub struct Vault {
     missed: AtomicBool,
     /// Sealed versions known to differ from the one before them, though of its size.
     distinct: Mutex<HashSet<VersionSeq>>,
+    /// Contents that were stored for nobody; they go when ingest is idle.
+    leftovers: Mutex<Vec<ContentId>>,
 }
 
 impl std::fmt::Debug for Vault {
@@ -195,6 +201,7 @@ impl Vault {
             recovering: AtomicBool::new(false),
             missed: AtomicBool::new(false),
             distinct: Mutex::default(),
+            leftovers: Mutex::default(),
         };
         vault.take_up()?;
         vault.sweep_temporary()?;

@@ -156,6 +156,16 @@ impl Vault {
         id: &PublicId,
         xattrs: &Xattrs,
     ) -> Result<Decision> {
+        let directory = self.directory_override(catalog, id)?;
+        Ok(self.decide_under(directory.as_ref(), id, xattrs))
+    }
+
+    fn decide_under(
+        &self,
+        directory: Option<&(PublicId, Override)>,
+        id: &PublicId,
+        xattrs: &Xattrs,
+    ) -> Decision {
         let value = |name: &[u8]| {
             xattrs
                 .iter()
@@ -163,13 +173,12 @@ impl Vault {
                 .map(|(_, value)| value)
         };
         let file_override = value(BACKUP_XATTR).and_then(|word| Override::from_word(word));
-        let directory = self.directory_override(catalog, id)?;
-        Ok(self.policy().decide(&Subject {
+        self.policy().decide(&Subject {
             id,
             file_override,
-            directory_override: directory.as_ref().map(|(path, value)| (path, *value)),
+            directory_override: directory.map(|(path, value)| (path, *value)),
             fetched: value(FETCHED_XATTR).is_some(),
-        }))
+        })
     }
 
     /// Whether a new file of that name would be backed up.
@@ -180,6 +189,14 @@ impl Vault {
         xattrs: &Xattrs,
     ) -> Result<bool> {
         Ok(self.decide(catalog, id, xattrs)?.kept == Kept::Yes)
+    }
+
+    /// The same where the catalog is not locked, and need not be in most vaults.
+    pub(super) fn keeps_unlocked(&self, id: &PublicId, xattrs: &Xattrs) -> Result<bool> {
+        match self.has_overrides.load(Ordering::Relaxed) {
+            true => self.keeps(self.catalog().as_mut(), id, xattrs),
+            false => Ok(self.decide_under(None, id, xattrs).kept == Kept::Yes),
+        }
     }
 
     fn directory_override(

@@ -4,21 +4,35 @@
 //! its history along; what is gone counts as deleted. Safe while the mount is in
 //! use: files that are open for writing are left to their close.
 
-use std::num::NonZeroU64;
-use std::os::fd::{AsFd, BorrowedFd};
+mod missing;
+
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
-use rustix::fs::{Advice, fadvise};
+use crate::catalog::Catalog;
+use crate::model::{FileFacts, HistoryName, Origin, PublicId, VersionId};
 
-use crate::catalog::{Catalog, Standing, atomically};
-use crate::model::{FileFacts, HistoryName, NodeId, Origin, PublicId};
-
-use super::live::{Found, LiveEntry, list_directory};
+use super::intake::{Intake, NewFile};
+use super::live::{Found, LiveEntry, list_directory, read_ahead};
 use super::names::KnownAsset;
 use super::{Result, Vault, VaultError, live};
 
-/// Of each file; behind it the kernel reads ahead by itself.
-const READ_AHEAD_BYTES: u64 = 256 * 1024;
+/// Files of a directory that are looked at in one turn at the catalog.
+const TURN_FILES: usize = 32;
+
+/// A file that a walk came to.
+type WalkedFile = (PublicId, FileFacts);
+
+/// What a walk is to do with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Nothing: it has its version, or its writer's close will make one.
+    Kept,
+    /// No asset claims its name.
+    New,
+    /// It has changed, or its asset has no version.
+    Due,
+}
 
 /// What a walk is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +146,32 @@ impl Vault {
         report: &mut ScanReport,
         progress: &mut dyn FnMut(&ScanReport),
     ) -> Result<()> {
+        if survey == Survey::Recover {
+            return self.walk(top, report, progress, &mut |walked, report| {
+                for (id, facts) in walked {
+                    self.scan_file(&id, &facts, survey, report)?;
+                }
+                Ok(())
+            });
+        }
+        let taken = Intake::run(self, |intake| {
+            self.walk(top, report, progress, &mut |walked, report| {
+                self.take_in(walked, intake, report)
+            })
+        })?;
+        report.versions += taken.versions;
+        report.unreadable += taken.unreadable;
+        Ok(())
+    }
+
+    /// Hands over the files of each directory at and below `top`.
+    fn walk(
+        &self,
+        top: &PublicId,
+        report: &mut ScanReport,
+        progress: &mut dyn FnMut(&ScanReport),
+        take: &mut dyn FnMut(Vec<WalkedFile>, &mut ScanReport) -> Result<()>,
+    ) -> Result<()> {
         let mut waiting = vec![top.clone()];
         while let Some(id) = waiting.pop() {
             let listed = self
@@ -147,6 +187,7 @@ impl Vault {
                     continue;
                 }
             };
+            let mut files = Vec::new();
             for LiveEntry { name, found } in entries {
                 if id.is_root() && HistoryName::from_root_name(name.as_bytes()).is_some() {
                     continue;
@@ -154,11 +195,47 @@ impl Vault {
                 let path = id.join(&name);
                 match found {
                     Found::Directory(_) => waiting.push(path),
-                    Found::File(facts) => self.scan_file(&path, &facts, survey, report)?,
+                    Found::File(facts) => files.push((path, facts)),
                     Found::Special => {}
                 }
             }
+            // As they lie on the disk, more or less: their inodes and bytes are read in turn.
+            files.sort_unstable_by_key(|(_, facts)| facts.inode.ino);
+            take(files, report)?;
             progress(report);
+        }
+        Ok(())
+    }
+
+    /// The files of one directory in a first backup.
+    fn take_in(
+        &self,
+        files: Vec<WalkedFile>,
+        intake: &Intake<'_>,
+        report: &mut ScanReport,
+    ) -> Result<()> {
+        for turn in files.chunks(TURN_FILES) {
+            let mut new = Vec::with_capacity(turn.len());
+            let mut due = Vec::new();
+            {
+                let mut catalog = self.catalog();
+                for (id, facts) in turn {
+                    report.files += 1;
+                    report.bytes += facts.size;
+                    match self.look_at(catalog.as_mut(), id, facts, report)? {
+                        Look::Kept => {}
+                        Look::New => new.push(NewFile {
+                            id: id.clone(),
+                            facts: *facts,
+                        }),
+                        Look::Due => due.push(id),
+                    }
+                }
+            }
+            intake.add(new)?;
+            for id in due {
+                self.keep_due(id, Survey::Backup, report)?;
+            }
         }
         Ok(())
     }
@@ -172,47 +249,52 @@ impl Vault {
     ) -> Result<()> {
         report.files += 1;
         report.bytes += facts.size;
+        let look = self.look_at(self.catalog().as_mut(), id, facts, report)?;
+        match look {
+            Look::Kept => Ok(()),
+            Look::New | Look::Due => self.keep_due(id, survey, report),
+        }
+    }
+
+    /// What is to be done with a file, under the catalog's lock.
+    fn look_at(
+        &self,
+        catalog: &mut dyn Catalog,
+        id: &PublicId,
+        facts: &FileFacts,
+        report: &mut ScanReport,
+    ) -> Result<Look> {
         if self.is_being_written(facts.inode) {
-            return Ok(());
+            return Ok(Look::Kept);
         }
-        {
-            let mut catalog = self.catalog();
-            let catalog = catalog.as_mut();
-            let known = self.asset_at(catalog, id)?;
-            if let Some(asset) = &known
-                && asset.is_live()
-                && is_as_last_seen(asset, facts)
-            {
-                return Ok(());
+        let known = self.asset_at(catalog, id)?;
+        match known {
+            Some(asset) if asset.is_live() && is_as_last_seen(&asset, facts) => {
+                return Ok(Look::Kept);
             }
-            if known.is_none() && self.recognise_moved(catalog, id, facts)? {
-                report.moved += 1;
-                let known = self.asset_at(catalog, id)?;
-                let has_version = match known {
-                    Some(asset) => !catalog.latest_versions(asset.node(), 1)?.is_empty(),
-                    None => false,
-                };
-                if has_version {
-                    return Ok(());
-                }
-            }
+            Some(_) => return Ok(Look::Due),
+            None => {}
         }
+        if !self.recognise_moved(catalog, id, facts)? {
+            return Ok(Look::New);
+        }
+        report.moved += 1;
+        let has_version = match self.asset_at(catalog, id)? {
+            Some(asset) => !catalog.latest_versions(asset.node(), 1)?.is_empty(),
+            None => false,
+        };
+        Ok(match has_version {
+            true => Look::Kept,
+            false => Look::Due,
+        })
+    }
+
+    fn keep_due(&self, id: &PublicId, survey: Survey, report: &mut ScanReport) -> Result<()> {
         let origin = match survey {
             Survey::Recover => Origin::Recovered,
             Survey::Backup => Origin::Backup,
         };
-        let kept = self
-            .live
-            .open_file(id)
-            .map_err(|error| VaultError::io(id.to_string(), error))
-            .and_then(|file| {
-                let kept = self.keep_present(id, file.as_fd(), origin)?;
-                if kept.is_some() && survey == Survey::Backup {
-                    read_ahead(file.as_fd());
-                }
-                Ok(kept)
-            });
-        match kept {
+        match self.keep_found(id, origin) {
             Ok(Some(_)) => {
                 report.versions += 1;
                 if survey == Survey::Backup {
@@ -229,90 +311,17 @@ impl Vault {
         Ok(())
     }
 
-    /// An asset whose file is no longer at its name, and whose inode is now here,
-    /// was renamed: its history goes along.
-    fn recognise_moved(
-        &self,
-        catalog: &mut dyn Catalog,
-        id: &PublicId,
-        facts: &FileFacts,
-    ) -> Result<bool> {
-        for asset in catalog.assets_on_inode(facts.inode)? {
-            let Some(old) = catalog.path_of(asset)? else {
-                continue;
-            };
-            let still_there = match self.live.find(&old) {
-                Ok(Some(Found::File(other))) => other.inode == facts.inode,
-                Ok(_) => false,
-                Err(_) => true,
-            };
-            let Some(record) = catalog.asset(asset)? else {
-                continue;
-            };
-            // Same inode number, other file: numbers are used again.
-            let same_file = record.file.is_some_and(|seen| {
-                seen.size == facts.size && seen.attributes.mtime == facts.attributes.mtime
-            });
-            if still_there || !same_file {
-                continue;
-            }
-            let Some((parent, name)) = id.split() else {
-                continue;
-            };
-            let now = self.clock.now();
-            atomically(catalog, |catalog| {
-                let parent = self.ensure_directory(catalog, &parent, now)?;
-                catalog.move_asset(asset, parent, &name, now)?;
-                catalog.set_asset_file(asset, Some(facts))?;
-                Ok::<_, VaultError>(())
-            })?;
-            log::info!("{id}: found again, was {old}");
-            return Ok(true);
+    /// Seals what is at a name now, if a version is due.
+    pub(super) fn keep_found(&self, id: &PublicId, origin: Origin) -> Result<Option<VersionId>> {
+        let file = self
+            .live
+            .open_file(id)
+            .map_err(|error| VaultError::io(id.to_string(), error))?;
+        let kept = self.keep_present(id, file.as_fd(), origin)?;
+        if kept.is_some() && origin == Origin::Backup {
+            read_ahead(file.as_fd(), u64::MAX);
         }
-        Ok(false)
-    }
-
-    /// Live assets without a live file are deleted ones.
-    fn end_missing(&self, id: &PublicId, report: &mut ScanReport) -> Result<()> {
-        let mut missing: Vec<(PublicId, NodeId)> = Vec::new();
-        self.for_each_asset(id, &mut |path, asset, standing| {
-            if standing == Standing::Live {
-                match self.live.find(path) {
-                    Ok(Some(Found::File(_))) | Err(_) => {}
-                    Ok(_) => missing.push((path.clone(), asset)),
-                }
-            }
-            Ok(())
-        })?;
-        for (path, asset) in missing {
-            let mut catalog = self.catalog();
-            let catalog = catalog.as_mut();
-            // Asked again under the lock: the mount may have been at work.
-            let gone = matches!(
-                self.live.find(&path),
-                Ok(None | Some(Found::Directory(_) | Found::Special))
-            );
-            let still_live = self
-                .asset_at(catalog, &path)?
-                .is_some_and(|known| known.node() == asset && known.is_live());
-            if gone && still_live {
-                let now = self.clock.now();
-                let ended = atomically(catalog, |catalog| self.end_live(catalog, asset, now))?;
-                for version in &ended {
-                    self.end_pin(version);
-                }
-                report.deleted += 1;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Has the kernel fetch the beginning of a file that ingest will read soon: many small
-/// reads at once, where ingest would wait for one after the other.
-fn read_ahead(file: BorrowedFd<'_>) {
-    if let Err(error) = fadvise(file, 0, NonZeroU64::new(READ_AHEAD_BYTES), Advice::WillNeed) {
-        log::debug!("no reading ahead: {error}");
+        Ok(kept)
     }
 }
 

@@ -253,6 +253,9 @@ impl Vault {
         if let Err(error) = self.drop_superseded() {
             log::warn!("versions of half contents stay: {error}");
         }
+        if let Err(error) = self.remove_leftovers() {
+            log::warn!("bytes that no version has stay in the store: {error}");
+        }
         if let Err(error) = self.finish_deletion() {
             log::warn!("bytes that were deleted for good are in the store still: {error}");
         }
@@ -277,7 +280,7 @@ fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> std::io::Result<J
 }
 
 /// On Linux a thread has a priority of its own, and hands it on to those it starts.
-fn lower_priority() {
+pub(super) fn lower_priority() {
     let thread = rustix::thread::gettid();
     if let Err(error) = rustix::process::setpriority_process(Some(thread), 19) {
         log::debug!("ingest keeps its priority: {error}");

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::crash::crash_points;
 use crate::harness::{Mount, Setup, closing, noise, not_run, output, text, wait_for};
 use crate::smtp::{LOGIN, SmtpServer};
 
@@ -68,7 +69,7 @@ fn a_backup_that_kill_9_interrupts_goes_on_where_it_was() {
         );
     }
     let mut m = Setup::new()
-        .env("KEEPFS_CRASH_AT", "ingest.written:100")
+        .env("KEEPFS_CRASH_AT", "intake.written:4")
         .start();
     existing(&m, 400);
     let told = m.vault.join("told");
@@ -105,16 +106,24 @@ fn a_backup_without_a_daemon_goes_on_after_kill_9_too() {
     }
     let mut m = Setup::new().unmounted();
     existing(&m, 200);
-    for point in ["ingest.written:50", "store.after-append:50"] {
+    let mut points = crash_points();
+    points.retain(|point| point.starts_with("intake."));
+    assert!(points.len() >= 3, "{points:?}");
+    points.extend(["intake.written:3", "store.after-append:2", "seal.after-row"].map(Into::into));
+    fs::write(m.live("d0/large"), noise(1, 2_000_000)).unwrap();
+    for point in points {
         let mut command = m.command(crate::harness::keepfs_binary());
         command.args(["backup", "--vault"]).arg(&m.vault);
-        let killed = output(command.env("KEEPFS_CRASH_AT", point));
+        let killed = output(command.env("KEEPFS_CRASH_AT", &point));
         assert_eq!(killed.status.code(), None, "{point}: {killed:?}");
     }
     let done = m.on_vault(&["backup"]);
     assert!(done.status.success(), "{done:?}");
     m.check();
     m.remount();
+    assert_eq!(m.contents("d0/large"), [noise(1, 2_000_000)]);
+    fs::remove_file(m.path("d0/large")).unwrap();
+    m.run("\"$KEEPFS\" purge --yes d0/large");
     assert_kept(&m, 200);
 }
 
