@@ -3,17 +3,19 @@
 //! [`SqliteCatalog::look_for_damage`] trusts no kept count: it counts everything
 //! again and compares. Each rule is one query that returns the rows that break it.
 
+use std::collections::{HashMap, HashSet};
+
 use super::SqliteCatalog;
 use super::codec::each_chunk;
 use super::state::State;
 use crate::catalog::{Result, Totals};
-use crate::model::Timestamp;
+use crate::model::{ROOT, Timestamp};
 
 /// Findings of one kind that are worth listing.
 const SHOWN: usize = 20;
 
 /// Queries that find nothing in a sound catalog, and what their rows are.
-const RULES: [(&str, &str); 17] = [
+const RULES: [(&str, &str); 16] = [
     (
         "entry without its directory",
         "SELECT node FROM entry WHERE until = 9223372036854775807 AND kind = 0
@@ -42,16 +44,6 @@ const RULES: [(&str, &str); 17] = [
         "deleted asset with a live file",
         "SELECT node FROM asset JOIN entry USING (node)
          WHERE until = 9223372036854775807 AND claim = 0 AND dev IS NOT NULL",
-    ),
-    (
-        "directory out of reach of the root",
-        "WITH RECURSIVE reached (node) AS (
-           VALUES (1)
-           UNION
-           SELECT entry.node FROM reached JOIN entry ON entry.parent = reached.node
-           WHERE entry.kind = 0 AND entry.until = 9223372036854775807
-         )
-         SELECT node FROM directory WHERE node NOT IN reached",
     ),
     (
         "directory with wrong counts",
@@ -166,9 +158,40 @@ impl SqliteCatalog {
             let rows = self.many(sql, [], |row| row.get::<_, i64>(0))?;
             report(&mut found, what, &rows);
         }
+        report(
+            &mut found,
+            "directory out of reach of the root",
+            &self.unreachable_directories()?,
+        );
         self.check_references(&mut found)?;
         self.check_counts(&mut found)?;
         Ok(found)
+    }
+
+    /// Those that no walk from the root would come to. Not by a recursive query: it would look
+    /// at each file in each directory, and files are the most.
+    fn unreachable_directories(&self) -> Result<Vec<i64>> {
+        let directories: Vec<(i64, Option<i64>)> = self.many(
+            "SELECT directory.node, entry.parent FROM directory LEFT JOIN entry
+             ON entry.node = directory.node AND entry.kind = 0
+               AND entry.until = 9223372036854775807",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let mut below: HashMap<i64, Vec<i64>> = HashMap::new();
+        for (node, parent) in &directories {
+            below
+                .entry(parent.unwrap_or(*node))
+                .or_default()
+                .push(*node);
+        }
+        let (mut reached, mut waiting) = (HashSet::from([ROOT.0]), vec![ROOT.0]);
+        while let Some(node) = waiting.pop() {
+            let children = below.remove(&node).unwrap_or_default().into_iter();
+            waiting.extend(children.filter(|child| reached.insert(*child)));
+        }
+        let nodes = directories.into_iter().map(|(node, _)| node);
+        Ok(nodes.filter(|node| !reached.contains(node)).collect())
     }
 
     fn check_references(&self, found: &mut Vec<String>) -> Result<()> {
