@@ -95,7 +95,7 @@ impl Vault {
         let batches = batches(&tree.files);
         let next = AtomicUsize::new(0);
         thread::scope(|scope| {
-            let (send, received) = mpsc::channel();
+            let (send, received) = mpsc::channel::<Vec<(&Wanted, Result<FileFacts>)>>();
             for _ in 0..self.config.ingest_threads.max(1) {
                 let (send, next, batches, written) = (send.clone(), &next, &batches, &written);
                 scope.spawn(move || {
@@ -105,21 +105,23 @@ impl Vault {
                             Ok(readers) => readers,
                             Err(error) => {
                                 let first = batch.first();
-                                let _ = first.map(|file| send.send((file, Err(error))));
+                                let _ = first.map(|file| send.send(vec![(file, Err(error))]));
                                 return;
                             }
                         };
-                        for (file, reader) in batch.iter().zip(readers) {
+                        // Told together: to wake somebody for each would cost too much.
+                        let brought = batch.iter().zip(readers).map(|(file, reader)| {
                             let brought = self.bring(file, reader, written, &mut directory);
-                            if send.send((file, brought)).is_err() {
-                                return;
-                            }
+                            (file, brought)
+                        });
+                        if send.send(brought.collect()).is_err() {
+                            return;
                         }
                     }
                 });
             }
             drop(send);
-            for (file, brought) in received {
+            for (file, brought) in received.into_iter().flatten() {
                 bytes_done = u64::saturating_add(bytes_done, file.version.size);
                 progress(bytes_done, bytes_in_all);
                 match brought {
