@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
+use std::thread;
 
 use super::create::make_private_directory;
 use super::error::DaemonError;
@@ -21,7 +22,8 @@ use crate::config::{Config, FILE_NAME, InitOptions, Origin};
 use crate::model::failpoint::reach;
 use crate::model::{Clock, Fence, StorePlace, SystemClock, Timestamp, WriteClaim};
 use crate::store::{
-    Gap, Replayed, Secret, VaultKey, key_document_at, reconcile, replay, versions_in_packs,
+    Gap, Replayed, Secret, VaultKey, key_document_at, list_packs, reconcile, replay,
+    versions_in_packs,
 };
 use crate::vault::{Materialised, Settled, Trust, VaultError, settle_rebuilt};
 
@@ -146,18 +148,20 @@ fn make_catalog(
     let path = request.vault_dir.join("catalog.db");
     let cipher = key.map(VaultKey::cipher);
     let place = &request.place;
-    let replayed = replay(
-        place,
-        request.writer,
-        request.gap,
-        cipher.map(|c| &**c),
-        &path,
-    )
-    .map_err(VaultError::from)?;
+    let (replayed, listing) = thread::scope(|scope| {
+        // A store may take its time for a long list.
+        let listing = scope.spawn(|| list_packs(place));
+        let cipher = cipher.map(|c| &**c);
+        let replayed = replay(place, request.writer, request.gap, cipher, &path);
+        (replayed, listing.join())
+    });
+    let replayed = replayed.map_err(VaultError::from)?;
+    // A failure shows where it is asked for again.
+    let listing = listing.ok().and_then(Result::ok);
     reach("rebuild.replayed");
     let mut catalog = SqliteCatalog::open(&path).map_err(VaultError::from)?;
     let catalog: &mut dyn Catalog = &mut catalog;
-    let reconciled = reconcile(place, catalog).map_err(VaultError::from)?;
+    let reconciled = reconcile(place, catalog, listing).map_err(VaultError::from)?;
     let settled = settle_rebuilt(catalog, &reconciled.never_put, SystemClock.now())?;
     let unreadable = [&reconciled.missing[..], &reconciled.damaged].concat();
     let hurt = versions_in_packs(catalog, &unreadable).map_err(VaultError::from)?;

@@ -86,7 +86,7 @@ pub use orphans::Orphan;
 pub use progress::Unstored;
 pub use reader::ContentReader;
 pub use reclaim::Repacked;
-pub use reconcile::{Reconciled, reconcile, versions_in_packs};
+pub use reconcile::{Listing, Reconciled, list_packs, reconcile, versions_in_packs};
 pub use records::RecordFlaw;
 pub use repair::Repair;
 pub use sample::{Sampled, Share, ShareError};

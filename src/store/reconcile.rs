@@ -26,19 +26,57 @@ pub struct Reconciled {
     pub damaged: Vec<PackId>,
 }
 
+/// The packs that lie in a store, and their bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing(HashMap<PackId, u64>);
+
+impl Listing {
+    fn of(backend: &Backend) -> Result<Self> {
+        Ok(Self(backend.list()?.into_iter().collect()))
+    }
+
+    /// True when it has all that the catalog knows.
+    fn has_all(&self, packs: &[PackRecord]) -> bool {
+        packs
+            .iter()
+            .all(|pack| match (self.0.get(&pack.id), pack.state) {
+                (Some(&bytes), PackState::Stored) => bytes == pack.bytes,
+                (Some(_), PackState::Open) => true,
+                (None, _) => false,
+            })
+    }
+}
+
+/// What [`reconcile`] has to know, asked for while there is other work.
+///
+/// # Errors
+/// What the store answers.
+pub fn list_packs(place: &StorePlace) -> Result<Listing> {
+    Listing::of(&Backend::open(place, false)?)
+}
+
 /// Brings the packs of a catalog into line with what lies at `place`, where nothing is
-/// changed.
+/// changed. `listing` is of some moment before; where it lacks anything, the store is asked
+/// again.
 ///
 /// # Errors
 /// What the store answers, and when the catalog fails.
-pub fn reconcile(place: &StorePlace, catalog: &mut dyn Catalog) -> Result<Reconciled> {
+pub fn reconcile(
+    place: &StorePlace,
+    catalog: &mut dyn Catalog,
+    listing: Option<Listing>,
+) -> Result<Reconciled> {
     let backend = Backend::open(place, false)?;
-    let listing: HashMap<PackId, u64> = backend.list()?.into_iter().collect();
+    let packs = catalog.packs()?;
+    let Listing(listing) = match listing.filter(|listing| listing.has_all(&packs)) {
+        Some(listing) => listing,
+        None => Listing::of(&backend)?,
+    };
     let mut known = HashSet::new();
     let mut wanting = Vec::new();
     let mut wanted = HashMap::new();
     let mut tables = Vec::new();
-    for pack in catalog.packs()? {
+    for pack in packs {
         known.insert(pack.id);
         let taken = match (listing.get(&pack.id), pack.state) {
             (Some(&bytes), PackState::Stored) if bytes == pack.bytes => continue,

@@ -8,7 +8,7 @@ use crate::catalog::{Catalog, ChunkRecord, PackRecord, PackState};
 use crate::model::{ContentId, PackId, VersionSeq};
 use crate::store::pack::{PACK_BYTES_MAX, TRAILER_BYTES};
 use crate::store::testing::{Bench, noise};
-use crate::store::{CheckDepth, Reconciled, StoreError, reconcile, versions_in_packs};
+use crate::store::{CheckDepth, Reconciled, StoreError, list_packs, reconcile, versions_in_packs};
 
 fn id_of(pack: &Path) -> PackId {
     pack.file_stem().unwrap().to_str().unwrap().parse().unwrap()
@@ -37,7 +37,7 @@ fn growing_in_the_journal(count: u64) -> (Bench, Vec<(PackId, ContentId)>) {
 }
 
 fn reconciled(bench: &Bench) -> Reconciled {
-    reconcile(&bench.config.place, &mut bench.facts.clone()).unwrap()
+    reconcile(&bench.config.place, &mut bench.facts.clone(), None).unwrap()
 }
 
 fn damage_table(bench: &Bench, pack: PackId) {
@@ -64,6 +64,19 @@ fn a_listed_pack_whose_table_cannot_be_read_is_damaged_and_not_one_that_never_ca
     let named: Vec<_> = named.iter().map(|d| (d.pack, &d.versions[..])).collect();
     assert_eq!(named, [(hurt, &[VersionSeq(content.0)][..])]);
     assert_eq!(bench.read(made[1].1).unwrap(), noise(50_000, 1));
+}
+
+#[test]
+fn a_pack_that_came_after_the_listing_is_asked_for_again() {
+    let bench = Bench::new();
+    bench.write(b"first");
+    bench.store().flush().unwrap();
+    let place = &bench.config.place;
+    let early = list_packs(place).unwrap();
+    bench.write(b"second");
+    bench.store().flush().unwrap();
+    let reconciled = reconcile(place, &mut bench.facts.clone(), Some(early));
+    assert_eq!(reconciled.unwrap(), Reconciled::default());
 }
 
 #[test]
