@@ -7,6 +7,7 @@
 //! is read once.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -33,6 +34,10 @@ use super::{Result, Vault, VaultError};
 const TEMPORARY: &str = ".keepfs-rebuild.";
 /// Files that are noted as seen in one commit: the database's log does not grow with the vault.
 const FILES_A_COMMIT: u64 = if cfg!(test) { 10 } else { 10_000 };
+
+/// So much is written before the disk is told to begin: left alone, the kernel would wait with
+/// it, and we would wait at the end.
+const FLUSH_BYTES: u64 = 64 << 20;
 
 /// What was brought into the live tree.
 #[derive(Debug, Default)]
@@ -121,9 +126,21 @@ impl Vault {
                 });
             }
             drop(send);
+            let (flush, asked) = mpsc::sync_channel::<()>(1);
+            let flusher = scope.spawn(move || {
+                while asked.recv().is_ok() {
+                    self.flush_live()?;
+                }
+                Ok::<_, VaultError>(())
+            });
+            let mut bytes_unflushed = 0_u64;
             for (file, brought) in received.into_iter().flatten() {
                 bytes_done = u64::saturating_add(bytes_done, file.version.size);
                 progress(bytes_done, bytes_in_all);
+                bytes_unflushed = bytes_unflushed.saturating_add(file.version.size);
+                if bytes_unflushed >= FLUSH_BYTES && flush.try_send(()).is_ok() {
+                    bytes_unflushed = 0;
+                }
                 match brought {
                     Ok(facts) => {
                         done.files += 1;
@@ -143,12 +160,17 @@ impl Vault {
                     Err(error) => return Err(error),
                 }
             }
-            Ok::<_, VaultError>(())
+            drop(flush);
+            // A failed flush is told once, to whoever asked.
+            flusher.join().unwrap_or_else(|panic| resume_unwind(panic))
         })?;
         self.finish_directories(&tree, &mut done.failed)?;
-        rustix::fs::syncfs(self.live.root())
-            .map_err(|error| VaultError::io("the live tree", error))?;
+        self.flush_live()?;
         Ok(done)
+    }
+
+    fn flush_live(&self) -> Result<()> {
+        rustix::fs::syncfs(self.live.root()).map_err(|error| VaultError::io("the live tree", error))
     }
 
     /// Opens what is stored of a batch: small files share requests, of a long one its
