@@ -112,7 +112,7 @@ impl Vault {
             let written = self.store.write(&mut bytes, tail, at_bound)?;
             failpoint::reach("ingest.written");
             if !from_spool && self.take_back_if_changed(&version, &file)? {
-                lock(&self.leftovers).push(written.content);
+                self.leave_over(written.content)?;
                 return Ok(None);
             }
             if !from_spool && self.in_spool(seq)? {
@@ -169,10 +169,21 @@ impl Vault {
         };
         let source = reopen_for_reading(file)
             .map_err(|error| VaultError::io("opening a sealed file", error))?;
-        let written =
-            self.store
-                .write(&mut source.take(version.size), Tail::Fine, AtBound::Refuse)?;
-        lock(&self.ingest.queue).written.push((seq, written));
+        // Seen as under way, like every other ingest.
+        let is_ours = lock(&self.ingest.queue).active.insert(seq);
+        let mut bytes = source.take(version.size);
+        let written = self.store.write(&mut bytes, Tail::Fine, AtBound::Refuse);
+        {
+            let mut queue = lock(&self.ingest.queue);
+            if is_ours {
+                queue.active.remove(&seq);
+            }
+            if let Ok(written) = &written {
+                queue.written.push((seq, *written));
+            }
+        }
+        self.ingest.changed.notify_all();
+        written?;
         self.finish_batch()
     }
 

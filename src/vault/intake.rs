@@ -15,13 +15,14 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, atomically};
 use crate::model::{FileFacts, Origin, PublicId, VersionState, Xattrs, failpoint};
 use crate::store::{AtBound, StoreError, Tail, Written};
 
 use super::file_reads::{FileReads, UnderWay};
-use super::live::{Found, facts_of, user_xattrs};
+use super::live::{Found, facts_of, is_absent, user_xattrs};
 use super::seal::CLOCK_TICK;
 use super::workers::lower_priority;
 use super::{Result, Vault, VaultError, lock};
@@ -33,6 +34,8 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Files and bytes that wait for a common flush.
 const UNRECORDED_FILES_MAX: usize = 2000;
 const UNRECORDED_BYTES_MAX: u64 = 64 << 20;
+/// How long they wait at most, while others still come.
+const UNRECORDED_AGE_MAX: Duration = Duration::from_secs(2);
 /// Versions in one turn at the catalog: whoever works in the mount waits for it.
 const TURN_VERSIONS: usize = 16;
 
@@ -80,6 +83,17 @@ struct Unrecorded {
 struct Batch {
     files: Vec<Unrecorded>,
     bytes: u64,
+    /// When the first of them was added.
+    since: Option<Instant>,
+}
+
+impl Batch {
+    fn is_full(&self) -> bool {
+        let is_old = |since: &Instant| since.elapsed() >= UNRECORDED_AGE_MAX;
+        self.files.len() >= UNRECORDED_FILES_MAX
+            || self.bytes >= UNRECORDED_BYTES_MAX
+            || self.since.as_ref().is_some_and(is_old)
+    }
 }
 
 impl<'a> Intake<'a> {
@@ -88,6 +102,7 @@ impl<'a> Intake<'a> {
     /// # Errors
     /// What `walk` failed with; when the catalog fails, or the system gives no thread.
     pub(super) fn run(vault: &'a Vault, walk: impl FnOnce(&Self) -> Result<()>) -> Result<TakenIn> {
+        let mark = vault.mark_intake()?;
         let intake = Self {
             vault,
             found: FoundFiles::default(),
@@ -95,6 +110,8 @@ impl<'a> Intake<'a> {
             taken: Mutex::default(),
         };
         thread::scope(|scope| {
+            // However the walk ends, the readers must not wait for more.
+            let found = intake.found.ends_on_drop();
             let started = (0..vault.config.ingest_threads.max(1)).try_for_each(|number| {
                 let reader = intake.found.reader();
                 let intake = &intake;
@@ -108,11 +125,12 @@ impl<'a> Intake<'a> {
                 started.map_err(|error| VaultError::io("starting a thread", error))
             });
             let walked = started.and_then(|()| walk(&intake));
-            intake.found.end();
+            drop(found);
             walked
         })?;
         intake.found.check()?;
         intake.record_batch()?;
+        mark.succeed();
         Ok(*lock(&intake.taken))
     }
 
@@ -227,6 +245,7 @@ impl<'a> Intake<'a> {
     fn add_unrecorded(&self, file: Opened, written: Written) -> Result<()> {
         let is_full = {
             let mut batch = lock(&self.unrecorded);
+            batch.since.get_or_insert_with(Instant::now);
             batch.bytes += written.size;
             batch.files.push(Unrecorded {
                 id: file.id,
@@ -234,7 +253,7 @@ impl<'a> Intake<'a> {
                 xattrs: file.xattrs,
                 written,
             });
-            batch.files.len() >= UNRECORDED_FILES_MAX || batch.bytes >= UNRECORDED_BYTES_MAX
+            batch.is_full()
         };
         match is_full {
             true => self.record_batch(),
@@ -267,7 +286,7 @@ impl<'a> Intake<'a> {
         }
         for file in others {
             self.keep_by_seal(&file.id);
-            lock(&self.vault.leftovers).push(file.written.content);
+            self.vault.leave_over(file.written.content)?;
         }
         Ok(())
     }
@@ -283,9 +302,20 @@ impl<'a> Intake<'a> {
         }
     }
 
+    /// True for a file that somebody removed meanwhile. Where its directory is gone, too, the
+    /// whole of it may be at another place, without versions.
+    fn is_removed(&self, id: &PublicId, error: &VaultError) -> bool {
+        let is_gone = matches!(error, VaultError::Io { error, .. } if is_absent(error));
+        let parent = id.split().map(|(parent, _)| parent);
+        is_gone && parent.is_some_and(|parent| self.vault.live.open_directory(&parent).is_ok())
+    }
+
     fn note(&self, id: &PublicId, error: VaultError) {
         if matches!(error, VaultError::Catalog(_)) {
             return self.found.fail(error);
+        }
+        if self.is_removed(id, &error) {
+            return;
         }
         log::warn!("{id}: not scanned: {error}");
         lock(&self.taken).unreadable += 1;
@@ -306,28 +336,6 @@ fn unless_catalog<T>(stored: std::result::Result<T, StoreError>) -> Result<Optio
 }
 
 impl Vault {
-    /// Removes the contents that were stored for versions which did not come to be, unless
-    /// others have them. Not while anything is ingested: it may have come to the same
-    /// contents, and no row says so yet.
-    ///
-    /// # Errors
-    /// When the catalog fails.
-    pub(super) fn remove_leftovers(&self) -> Result<()> {
-        if lock(&self.leftovers).is_empty() {
-            return Ok(());
-        }
-        // Ingest looks contents up under the lock, and is not idle from before to after it.
-        let mut catalog = self.catalog();
-        if !lock(&self.ingest.queue).is_idle() {
-            return Ok(());
-        }
-        let leftovers = std::mem::take(&mut *lock(&self.leftovers));
-        for content in leftovers {
-            catalog.remove_content_if_unused(content)?;
-        }
-        Ok(())
-    }
-
     /// The first version of a file whose bytes are durable. False: the file is another by
     /// now, or its asset is known, or the content is gone again, and nothing was done.
     fn record_first(&self, catalog: &mut dyn Catalog, file: &Unrecorded) -> Result<bool> {

@@ -21,6 +21,7 @@ mod ingest;
 mod ingest_queue;
 mod intake;
 mod labels;
+mod leftovers;
 mod link;
 pub mod live;
 mod lookup;
@@ -81,9 +82,7 @@ pub use workers::Workers;
 
 use crate::catalog::{Catalog, CatalogGuard, Durability, SharedCatalog, take_turn};
 use crate::config::Config;
-use crate::model::{
-    Clock, ContentId, InodeKey, Location, NodeId, PublicId, VersionIds, VersionSeq,
-};
+use crate::model::{Clock, InodeKey, Location, NodeId, PublicId, VersionIds, VersionSeq};
 use crate::policy::Policy;
 use crate::store::{Store, StoreConfig, VaultKey};
 
@@ -126,7 +125,7 @@ pub struct Vault {
     /// Sealed versions known to differ from the one before them, though of its size.
     distinct: Mutex<HashSet<VersionSeq>>,
     /// Contents that were stored for nobody; they go when ingest is idle.
-    leftovers: Mutex<Vec<ContentId>>,
+    leftovers: Mutex<leftovers::Leftovers>,
 }
 
 impl std::fmt::Debug for Vault {
@@ -315,6 +314,7 @@ impl Vault {
             .collect();
         let mut catalog = self.catalog();
         self.follow_device(catalog.as_mut())?;
+        self.remove_earlier_leftovers(catalog.as_mut())?;
         *lock(&self.ids) = VersionIds::after(catalog.last_version_id()?);
         let overrides = catalog.setting(names::OVERRIDES_SETTING)?.is_some();
         self.has_overrides.store(overrides, Ordering::Relaxed);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::catalog::{Durability, Standing, atomically};
 use crate::model::{NodeId, PublicId, Version, VersionIdPrefix, VersionSeq};
 
+use super::leftovers::Left;
 use super::{Result, Vault, VaultError};
 
 /// There while bytes that were deleted for good may still be in the store. Its value says
@@ -120,8 +121,12 @@ impl Vault {
         self.wait_for_ingest_of(seqs);
         self.finish_batch()?;
         let versions = seqs.len() as u64;
+        let left = self.remove_leftovers()?;
         let freed_bytes = self.store.reclaim()?;
-        self.note_finished(deletion)?;
+        // While others are left that may share chunks with them, it is taken up again.
+        if left == Left::Nothing {
+            self.note_finished(deletion)?;
+        }
         log::warn!("deleted for good: {versions} versions, {assets} assets, {freed_bytes} bytes");
         if let Some(migration) = self.store.migration()? {
             log::warn!(
@@ -142,10 +147,19 @@ impl Vault {
     pub(super) fn finish_deletion(&self) -> Result<()> {
         let deletion = self.catalog().setting(UNFINISHED_SETTING)?;
         if let Some(deletion) = deletion {
+            let left = self.remove_leftovers()?;
             self.store.reclaim()?;
-            self.note_finished(&deletion)?;
+            if left == Left::Nothing {
+                self.note_finished(&deletion)?;
+            }
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_deletion_unfinished(&self) -> bool {
+        let unfinished = self.catalog().setting(UNFINISHED_SETTING);
+        unfinished.is_ok_and(|deletion| deletion.is_some())
     }
 
     fn note_finished(&self, deletion: &str) -> Result<()> {

@@ -21,6 +21,7 @@ struct New<'a> {
     index: usize,
     plain: &'a [u8],
     name: ChunkHash,
+    blake3: ChunkHash,
     _claim: Claim<'a>,
 }
 
@@ -83,10 +84,15 @@ fn claim_new<'a>(
             continue;
         }
         let name = shared.coding.name(plain);
+        let blake3 = match shared.coding.cipher() {
+            None => name,
+            Some(_) => hash(plain),
+        };
         new.extend(pins.try_claim(name).map(|claim| New {
             index,
             plain,
             name,
+            blake3,
             _claim: claim,
         }));
     }
@@ -119,13 +125,9 @@ fn record(
         let mut written = Vec::with_capacity(new.len());
         for (new, row) in new.iter().zip(rows) {
             let size = new.plain.len() as u64;
-            let blake3 = match shared.coding.cipher() {
-                None => new.name,
-                Some(_) => hash(new.plain),
-            };
             written.push(Written {
-                content: small_content(catalog, &blake3, size, &Stored::New(row))?,
-                blake3,
+                content: small_content(catalog, &new.blake3, size, &Stored::New(row))?,
+                blake3: new.blake3,
                 size,
                 new_bytes: size,
             });

@@ -40,6 +40,16 @@ pub(super) enum WhenEmpty {
 /// One reader; the walk must not wait for one that is gone.
 pub(super) struct Reader<'a>(&'a FoundFiles);
 
+/// Nothing more will be found once this is gone.
+pub(super) struct Ends<'a>(&'a FoundFiles);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.state).has_ended = true;
+        self.0.changed.notify_all();
+    }
+}
+
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
         lock(&self.0.state).readers -= 1;
@@ -63,7 +73,10 @@ impl FoundFiles {
         while state.files.len() >= FOUND_MAX && state.readers > 0 && state.failure.is_none() {
             state = self.wait(state);
         }
-        state.files.extend(files);
+        // With no reader left nobody would take them.
+        if state.readers > 0 {
+            state.files.extend(files);
+        }
         drop(state);
         self.changed.notify_all();
         self.check()
@@ -92,10 +105,9 @@ impl FoundFiles {
         batch
     }
 
-    /// Nothing more will be found.
-    pub(super) fn end(&self) {
-        lock(&self.state).has_ended = true;
-        self.changed.notify_all();
+    /// The end, for when the result is dropped.
+    pub(super) fn ends_on_drop(&self) -> Ends<'_> {
+        Ends(self)
     }
 
     /// Nothing more is taken, and the walk hears why.

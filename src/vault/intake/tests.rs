@@ -6,12 +6,14 @@ use std::os::fd::AsFd;
 
 use rustix::fs::XattrFlags;
 
-use super::{FILE_BYTES_MAX, Intake, NewFile, UNRECORDED_FILES_MAX};
+use super::{FILE_BYTES_MAX, Intake, NewFile, TakenIn, UNRECORDED_FILES_MAX};
+use crate::catalog::Durability;
 use crate::model::{Clock, Origin, PublicId, SystemClock, VersionState};
 use crate::store::AtBound;
+use crate::vault::leftovers::Left;
 use crate::vault::live::facts_of;
 use crate::vault::testing::{TestVault, id};
-use crate::vault::{ScanReport, Survey, WriteIntent};
+use crate::vault::{Result, ScanReport, Survey, VaultError, WriteIntent};
 
 /// Bytes that nothing makes smaller, other ones for each seed.
 fn noise(size: usize, seed: u64) -> Vec<u8> {
@@ -29,9 +31,24 @@ fn backup(vault: &TestVault) -> ScanReport {
         .unwrap()
 }
 
-/// Takes in one file, and does something between its reading and its version.
+/// Takes in one file, and does something between its reading and its version. Returns how
+/// many versions came of it.
 fn take_in(vault: &TestVault, path: &str, meanwhile: impl FnOnce()) -> u64 {
-    let taken = Intake::run(&vault.vault, |intake| {
+    let taken = try_take_in(vault, path, || {
+        meanwhile();
+        Ok(())
+    });
+    let taken = taken.unwrap();
+    assert_eq!(taken.unreadable, 0);
+    taken.versions
+}
+
+fn try_take_in(
+    vault: &TestVault,
+    path: &str,
+    meanwhile: impl FnOnce() -> Result<()>,
+) -> Result<TakenIn> {
+    Intake::run(&vault.vault, |intake| {
         let file = File::open(vault.path(path)).unwrap();
         let facts = facts_of(file.as_fd()).unwrap();
         let new = NewFile {
@@ -43,10 +60,12 @@ fn take_in(vault: &TestVault, path: &str, meanwhile: impl FnOnce()) -> u64 {
             intake.found.check()?;
             std::thread::yield_now();
         }
-        meanwhile();
-        Ok(())
-    });
-    taken.unwrap().versions
+        meanwhile()
+    })
+}
+
+fn unused_contents(vault: &TestVault) -> u64 {
+    vault.vault.catalog().remove_unused_contents().unwrap()
 }
 
 fn states(vault: &TestVault, path: &str) -> Vec<&'static str> {
@@ -137,8 +156,8 @@ fn a_file_that_is_gone_after_it_was_read_has_no_version() {
     let taken = take_in(&vault, "a", || fs::remove_file(vault.path("a")).unwrap());
     assert_eq!(taken, 0);
     assert_eq!(vault.live_assets(), [""; 0]);
-    vault.vault.remove_leftovers().unwrap();
-    assert_eq!(vault.vault.catalog().remove_unused_contents().unwrap(), 0);
+    assert_eq!(vault.vault.remove_leftovers().unwrap(), Left::Nothing);
+    assert_eq!(unused_contents(&vault), 0);
     vault.assert_sound();
 }
 
@@ -206,6 +225,48 @@ fn content_that_somebody_else_came_to_meanwhile_stays() {
     assert_eq!(vault.versions("b"), ["the same bytes"]);
     assert_eq!(vault.versions("a"), ["others"]);
     vault.assert_sound();
+}
+
+#[test]
+fn what_a_walk_stored_that_failed_is_forgotten_in_this_run_and_in_the_next() {
+    for is_killed in [false, true] {
+        let vault = TestVault::new();
+        fs::write(vault.path("a"), "never a version").unwrap();
+        let failed = try_take_in(&vault, "a", || {
+            Err(VaultError::io("the walk", std::io::ErrorKind::Other))
+        });
+        assert!(failed.is_err());
+        let vault = match is_killed {
+            true => {
+                vault.vault.commit(Durability::Process).unwrap();
+                vault.crash()
+            }
+            false => {
+                assert_eq!(vault.vault.remove_leftovers().unwrap(), Left::Nothing);
+                vault
+            }
+        };
+        assert_eq!(unused_contents(&vault), 0, "killed: {is_killed}");
+        assert_eq!(backup(&vault).versions, 1);
+        assert_eq!(vault.versions("a"), ["never a version"]);
+    }
+}
+
+#[test]
+fn a_deletion_for_good_is_not_over_while_an_intake_may_share_its_bytes() {
+    let vault = TestVault::new();
+    fs::write(vault.path("gone"), "to be deleted for good").unwrap();
+    backup(&vault);
+    fs::write(vault.path("a"), "read").unwrap();
+    take_in(&vault, "a", || {
+        vault.remove("gone");
+        vault.vault.purge(&id("gone")).unwrap();
+        assert!(vault.vault.is_deletion_unfinished());
+        fs::remove_file(vault.path("a")).unwrap();
+    });
+    vault.vault.finish_deletion().unwrap();
+    assert!(!vault.vault.is_deletion_unfinished());
+    assert_eq!(unused_contents(&vault), 0);
 }
 
 #[test]
