@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, Standing, atomically};
-use crate::model::{InodeKey, PublicId, Version, VersionSeq, VersionState, failpoint};
+use crate::model::{FileFacts, InodeKey, PublicId, Version, VersionSeq, VersionState, failpoint};
 use crate::store::{AtBound, Tail, Written};
 
 use super::ingest_queue::{Queue, SealedAt};
@@ -247,24 +247,15 @@ impl Vault {
         let VersionState::Sealed { file: sealed, .. } = version.state else {
             return Ok(true);
         };
-        let mut assets = vec![version.asset];
-        assets.extend(catalog.assets_on_inode(sealed.inode)?);
-        for asset in assets {
-            let Some(path) = catalog.path_of(asset)? else {
-                continue;
-            };
-            match self.live.find(&path) {
-                Ok(Some(Found::File(facts)))
-                    if facts.inode == sealed.inode && facts.size >= version.size =>
-                {
-                    return Ok(false);
-                }
-                Ok(_) => {}
-                Err(error) => return Err(VaultError::io(path.to_string(), error)),
-            }
-        }
-        if self.in_spool(seq)? {
-            return Ok(false);
+        let spooled = self.open_spooled(seq)?.map(|file| file.metadata());
+        let spooled = spooled.transpose();
+        let spooled = spooled.map_err(|error| VaultError::io("a spool file", error))?;
+        match spooled {
+            Some(facts) if facts.len() >= version.size => return Ok(false),
+            // Made when the bytes were gone already; the live file holds others.
+            Some(_) => {}
+            None if self.is_in_live_tree(catalog, &version, &sealed)? => return Ok(false),
+            None => {}
         }
         let path = catalog.path_of(version.asset)?.unwrap_or_default();
         if self.is_recovering() {
@@ -297,6 +288,32 @@ impl Vault {
         drop(guard);
         self.end_pin(&version);
         Ok(true)
+    }
+
+    /// True when a live file is still the one that was sealed.
+    fn is_in_live_tree(
+        &self,
+        catalog: &mut dyn Catalog,
+        version: &Version,
+        sealed: &FileFacts,
+    ) -> Result<bool> {
+        let mut assets = vec![version.asset];
+        assets.extend(catalog.assets_on_inode(sealed.inode)?);
+        for asset in assets {
+            let Some(path) = catalog.path_of(asset)? else {
+                continue;
+            };
+            match self.live.find(&path) {
+                Ok(Some(Found::File(facts)))
+                    if facts.inode == sealed.inode && facts.size >= version.size =>
+                {
+                    return Ok(true);
+                }
+                Ok(_) => {}
+                Err(error) => return Err(VaultError::io(path.to_string(), error)),
+            }
+        }
+        Ok(false)
     }
 
     /// True when the batch is big enough to be made durable.

@@ -55,6 +55,7 @@ mod usage;
 mod workers;
 
 use std::collections::{HashMap, HashSet};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -304,6 +305,13 @@ impl Vault {
         Ok(catalog.set_setting(DEVICE_SETTING, Some(&now.to_string()))?)
     }
 
+    fn is_link_in_spool(&self, seq: VersionSeq, inode: InodeKey) -> Result<bool> {
+        let io = |error| VaultError::io("reading the spool", error);
+        let file = self.spool.open_file(seq).map_err(io)?;
+        let facts = file.map(|file| live::facts_of(file.as_fd())).transpose();
+        Ok(facts.map_err(io)?.is_some_and(|facts| facts.inode == inode))
+    }
+
     /// Rebuilds in memory what the rows and the spool say of an earlier run.
     fn take_up(&self) -> Result<()> {
         let spooled: HashSet<VersionSeq> = self
@@ -330,11 +338,18 @@ impl Vault {
                 };
                 needed.insert(version.seq);
                 let in_spool = spooled.contains(&version.seq);
-                if in_spool && location == Location::Live {
-                    catalog.set_location(version.seq, Location::SpoolLink)?;
+                // The row may be older than what was done in the spool: the file there says
+                // what it is. Of a copy nothing is pinned, or the next writer's would replace it.
+                let is_copy = in_spool && !self.is_link_in_spool(version.seq, file.inode)?;
+                let found = match (in_spool, is_copy) {
+                    (false, _) => location,
+                    (true, false) => Location::SpoolLink,
+                    (true, true) => Location::SpoolCopy,
+                };
+                if found != location {
+                    catalog.set_location(version.seq, found)?;
                 }
-                // A copy in the spool has an inode of its own; pinning the old one is harmless.
-                if !in_spool || location != Location::SpoolCopy {
+                if !is_copy {
                     self.pins.add(
                         file.inode,
                         Held {

@@ -307,3 +307,43 @@ fn a_second_scan_finds_what_the_first_one_could_not_seal() {
         .unwrap();
     assert_eq!(vault.versions("f"), ["two"]);
 }
+
+#[test]
+fn a_copy_in_the_spool_is_not_replaced_by_the_next_writers_after_a_crash() {
+    let vault = TestVault::new();
+    vault.write("a", b"the first content");
+    vault.vault.commit(Durability::Process).unwrap();
+    // The row that says that the bytes moved is lost in the crash, the copy is not.
+    let mut truncating = creating();
+    truncating.truncate(true);
+    let mut writer = vault.open("a", &truncating, WriteIntent::Change).unwrap();
+    writer.write_all(b"half").unwrap();
+    let vault = vault.crash();
+    vault
+        .vault
+        .scan(&PublicId::root(), Survey::Recover, &mut |_| {})
+        .unwrap();
+    vault.write("a", b"x");
+    vault.ingest_all();
+    assert_eq!(vault.versions("a"), ["the first content", "half", "x"]);
+    vault.assert_sound();
+}
+
+#[test]
+fn a_spool_file_that_is_too_short_is_a_loss_and_holds_nobody_up() {
+    let vault = TestVault::new();
+    vault.write("a", b"the first content");
+    let seq = sealed(&vault)[0];
+    vault.write("a", b"the second content");
+    let spooled = vault.vault.config().spool_dir.join(seq.0.to_string());
+    File::options()
+        .write(true)
+        .open(spooled)
+        .unwrap()
+        .set_len(3)
+        .unwrap();
+    vault.vault.ingest_one(seq, AtBound::Wait).unwrap();
+    vault.ingest_all();
+    assert_eq!(vault.versions("a"), ["the second content"]);
+    vault.assert_sound();
+}
