@@ -59,7 +59,9 @@ impl Vault {
     /// # Errors
     /// When the catalog fails.
     pub(super) fn mark_intake(&self) -> Result<IntakeMark<'_>> {
-        self.mark_leftovers(self.catalog().as_mut())?;
+        // Held to the end: whoever takes the mark away holds it, too.
+        let mut catalog = self.catalog();
+        self.mark_leftovers(catalog.as_mut())?;
         lock(&self.leftovers).intakes += 1;
         Ok(IntakeMark {
             vault: self,
@@ -72,7 +74,8 @@ impl Vault {
     /// # Errors
     /// When the catalog fails.
     pub(super) fn leave_over(&self, content: ContentId) -> Result<()> {
-        self.mark_leftovers(self.catalog().as_mut())?;
+        let mut catalog = self.catalog();
+        self.mark_leftovers(catalog.as_mut())?;
         lock(&self.leftovers).contents.push(content);
         Ok(())
     }
