@@ -20,7 +20,7 @@ use crate::config::{Config, Overrides};
 use crate::model::{Override, PublicId, WriteClaim, failpoint};
 use crate::mount::{Invalidator, MountOptions, mount};
 use crate::server::Server;
-use crate::server::api::{self, Door, HttpServer};
+use crate::server::api::{self, Door, HttpServer, MountDoor};
 use crate::store::VaultKey;
 
 /// What to mount, where and how. Paths are absolute.
@@ -99,9 +99,12 @@ pub fn run_mount(request: &MountRequest, announce: &mut dyn Announce) -> Result<
         None => None,
         Some(listener) => {
             let invalidator = mounted.invalidator();
-            let door = Door::Mount(mountpoint.clone());
-            let changed = move |id: &PublicId| invalidator.invalidate(id);
-            let http = HttpServer::start(listener, vault.clone(), door, changed)
+            let door = Door::Mount(MountDoor {
+                mountpoint: mountpoint.clone(),
+                changed: Box::new(move |id: &PublicId| invalidator.invalidate(id)),
+                has_writers: Box::new(mounted.writers()),
+            });
+            let http = HttpServer::start(listener, vault.clone(), door)
                 .map_err(|error| DaemonError::io("the HTTP server", error))?;
             log::info!("listening on http://{}", http.address());
             Some(http)

@@ -69,7 +69,7 @@ pub fn run_serve(
     let workers = opened.start_workers()?;
     let server = Server::start(&vault.config().socket_path, vault.clone(), |_| {})
         .map_err(|error| DaemonError::io("the control socket", error))?;
-    let http = HttpServer::start(listener, vault.clone(), Door::Vault, |_| {})
+    let http = HttpServer::start(listener, vault.clone(), Door::Vault)
         .map_err(|error| DaemonError::io("the HTTP server", error))?;
     let text = format!("{} on http://{}", vault.config().name, http.address());
     log::info!("serving {text}");

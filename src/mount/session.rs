@@ -203,6 +203,13 @@ impl Mounted {
     pub fn invalidator(&self) -> Invalidator {
         Invalidator::new(&self.tree, self.notifier.clone())
     }
+
+    /// A way to ask whether any file is open for writing. A close counts as one until what
+    /// it meant is done.
+    pub fn writers(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let handles = self.tree.handles.clone();
+        move || handles.any_writer()
+    }
 }
 
 impl Unmounter {

@@ -212,7 +212,7 @@ impl Api {
                 return Ok(Err("failed"));
             }
         }
-        (self.changed)(&asset.id);
+        self.names.changed(&asset.id);
         Ok(self.asset_at(&asset.id)?.ok_or("failed"))
     }
 
@@ -252,7 +252,7 @@ impl Api {
             .filter_map(|version_id| version_id.parse().ok())
             .collect();
         self.vault.delete_versions(&asset.id, &prefixes)?;
-        (self.changed)(&asset.id);
+        self.names.changed(&asset.id);
         let mut body = json!({
             "asset_id": asset.asset_id.to_string(),
             "deleted_version_ids": there,

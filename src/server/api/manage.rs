@@ -37,8 +37,8 @@ impl Api {
         if source.id != path {
             self.make_room(kind, &to, &source, &path, clobber)?;
             self.names.rename(&source.id, &path, clobber)?;
-            (self.changed)(&source.id);
-            (self.changed)(&path);
+            self.names.changed(&source.id);
+            self.names.changed(&path);
         }
         let renamed = self.asset_at(&path)?;
         let renamed = renamed.ok_or_else(|| ApiError::not_found(&to))?;
@@ -75,7 +75,7 @@ impl Api {
         {
             // The same public_id in another format makes room as a file would.
             self.names.remove(&target.id)?;
-            (self.changed)(&target.id);
+            self.names.changed(&target.id);
         }
         Ok(())
     }
@@ -86,7 +86,7 @@ impl Api {
         let result = match self.named(kind, &public_id)?.into_live()? {
             Some(asset) => {
                 self.names.remove(&asset.id)?;
-                (self.changed)(&asset.id);
+                self.names.changed(&asset.id);
                 "ok"
             }
             None => "not found",

@@ -62,23 +62,35 @@ use crate::config::ApiSettings;
 use crate::model::PublicId;
 use crate::vault::Vault;
 
-/// Who hears of live names that changed behind the kernel's back.
-type Changed = Arc<dyn Fn(&PublicId) + Send + Sync>;
-
 /// How names of the live tree are changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Door {
-    /// Through the mount at this place.
-    Mount(PathBuf),
+    /// Through a mount.
+    Mount(MountDoor),
     /// Straight through the vault: nothing is mounted.
     Vault,
+}
+
+/// A mount of the vault.
+pub struct MountDoor {
+    /// Where it is.
+    pub mountpoint: PathBuf,
+    /// Hears of live names that changed behind the kernel's back.
+    pub changed: Box<dyn Fn(&PublicId) + Send + Sync>,
+    /// Whether any file is open for writing, or was and its close is still worked on.
+    pub has_writers: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl fmt::Debug for MountDoor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MountDoor({})", self.mountpoint.display())
+    }
 }
 
 /// One vault, as the API has it.
 struct Api {
     vault: Arc<Vault>,
     names: Box<dyn Names>,
-    changed: Changed,
     settings: ApiSettings,
     cloud_name: String,
     keys: Keys,
@@ -99,17 +111,16 @@ impl fmt::Debug for Api {
 }
 
 impl Api {
-    fn new(vault: Arc<Vault>, door: Door, changed: Changed) -> Self {
+    fn new(vault: Arc<Vault>, door: Door) -> Self {
         let config = vault.config();
         let names: Box<dyn Names> = match door {
-            Door::Mount(mountpoint) => Box::new(names::Mounted { mountpoint }),
+            Door::Mount(mount) => Box::new(names::Mounted { mount }),
             Door::Vault => Box::new(names::Direct {
                 vault: vault.clone(),
             }),
         };
         Self {
             names,
-            changed,
             settings: config.api.clone(),
             cloud_name: config.name.clone(),
             keys: Keys::of(&config.vault_dir),

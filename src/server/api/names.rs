@@ -8,12 +8,12 @@
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::MountDoor;
 use super::error::{ApiError, Result, of_io};
 use crate::model::{Name, PublicId};
 use crate::vault::live::Found;
@@ -33,12 +33,14 @@ pub(super) trait Names: Send + Sync + fmt::Debug {
     fn remove(&self, id: &PublicId) -> Result<()>;
     /// Returns when every file that was closed before the call has its version.
     fn settle(&self);
+    /// Hears of a live name that the vault changed by itself.
+    fn changed(&self, id: &PublicId);
 }
 
 /// Through the mount.
 #[derive(Debug)]
 pub(super) struct Mounted {
-    pub mountpoint: PathBuf,
+    pub mount: MountDoor,
 }
 
 /// Straight through the vault.
@@ -51,7 +53,7 @@ impl Mounted {
     /// Opened for each operation: a descriptor that stays would keep the mount busy.
     fn directory(&self, id: &PublicId, making: Making) -> rustix::io::Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let mut at = rustix::fs::open(&self.mountpoint, flags, Mode::empty())?;
+        let mut at = rustix::fs::open(&self.mount.mountpoint, flags, Mode::empty())?;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         for component in id.components() {
             let open =
@@ -111,13 +113,21 @@ impl Names for Mounted {
         })
     }
 
-    /// `close()` returns before keepfs hears of it. Whoever asks history through the kernel
-    /// asks behind all closes, and is answered after them.
+    /// `close()` returns before keepfs hears of it, but not before it heard of the opening.
+    /// Whoever asks history through the kernel asks behind all closes, and is answered after
+    /// them.
     fn settle(&self) {
-        let asked = rustix::fs::stat(self.mountpoint.join(NOBODY));
+        if !(self.mount.has_writers)() {
+            return;
+        }
+        let asked = rustix::fs::stat(self.mount.mountpoint.join(NOBODY));
         if !matches!(asked, Err(Errno::NOENT)) {
             log::debug!("the mount answers strangely: {asked:?}");
         }
+    }
+
+    fn changed(&self, id: &PublicId) {
+        (self.mount.changed)(id);
     }
 }
 
@@ -178,6 +188,9 @@ impl Names for Direct {
 
     /// What is closed here is sealed before the answer.
     fn settle(&self) {}
+
+    /// No kernel has an idea of the tree.
+    fn changed(&self, _: &PublicId) {}
 }
 
 fn party(vault: &Vault, id: &PublicId) -> Result<Party> {

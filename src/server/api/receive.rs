@@ -4,6 +4,7 @@
 //! is taken, so the SDKs' order (file last) is the only one. What is not finished leaves
 //! nothing behind.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::error::{ApiError, Result};
+use super::error::{ApiError, Result, of_io};
 use super::parameters::Parameters;
 use super::relay::Relay;
 use super::signature::hex;
@@ -74,6 +75,48 @@ impl Received {
     }
 }
 
+/// A file that came in, of which the end may not be on the disk yet.
+pub(super) struct Arriving {
+    /// All of it, with what came in earlier parts.
+    pub bytes: u64,
+    disk: Relay<Received>,
+    /// `None`: what is on the disk knows it.
+    sum: Option<JoinHandle<io::Result<Md5>>>,
+}
+
+impl fmt::Debug for Arriving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Arriving({} bytes)", self.bytes)
+    }
+}
+
+impl Arriving {
+    /// One of which nothing is missing.
+    pub(super) fn whole(received: Received) -> Self {
+        Self {
+            bytes: received.bytes,
+            disk: Relay::new(received, Received::write),
+            sum: None,
+        }
+    }
+
+    /// Writes what is left, on a thread that may block.
+    ///
+    /// # Errors
+    /// When the disk takes no more.
+    pub(super) fn write_out(self) -> Result<Received> {
+        let mut received = self.disk.finish().map_err(|error| not_written(&error))?;
+        if let Some(sum) = self.sum {
+            received.sum = Sum::Coming(sum);
+        }
+        Ok(received)
+    }
+}
+
+fn not_written(error: &io::Error) -> ApiError {
+    of_io("the upload", error)
+}
+
 /// The md5 of what came in. It takes longer than writing it, so it is made beside that, and
 /// beside the upload's taking its place.
 #[derive(Debug)]
@@ -109,7 +152,7 @@ impl Sum {
 #[derive(Debug)]
 pub(super) enum File {
     /// Its bytes were sent along.
-    Bytes(Box<Received>),
+    Bytes(Box<Arriving>),
     /// A text: a data URI or an address.
     Text(String),
 }
@@ -207,8 +250,7 @@ async fn take_in(
     field: &mut multer::Field<'_>,
     mut received: Received,
     bytes_max: u64,
-) -> Result<Received> {
-    let failed = |error: io::Error| super::error::of_io("the upload", &error);
+) -> Result<Arriving> {
     // What came in earlier parts counts.
     let mut bytes = received.bytes;
     let sum = std::mem::replace(&mut received.sum, Sum::Known(Md5::new()));
@@ -225,13 +267,13 @@ async fn take_in(
         };
         bytes += piece.len() as u64;
         check_size(bytes, bytes_max)?;
-        disk.give(piece.clone()).await.map_err(failed)?;
-        hash.give(piece).await.map_err(failed)?;
+        let given = disk.give(piece.clone()).await;
+        given.map_err(|error| not_written(&error))?;
+        let given = hash.give(piece).await;
+        given.map_err(|error| not_written(&error))?;
     }
-    let sum = Sum::Coming(tokio::spawn(hash.finish()));
-    let mut received = disk.finish().await.map_err(failed)?;
-    received.sum = sum;
-    Ok(received)
+    let sum = Some(hash.finish_beside());
+    Ok(Arriving { bytes, disk, sum })
 }
 
 /// Refuses more than an upload may have.

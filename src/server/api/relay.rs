@@ -2,13 +2,16 @@
 //!
 //! The surprise: there is no thread that waits for the next piece. Each lot of pieces is a
 //! job of its own, so that callers who are slow, however many, hold no thread that others
-//! need.
+//! need; and a body that is no more than one lot needs no job but the one that ends it.
 
 use std::io;
 
 use axum::body::Bytes;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::runtime::Handle;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
+/// Less than this is not worth waking a thread for.
+const LOT_BYTES_MIN: usize = 512 << 10;
 /// What may wait while a lot is worked on.
 const WAITING_BYTES_MAX: usize = 4 << 20;
 
@@ -47,7 +50,11 @@ impl<S: Send + 'static> Relay<S> {
         self.waiting_bytes += piece.len();
         self.waiting.push(piece);
         let is_busy = matches!(&self.state, State::Busy(job) if !job.is_finished());
-        match is_busy && self.waiting_bytes <= WAITING_BYTES_MAX {
+        let may_wait = match is_busy {
+            true => self.waiting_bytes <= WAITING_BYTES_MAX,
+            false => self.waiting_bytes < LOT_BYTES_MIN,
+        };
+        match may_wait {
             true => Ok(()),
             false => self.start().await,
         }
@@ -55,37 +62,54 @@ impl<S: Send + 'static> Relay<S> {
 
     /// Begins with what waits, after what runs.
     async fn start(&mut self) -> io::Result<()> {
-        let mut state = match std::mem::replace(&mut self.state, State::Over) {
+        let state = match std::mem::replace(&mut self.state, State::Over) {
             State::Idle(state) => state,
-            State::Busy(job) => job.await.map_err(io::Error::other)??,
-            State::Over => return Err(io::Error::other("it was given up")),
+            State::Busy(job) => ended(job.await)?,
+            State::Over => return Err(over()),
         };
         let pieces = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
         let work = self.work;
-        self.state = State::Busy(spawn_blocking(move || {
-            for piece in pieces {
-                work(&mut state, &piece)?;
-            }
-            Ok(state)
-        }));
+        let lot = move || work_off(state, work, &pieces);
+        self.state = State::Busy(spawn_blocking(lot));
         Ok(())
     }
 
-    /// Waits for the end of all the work.
+    /// Works off what is left, on a thread that may block.
     ///
     /// # Errors
-    /// What it failed with.
-    pub(super) async fn finish(mut self) -> io::Result<S> {
-        if !self.waiting.is_empty() {
-            self.start().await?;
-        }
+    /// What any of the work failed with.
+    pub(super) fn finish(self) -> io::Result<S> {
+        let state = match self.state {
+            State::Idle(state) => state,
+            State::Busy(job) => ended(Handle::current().block_on(job))?,
+            State::Over => return Err(over()),
+        };
+        work_off(state, self.work, &self.waiting)
+    }
+
+    /// Has the rest worked off while the caller does something else.
+    pub(super) fn finish_beside(self) -> JoinHandle<io::Result<S>> {
         match self.state {
-            State::Idle(state) => Ok(state),
-            State::Busy(job) => job.await.map_err(io::Error::other)?,
-            State::Over => Err(io::Error::other("it was given up")),
+            State::Busy(job) if self.waiting.is_empty() => job,
+            _ => spawn_blocking(|| self.finish()),
         }
     }
+}
+
+fn work_off<S>(mut state: S, work: Work<S>, pieces: &[Bytes]) -> io::Result<S> {
+    for piece in pieces {
+        work(&mut state, piece)?;
+    }
+    Ok(state)
+}
+
+fn ended<S>(job: Result<io::Result<S>, JoinError>) -> io::Result<S> {
+    job.map_err(io::Error::other)?
+}
+
+fn over() -> io::Error {
+    io::Error::other("it was given up")
 }
 
 #[cfg(test)]
@@ -104,16 +128,23 @@ mod tests {
 
     #[tokio::test]
     async fn pieces_are_worked_on_in_their_order() {
-        let mut relay = Relay::new(Vec::new(), append);
-        let mut expected = Vec::new();
-        for number in 0..1_000_u32 {
-            let piece = vec![number as u8; 20_000];
-            expected.extend_from_slice(&piece);
-            relay.give(piece.into()).await.unwrap();
+        for (pieces, is_one_lot) in [(0, true), (20, true), (1_000, false)] {
+            let mut relays = [Relay::new(vec![1], append), Relay::new(vec![1], append)];
+            let mut expected = vec![1];
+            for number in 0..pieces {
+                let piece = Bytes::from(vec![number as u8; 20_000]);
+                expected.extend_from_slice(&piece);
+                for relay in &mut relays {
+                    relay.give(piece.clone()).await.unwrap();
+                }
+            }
+            let [here, beside] = relays;
+            assert_eq!(matches!(here.state, State::Idle(_)), is_one_lot, "{pieces}");
+            let here = spawn_blocking(|| here.finish()).await.unwrap();
+            assert!(here.unwrap() == expected, "{pieces}");
+            let beside = beside.finish_beside().await.unwrap();
+            assert!(beside.unwrap() == expected, "{pieces}");
         }
-        assert!(relay.finish().await.unwrap() == expected);
-        let nothing = Relay::new(vec![1], append);
-        assert_eq!(nothing.finish().await.unwrap(), [1]);
     }
 
     #[tokio::test]
@@ -122,11 +153,14 @@ mod tests {
         relay.give(Bytes::from_static(b"bad")).await.unwrap();
         let rest = async {
             loop {
-                relay.give(Bytes::from_static(b"good")).await?;
+                relay.give(Bytes::from(vec![0; 20_000])).await?;
             }
         };
         let failed: io::Result<()> = rest.await;
         assert_eq!(failed.unwrap_err().to_string(), "a bad piece");
-        assert!(relay.finish().await.is_err());
+        assert!(relay.finish().is_err());
+        let mut short = Relay::new(Vec::new(), append);
+        short.give(Bytes::from_static(b"bad")).await.unwrap();
+        assert_eq!(short.finish().unwrap_err().to_string(), "a bad piece");
     }
 }

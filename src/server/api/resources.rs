@@ -236,7 +236,7 @@ impl Api {
             None => false,
             Some(asset) => match self.names.remove(&asset.id) {
                 Ok(()) => {
-                    (self.changed)(&asset.id);
+                    self.names.changed(&asset.id);
                     true
                 }
                 // Somebody else was faster.

@@ -17,8 +17,8 @@ use tokio::sync::{Semaphore, watch};
 
 use super::answer::answer;
 use super::stalled::Stalling;
-use super::{Api, Changed, Door};
-use crate::model::{PublicId, patience};
+use super::{Api, Door};
+use crate::model::patience;
 use crate::vault::Vault;
 
 /// Connections at once; more wait.
@@ -52,19 +52,12 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 impl HttpServer {
-    /// Starts to answer. `changed` hears of live names that changed behind the kernel's
-    /// back.
+    /// Starts to answer.
     ///
     /// # Errors
     /// When the machine has no thread left.
-    pub fn start(
-        listener: TcpListener,
-        vault: Arc<Vault>,
-        door: Door,
-        changed: impl Fn(&PublicId) + Send + Sync + 'static,
-    ) -> io::Result<Self> {
-        let changed: Changed = Arc::new(changed);
-        let api = Arc::new(Api::new(vault, door, changed));
+    pub fn start(listener: TcpListener, vault: Arc<Vault>, door: Door) -> io::Result<Self> {
+        let api = Arc::new(Api::new(vault, door));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .max_blocking_threads(64)

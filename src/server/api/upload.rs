@@ -17,8 +17,8 @@ use super::fetch::{Reach, fetch};
 use super::formats::{ResourceType, extension_of_bytes, kind_of};
 use super::keys::random;
 use super::parameters::Parameters;
-use super::receive::{self, File, Received};
-use super::{Api, data_uri, settled, signature};
+use super::receive::{self, Arriving, File, Received};
+use super::{Api, blocking, data_uri, settled, signature};
 use crate::model::{Context, Labels, Override, PublicId, Tags};
 use crate::vault::{Clobber, Placement};
 
@@ -54,12 +54,13 @@ pub(super) async fn upload(
         .proofs()
         .signed(&parts.method, &parts.headers, &parameters)?;
     let mut fetched_from = None;
-    let received = match file {
+    let arriving = match file {
         None => return Err(ApiError::bad("Missing required parameter - file")),
-        Some(File::Bytes(received)) => *received,
+        Some(File::Bytes(arriving)) => *arriving,
         Some(File::Text(text)) if text.starts_with("data:") => {
             let received = Received::new(api.vault.receive()?);
-            tokio::task::block_in_place(|| data_uri::decode(&text, received, bytes_max))?
+            let decoded = || data_uri::decode(&text, received, bytes_max);
+            Arriving::whole(tokio::task::block_in_place(decoded)?)
         }
         Some(File::Text(address)) => {
             if !api.settings.allow_fetch {
@@ -70,11 +71,11 @@ pub(super) async fn upload(
             let received = Received::new(api.vault.receive()?);
             let received = fetch(&address, Reach::Public, received, bytes_max).await?;
             fetched_from = Some(address);
-            received
+            Arriving::whole(received)
         }
     };
     if let Some(part) = part {
-        let came = received.bytes;
+        let came = arriving.bytes;
         if came != part.last + 1 {
             return Err(ApiError::Bad(format!(
                 "Invalid Content-Range: it ends at {}, but {came} bytes came",
@@ -84,12 +85,14 @@ pub(super) async fn upload(
         if !part.is_last() {
             let now = api.vault.clock().now();
             let public_id = parameters.text("public_id");
+            let received = blocking(api, |_| arriving.write_out()).await?;
             api.chunks.keep(&key, upload_id, received, now);
             return Ok(json!({ "done": false, "public_id": public_id, "bytes": came }));
         }
     }
     let base = api.base_of(parts);
     settled(api, move |api| {
+        let received = arriving.write_out()?;
         let order = Order::of(kind, &parameters, &received, fetched_from)?;
         api.take_place(order, received, &key, &base)
     })
@@ -217,7 +220,7 @@ impl Api {
             );
         }
         let placed = placed?;
-        (self.changed)(&order.path);
+        self.names.changed(&order.path);
         let asset = self
             .asset_at(&order.path)?
             .ok_or_else(|| ApiError::not_found(&order.public_id))?;
