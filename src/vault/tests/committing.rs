@@ -20,11 +20,13 @@ fn commit(vault: &TestVault, path: &str, file: &std::fs::File) -> Option<Vec<Ver
     waits.map(|waits| waits.into_iter().collect())
 }
 
-/// As the workers and a pack's end do.
+/// As the workers and a drain do.
 fn upload(vault: &TestVault) {
     vault.ingest_all();
     vault.vault.store().flush().unwrap();
     vault.vault.drop_superseded().unwrap();
+    // The pack's thread does so too, but nobody waits for it.
+    vault.vault.store().publish().unwrap();
 }
 
 #[test]
