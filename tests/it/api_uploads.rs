@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::bucket_input::Disk;
 use crate::crash::crash_points;
-use crate::harness::{Setup, noise, not_run, wait_for};
+use crate::harness::{Setup, is_root, noise, not_run, wait_for};
 use crate::http::{Served, multipart, names, read};
 
 #[test]
@@ -146,6 +147,36 @@ fn a_file_that_a_program_writes_is_not_replaced_under_it() {
         (answer.status == 200).then_some(())
     });
     assert_eq!(fs::read(&path).unwrap(), b"upload");
+}
+
+#[test]
+fn an_upload_that_the_disk_does_not_take_leaves_nothing_whatever_its_length() {
+    if !is_root() {
+        return not_run("a full disk under the live tree", "needs root to mount it");
+    }
+    let home = tempfile::tempdir().unwrap();
+    let place = home.path().join("disk");
+    let Some(disk) = Disk::mount(&place, "4m") else {
+        return not_run("a full disk under the live tree", "no tmpfs can be mounted");
+    };
+    let live = place.join("live");
+    fs::create_dir(&live).unwrap();
+    let served = Served::start(Setup::new().init(&["--live", live.to_str().unwrap()]));
+    let upload = |name, bytes: usize| {
+        let bytes = noise(bytes as u64, bytes);
+        let answer = served.upload("raw", &[("public_id", name)], "x", &bytes);
+        (answer.status, fs::read(live.join(name)).ok() == Some(bytes))
+    };
+    assert_eq!(upload("first.bin", (4 << 20) - (300 << 10)), (200, true));
+    for bytes in [400 << 10, 1 << 20, 6 << 20] {
+        assert_eq!(upload("more.bin", bytes), (500, false), "{bytes}");
+        assert_eq!(names(&live), ["first.bin"], "{bytes}");
+    }
+    let missing = served.call("GET", "/v1_1/demo/resources/raw/upload/more.bin", None);
+    assert_eq!(missing.status, 404);
+    assert_eq!(upload("more.bin", 100 << 10), (200, true));
+    drop(served);
+    drop(disk);
 }
 
 /// The connection is good for another call, however late the last bytes of the body come:

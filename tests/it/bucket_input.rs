@@ -4,7 +4,7 @@
 //! has arbitrary bytes.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::buckets::{allow, setup};
@@ -331,7 +331,18 @@ fn everything_is_up(m: &Mount, files: &[(u64, Vec<u8>)]) {
 }
 
 /// Takes a disk away at the end of a test.
-struct Disk(PathBuf);
+pub struct Disk(PathBuf);
+
+impl Disk {
+    /// Mounts a disk of a size at a new directory. `None`: that cannot be done here.
+    pub fn mount(place: &Path, size: &str) -> Option<Self> {
+        fs::create_dir(place).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"]);
+        let done = output(mount.arg(place));
+        done.status.success().then(|| Self(place.to_owned()))
+    }
+}
 
 impl Drop for Disk {
     fn drop(&mut self) {
@@ -347,15 +358,10 @@ fn a_full_disk_of_the_spool_loses_nothing_when_the_bucket_is_away() {
     let home = tempfile::tempdir().unwrap();
     let disk = home.path().join("disk");
     let live = home.path().join("mine");
-    fs::create_dir(&disk).unwrap();
     fs::create_dir(&live).unwrap();
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=12m", "none"]);
-    let done = output(mount.arg(&disk));
-    if !done.status.success() {
+    let Some(end) = Disk::mount(&disk, "12m") else {
         return not_run("a full disk of the spool", "no tmpfs can be mounted here");
-    }
-    let end = Disk(disk.clone());
+    };
     let mut server = BucketServer::start(Kind::S3);
     allow(&server, "photos");
     let mut m = Setup::new().unmounted();
