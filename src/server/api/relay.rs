@@ -88,7 +88,9 @@ impl<S: Send + 'static> Relay<S> {
         work_off(state, self.work, &self.waiting)
     }
 
-    /// Has the rest worked off while the caller does something else.
+    /// Has the rest worked off while the caller does something else. What waits for it on
+    /// such a thread must be begun after this: threads are few, and first come is first
+    /// served, so whoever waits for what was begun before it waits for what runs.
     pub(super) fn finish_beside(self) -> JoinHandle<io::Result<S>> {
         match self.state {
             State::Busy(job) if self.waiting.is_empty() => job,
@@ -145,6 +147,37 @@ mod tests {
             let beside = beside.finish_beside().await.unwrap();
             assert!(beside.unwrap() == expected, "{pieces}");
         }
+    }
+
+    #[test]
+    fn more_bodies_than_threads_come_to_their_end() {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(2).max_blocking_threads(2);
+        let runtime = runtime.enable_all().build().unwrap();
+        let one = |pieces: usize| async move {
+            let mut here = Relay::new(Vec::new(), append);
+            let mut beside = Relay::new(Vec::new(), append);
+            for _ in 0..pieces {
+                let piece = Bytes::from(vec![0; 20_000]);
+                here.give(piece.clone()).await.unwrap();
+                beside.give(piece).await.unwrap();
+            }
+            let beside = beside.finish_beside();
+            let both = spawn_blocking(move || {
+                let here = here.finish().unwrap();
+                let beside = Handle::current().block_on(beside).unwrap();
+                here == beside.unwrap() && here.len() == pieces * 20_000
+            });
+            both.await.unwrap()
+        };
+        let all: Vec<_> = (0..40).map(|n| runtime.spawn(one(n))).collect();
+        let all = runtime.block_on(async {
+            let all = futures_util::future::join_all(all);
+            tokio::time::timeout(std::time::Duration::from_secs(60), all).await
+        });
+        let all = all.expect("they wait for each other");
+        assert!(all.into_iter().all(|done| done.unwrap()));
+        runtime.shutdown_background();
     }
 
     #[tokio::test]
