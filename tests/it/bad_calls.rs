@@ -296,6 +296,32 @@ fn calls_that_name_thousands_of_assets_are_refused_and_do_nothing() {
     assert_eq!(served.mount.read("a.txt"), b"a");
 }
 
+/// A client that finds the connection closed while it sends may not look for the answer.
+#[test]
+fn a_refusal_arrives_although_a_long_body_is_on_its_way() {
+    let served = Served::start(Setup::new());
+    let (content_type, body) = multipart(&[("public_id", "x")], "x", &noise(1, 8 << 20));
+    let good = served.authorization();
+    for (path, authorization, status) in [
+        ("/v1_1/another/raw/upload", good.as_str(), 401),
+        ("/v1_1/demo/raw/nothing", good.as_str(), 404),
+        ("/v1_1/demo/resources/search", "Basic eDp5", 401),
+        ("/v1_1/demo/raw/upload", "Basic eDp5", 401),
+    ] {
+        let mut stream = served.connect();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: {authorization}\r\n\
+             content-type: {content_type}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).expect("a head");
+        let sent = stream.write_all(&body);
+        sent.unwrap_or_else(|error| panic!("{path}: the body was not taken: {error}"));
+        let answer = read(&mut stream);
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
+    }
+}
+
 #[test]
 fn an_upload_that_stands_still_is_given_up_and_leaves_nothing() {
     if cfg!(not(debug_assertions)) {

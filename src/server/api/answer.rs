@@ -24,7 +24,7 @@ pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Res
     let (parts, body) = request.into_parts();
     let answered = match Route::of(&parts.method, parts.uri.path(), &api.cloud_name) {
         Ok(route) => of_route(&api, route, &parts, body).await,
-        Err(error) => Err(error),
+        Err(error) => Err(receive::refused(error, body).await),
     };
     let mut response = answered.unwrap_or_else(IntoResponse::into_response);
     let headers = response.headers_mut();
@@ -71,7 +71,10 @@ async fn of_route(api: &Arc<Api>, route: Route, parts: &Parts, body: Body) -> Re
             .map(success)
         }
         route => {
-            let key = api.proofs().log_in(&parts.method, &parts.headers)?;
+            let key = match api.proofs().log_in(&parts.method, &parts.headers) {
+                Ok(key) => key,
+                Err(error) => return Err(receive::refused(error, body).await),
+            };
             let parameters = read(parts, body).await?;
             let call = Call {
                 route,

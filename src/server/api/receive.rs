@@ -29,6 +29,8 @@ pub(super) const PARAMETERS_BYTES_MAX: usize = 8 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A client whose body nobody waits for any more may stand still for so long.
 const DRAINING_PATIENCE: Duration = Duration::from_secs(5);
+/// And such a body, in all: whoever sends it need not have said who it is.
+const DRAINING_PATIENCE_IN_ALL: Duration = Duration::from_secs(30);
 /// What is read of a body that nobody waits for any more.
 const DRAINED_BYTES_MAX: usize = 16 << 20;
 /// Of a content, for whoever must tell what it is.
@@ -314,16 +316,26 @@ async fn text_of(mut field: multer::Field<'_>, bytes_max: usize) -> Result<Strin
     String::from_utf8(text).map_err(|_| ApiError::bad("A parameter is not UTF-8"))
 }
 
+/// A call is refused before its body was looked at. A client that finds the connection
+/// closed while it sends may not look for an answer.
+pub(super) async fn refused(error: ApiError, body: Body) -> ApiError {
+    drain(&mut body.into_data_stream()).await;
+    error
+}
+
 /// Reads what is left of a body: the end behind the last part, without which the connection
 /// could not be used again, or what was refused, so that the refusal arrives.
 async fn drain(stream: &mut BodyDataStream) {
     let mut left = DRAINED_BYTES_MAX;
-    while let Ok(Some(Ok(piece))) = timeout(patience(DRAINING_PATIENCE), stream.next()).await {
-        left = match left.checked_sub(piece.len()) {
-            Some(left) => left,
-            None => return,
-        };
-    }
+    let all = async {
+        while let Ok(Some(Ok(piece))) = timeout(patience(DRAINING_PATIENCE), stream.next()).await {
+            left = match left.checked_sub(piece.len()) {
+                Some(left) => left,
+                None => return,
+            };
+        }
+    };
+    let _ = timeout(patience(DRAINING_PATIENCE_IN_ALL), all).await;
 }
 
 /// The whole of a short body.
