@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::bucket_input::Disk;
 use crate::crash::crash_points;
-use crate::harness::{Setup, is_root, noise, not_run, wait_for};
+use crate::harness::{Disk, Setup, is_root, noise, not_run, wait_for};
 use crate::http::{Served, multipart, names, read};
 
 #[test]

@@ -4,13 +4,13 @@
 //! has arbitrary bytes.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use crate::buckets::{allow, setup};
 use crate::faults::{Line, write};
 use crate::harness::{
-    Mount, Setup, files_below, is_root, keepfs_binary, noise, not_run, output, text, wait_for,
+    Disk, Mount, Setup, files_below, is_root, keepfs_binary, noise, not_run, output, text, wait_for,
 };
 use crate::proxy::{Answer, Fault};
 use crate::servers::{BucketServer, Kind};
@@ -328,26 +328,6 @@ fn everything_is_up(m: &Mount, files: &[(u64, Vec<u8>)]) {
         assert!(m.contents(format!("f{n}")).contains(bytes), "f{n}");
     }
     m.run("\"$KEEPFS\" check --read-data .");
-}
-
-/// Takes a disk away at the end of a test.
-pub struct Disk(PathBuf);
-
-impl Disk {
-    /// Mounts a disk of a size at a new directory. `None`: that cannot be done here.
-    pub fn mount(place: &Path, size: &str) -> Option<Self> {
-        fs::create_dir(place).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"]);
-        let done = output(mount.arg(place));
-        done.status.success().then(|| Self(place.to_owned()))
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        output(Command::new("umount").arg("-l").arg(&self.0));
-    }
 }
 
 #[test]

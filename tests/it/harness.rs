@@ -931,3 +931,23 @@ pub fn assert_read_only<T: Debug>(what: &str, result: io::Result<T>) {
     let fits = errno == Errno::ROFS || (!is_root() && errno == Errno::ACCESS);
     assert!(fits, "{what}: {errno:?}, not EROFS");
 }
+
+/// Takes a disk away at the end of a test.
+pub struct Disk(PathBuf);
+
+impl Disk {
+    /// Mounts a disk of a size at a new directory. `None`: that cannot be done here.
+    pub fn mount(place: &Path, size: &str) -> Option<Self> {
+        fs::create_dir(place).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"]);
+        let done = output(mount.arg(place));
+        done.status.success().then(|| Self(place.to_owned()))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        output(Command::new("umount").arg("-l").arg(&self.0));
+    }
+}
