@@ -16,7 +16,7 @@ use crate::model::{ManualClock, PublicId, Version, VersionId, VersionSeq, Versio
 
 use super::live::{Found, facts_of};
 use super::{Party, Remedy, Rename, RenameMode, Result, Vault, WriteIntent};
-use crate::store::CheckDepth;
+use crate::store::{CheckDepth, VaultKey};
 
 /// A vault and the directory it lives in.
 pub(crate) struct TestVault {
@@ -36,12 +36,30 @@ impl TestVault {
     }
 
     pub fn with(options: &InitOptions) -> Self {
+        Self::create(options, |_| {}, None)
+    }
+
+    /// With settings that the defaults are changed to.
+    pub fn with_settings(change: impl FnOnce(&mut Config)) -> Self {
+        Self::create(&InitOptions::default(), change, None)
+    }
+
+    pub fn encrypted(key: VaultKey) -> Self {
+        Self::create(&InitOptions::default(), |_| {}, Some(key))
+    }
+
+    fn create(
+        options: &InitOptions,
+        change: impl FnOnce(&mut Config),
+        key: Option<VaultKey>,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let config = Config::create(&directory.path().join("vault"), options).unwrap();
+        let mut config = Config::create(&directory.path().join("vault"), options).unwrap();
+        change(&mut config);
         fs::create_dir_all(&config.live_dir).unwrap();
         let clock = Arc::new(ManualClock::at_seconds(1_900_000_000));
         Self {
-            vault: open(config, &clock),
+            vault: open(config, &clock, key),
             clock,
             directory,
         }
@@ -65,7 +83,7 @@ impl TestVault {
         config.catalog_path = copy.into();
         std::mem::forget(self.vault);
         Self {
-            vault: open(config, &self.clock),
+            vault: open(config, &self.clock, None),
             clock: self.clock,
             directory: self.directory,
         }
@@ -272,7 +290,7 @@ impl TestVault {
     }
 }
 
-fn open(config: Config, clock: &Arc<ManualClock>) -> Vault {
+fn open(config: Config, clock: &Arc<ManualClock>, key: Option<VaultKey>) -> Vault {
     let catalog = SqliteCatalog::open(&config.catalog_path).unwrap();
-    Vault::open(config, Box::new(catalog), clock.clone(), None).unwrap()
+    Vault::open(config, Box::new(catalog), clock.clone(), key).unwrap()
 }

@@ -1,5 +1,7 @@
 //! What a first backup takes in, and what it leaves to others.
 
+mod stores;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::fd::AsFd;
