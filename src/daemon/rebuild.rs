@@ -1,38 +1,35 @@
 //! A vault out of nothing but its store, on a machine that never had it.
 //!
 //! The journal becomes a catalog, the catalog is compared with the packs that are there,
-//! and on request the live tree is filled. The surprise: nothing is written to the store,
-//! not even the lease: the first mount takes that over. A rebuild that was interrupted
-//! leaves a mark, by which no command takes the vault for a whole one.
+//! and on request the live tree is filled: before the comparison where nothing was under way
+//! when the journal was written, for the list of packs takes its time. The surprise: nothing
+//! is written to the store, not even the lease: the first mount takes that over. A rebuild
+//! that was interrupted leaves a mark, by which no command takes the vault for a whole one.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::thread;
 
-use super::create::make_private_directory;
 use super::error::DaemonError;
 use super::key::{Ask, unlock_document, write_document};
 use super::lock::Purpose;
 use super::opened::{Opened, SETTINGS, VAULT_NAME, mark_clean};
 use crate::catalog::sqlite::SqliteCatalog;
-use crate::catalog::{Catalog, Durability, Totals};
-use crate::config::{Config, FILE_NAME, InitOptions, Origin};
+use crate::catalog::{Catalog, Durability, PackState, Totals};
+use crate::config::{Config, InitOptions, Origin};
 use crate::model::failpoint::reach;
-use crate::model::{Clock, Fence, StorePlace, SystemClock, Timestamp, WriteClaim};
+use crate::model::{
+    Clock, Fence, PackId, StorePlace, SystemClock, Timestamp, VersionSeq, WriteClaim,
+};
 use crate::store::{
-    Gap, Replayed, Secret, VaultKey, key_document_at, list_packs, reconcile, replay,
+    Gap, Listing, Replayed, Secret, VaultKey, key_document_at, list_packs, reconcile, replay,
     versions_in_packs,
 };
 use crate::vault::{Materialised, Settled, Trust, VaultError, settle_rebuilt};
 
-/// Present in a vault while it is being rebuilt. Says which live tree is ours, and of which
-/// store it is made.
-pub(super) const UNFINISHED: &str = "rebuild.unfinished";
-/// Which of the live files it wrote.
-const WRITTEN: &str = "rebuild.written";
-const LIVE_IS_OURS: &str = "the live tree was empty\n";
+mod site;
+
+use self::site::Site;
+pub(super) use self::site::UNFINISHED;
 
 /// What to rebuild, and where.
 #[derive(Debug)]
@@ -100,31 +97,53 @@ pub fn rebuild(
 ) -> Result<Rebuilt, DaemonError> {
     let key = key_of(request, ask)?;
     let site = Site::begin(&request.vault_dir)?;
-    let (config, found) = match make_catalog(request, key.as_ref()) {
-        Ok(made) => made,
-        Err(error) => {
-            site.give_up();
-            return Err(error);
+    let mut rebuilt = thread::scope(|scope| {
+        // A store may take its time for a long list.
+        let listing = scope.spawn(|| list_packs(&request.place));
+        // A failure shows where it is asked for again.
+        let listing = || listing.join().ok().and_then(Result::ok);
+        let made = match make_catalog(request, key.as_ref(), listing) {
+            Ok(made) => made,
+            Err(error) => {
+                site.give_up();
+                return Err(error);
+            }
+        };
+        if let Some(key) = &key {
+            write_document(&made.config, key)?;
         }
-    };
-    if let Some(key) = &key {
-        write_document(&config, key)?;
-    }
-    reach("rebuild.settled");
-    site.claim_live(&config, request.live)?;
-    let mut rebuilt = fill(request, config, key, found, progress)?;
+        reach("rebuild.settled");
+        site.claim_live(&made.config, request.live)?;
+        fill(request, made, key, progress)
+    })?;
     site.finish()?;
     rebuilt.config.write_claim = WriteClaim::Keep;
     Ok(rebuilt)
 }
 
-/// What was found while the catalog was made.
-struct Found {
+/// A catalog that the live tree can be filled from.
+struct Made<L> {
+    config: Config,
     replayed: Replayed,
     settled: Settled,
-    packs_missing: usize,
-    packs_damaged: usize,
+    packs: Packs<L>,
+}
+
+/// How the catalog stands to the packs that are listed.
+enum Packs<L> {
+    Compared(Compared),
+    /// Nothing was under way when the journal was written: most likely they agree, and the
+    /// live tree can be filled while the list is on its way.
+    Expected(L),
+}
+
+/// What the comparison came to.
+struct Compared {
+    missing: usize,
+    damaged: usize,
     versions_hurt: usize,
+    never_put: Vec<PackId>,
+    relocated: u64,
 }
 
 fn key_of(request: &RebuildRequest, ask: Ask<'_>) -> Result<Option<VaultKey>, DaemonError> {
@@ -141,30 +160,28 @@ fn key_of(request: &RebuildRequest, ask: Ask<'_>) -> Result<Option<VaultKey>, Da
     unlock_document(&document, &place.to_string(), request.secret.as_ref(), ask).map(Some)
 }
 
-fn make_catalog(
+fn make_catalog<L: FnOnce() -> Option<Listing>>(
     request: &RebuildRequest,
     key: Option<&VaultKey>,
-) -> Result<(Config, Found), DaemonError> {
+    listing: L,
+) -> Result<Made<L>, DaemonError> {
     let path = request.vault_dir.join("catalog.db");
-    let cipher = key.map(VaultKey::cipher);
+    let cipher = key.map(|key| &**key.cipher());
     let place = &request.place;
-    let (replayed, listing) = thread::scope(|scope| {
-        // A store may take its time for a long list.
-        let listing = scope.spawn(|| list_packs(place));
-        let cipher = cipher.map(|c| &**c);
-        let replayed = replay(place, request.writer, request.gap, cipher, &path);
-        (replayed, listing.join())
-    });
-    let replayed = replayed.map_err(VaultError::from)?;
-    // A failure shows where it is asked for again.
-    let listing = listing.ok().and_then(Result::ok);
+    let replayed =
+        replay(place, request.writer, request.gap, cipher, &path).map_err(VaultError::from)?;
     reach("rebuild.replayed");
     let mut catalog = SqliteCatalog::open(&path).map_err(VaultError::from)?;
     let catalog: &mut dyn Catalog = &mut catalog;
-    let reconciled = reconcile(place, catalog, listing).map_err(VaultError::from)?;
-    let settled = settle_rebuilt(catalog, &reconciled.never_put, SystemClock.now())?;
-    let unreadable = [&reconciled.missing[..], &reconciled.damaged].concat();
-    let hurt = versions_in_packs(catalog, &unreadable).map_err(VaultError::from)?;
+    let packs = match was_at_rest(catalog)? {
+        true => Packs::Expected(listing),
+        false => Packs::Compared(compare(place, catalog, listing())?),
+    };
+    let never_put = match &packs {
+        Packs::Compared(compared) => &compared.never_put[..],
+        Packs::Expected(_) => &[],
+    };
+    let settled = settle_rebuilt(catalog, never_put, SystemClock.now())?;
     let mut setting = |key| catalog.setting(key).map_err(VaultError::from);
     let text = match setting(SETTINGS)? {
         Some(text) => text,
@@ -187,14 +204,35 @@ fn make_catalog(
         });
     }
     config.validate_layout(None)?;
-    let found = Found {
+    Ok(Made {
+        config,
         replayed,
         settled,
-        packs_missing: reconciled.missing.len(),
-        packs_damaged: reconciled.damaged.len(),
-        versions_hurt: hurt.len(),
-    };
-    Ok((config, found))
+        packs,
+    })
+}
+
+/// True when every version's bytes were in packs that had been put.
+fn was_at_rest(catalog: &mut dyn Catalog) -> Result<bool, VaultError> {
+    let packs = catalog.packs()?;
+    let sealed = catalog.sealed_versions(VersionSeq(0), 1)?;
+    Ok(sealed.is_empty() && packs.iter().all(|pack| pack.state == PackState::Stored))
+}
+
+fn compare(
+    place: &StorePlace,
+    catalog: &mut dyn Catalog,
+    listing: Option<Listing>,
+) -> Result<Compared, VaultError> {
+    let reconciled = reconcile(place, catalog, listing)?;
+    let unreadable = [&reconciled.missing[..], &reconciled.damaged].concat();
+    Ok(Compared {
+        missing: reconciled.missing.len(),
+        damaged: reconciled.damaged.len(),
+        versions_hurt: versions_in_packs(catalog, &unreadable)?.len(),
+        never_put: reconciled.never_put,
+        relocated: reconciled.relocated,
+    })
 }
 
 /// True for a place below a directory by its words alone: `..` can lead anywhere.
@@ -205,13 +243,13 @@ fn is_inside(place: &Path, directory: &Path) -> bool {
     })
 }
 
-fn fill(
+fn fill<L: FnOnce() -> Option<Listing>>(
     request: &RebuildRequest,
-    mut config: Config,
+    made: Made<L>,
     key: Option<VaultKey>,
-    found: Found,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Rebuilt, DaemonError> {
+    let mut config = made.config;
     config.write_claim = WriteClaim::ReadOnly;
     // Each byte is read once.
     let disk_cache_bytes_max = std::mem::replace(&mut config.disk_cache_bytes_max, 0);
@@ -225,150 +263,50 @@ fn fill(
     if trust == Trust::Bytes {
         vault.distrust_modes()?;
     }
-    let records = vault.config().vault_dir.join(WRITTEN);
-    let live = match request.live {
-        LiveAsOf::Untouched => None,
-        LiveAsOf::LastUpload => Some(vault.materialise(None, trust, &records, progress)?),
-        LiveAsOf::At(at) => Some(vault.materialise(Some(at), trust, &records, progress)?),
+    let records = site::records_in(&vault.config().vault_dir);
+    let mut fill_live = || match request.live {
+        LiveAsOf::Untouched => Ok(None),
+        LiveAsOf::LastUpload => vault.materialise(None, trust, &records, progress).map(Some),
+        LiveAsOf::At(at) => vault
+            .materialise(Some(at), trust, &records, progress)
+            .map(Some),
     };
+    let mut live = fill_live()?;
     reach("rebuild.filled");
+    let compared = match made.packs {
+        Packs::Compared(compared) => compared,
+        Packs::Expected(listing) => {
+            let listing = listing();
+            let compared = compare(&request.place, vault.catalog().as_mut(), listing)?;
+            if compared.relocated > 0 && !is_whole(live.as_ref()) {
+                live = fill_live()?;
+            }
+            compared
+        }
+    };
     let totals = vault.catalog().totals().map_err(VaultError::from)?;
     let held_by = vault.store().taken_over().map(|_| config.store.to_string());
-    let is_as_the_catalog_says = request.live == LiveAsOf::LastUpload
-        && live.as_ref().is_some_and(|live| live.failed.is_empty());
-    if is_as_the_catalog_says {
+    if request.live == LiveAsOf::LastUpload && is_whole(live.as_ref()) {
         mark_clean(vault)?;
     }
     opened.close()?;
     config.disk_cache_bytes_max = disk_cache_bytes_max;
     Ok(Rebuilt {
         config,
-        replayed: found.replayed,
-        settled: found.settled,
-        packs_missing: found.packs_missing,
-        packs_damaged: found.packs_damaged,
-        versions_hurt: found.versions_hurt,
+        replayed: made.replayed,
+        settled: made.settled,
+        packs_missing: compared.missing,
+        packs_damaged: compared.damaged,
+        versions_hurt: compared.versions_hurt,
         totals,
         live,
         held_by,
     })
 }
 
-/// The directory that a vault is rebuilt in.
-struct Site {
-    directory: PathBuf,
-    mark: PathBuf,
-    /// Whether this made the directory.
-    is_made: bool,
-    /// The mark, locked: who else would rebuild here waits outside.
-    locked: fs::File,
-}
-
-impl Site {
-    fn begin(directory: &Path) -> Result<Self, DaemonError> {
-        let failed =
-            |error: io::Error| DaemonError::io(format!("making {}", directory.display()), error);
-        let is_made = make_private_directory(directory).map_err(failed)?.is_some();
-        let mark = directory.join(UNFINISHED);
-        if !mark.exists() {
-            let mut entries = fs::read_dir(directory).map_err(failed)?;
-            if entries.next().is_some() {
-                return Err(DaemonError::NotEmpty {
-                    path: directory.into(),
-                });
-            }
-            fs::write(&mark, "").map_err(failed)?;
-        }
-        fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(failed)?;
-        let locked = fs::File::open(&mark).map_err(failed)?;
-        locked.try_lock().map_err(|_| DaemonError::BeingRebuilt {
-            path: directory.into(),
-        })?;
-        let site = Self {
-            mark,
-            directory: directory.into(),
-            is_made,
-            locked,
-        };
-        site.sync()?;
-        site.remove_catalog();
-        Ok(site)
-    }
-
-    /// What another attempt left of what is made anew.
-    fn remove_catalog(&self) {
-        for name in [
-            "catalog.db",
-            "catalog.db-journal",
-            "catalog.db-wal",
-            "catalog.db-shm",
-            FILE_NAME,
-            "key.json",
-        ] {
-            // One that cannot be removed cannot be made anew either, and is told then.
-            let _ = fs::remove_file(self.directory.join(name));
-        }
-    }
-
-    /// Nothing came of it: what was made goes, unless there are live files already.
-    fn give_up(&self) {
-        self.remove_catalog();
-        let is_alone = fs::read_dir(&self.directory).is_ok_and(|entries| entries.count() == 1);
-        // With anything beside it, the same command must be able to go on.
-        if is_alone && fs::read_to_string(&self.mark).is_ok_and(|text| text.is_empty()) {
-            let _ = fs::remove_file(&self.mark);
-        }
-        if self.is_made {
-            let _ = fs::remove_dir(&self.directory);
-        }
-    }
-
-    /// Files are written only into a live tree that was empty when that began.
-    fn claim_live(&self, config: &Config, live: LiveAsOf) -> Result<(), DaemonError> {
-        let directory = &config.live_dir;
-        let failed =
-            |error: io::Error| DaemonError::io(format!("making {}", directory.display()), error);
-        fs::create_dir_all(directory).map_err(failed)?;
-        let ours = format!("{LIVE_IS_OURS}{}\n{}\n", directory.display(), config.store);
-        let is_ours = fs::read_to_string(&self.mark).is_ok_and(|text| text == ours);
-        if live == LiveAsOf::Untouched || is_ours {
-            return Ok(());
-        }
-        if fs::read_dir(directory).map_err(failed)?.next().is_some() {
-            self.give_up();
-            return Err(DaemonError::LiveNotEmpty {
-                path: directory.clone(),
-            });
-        }
-        // What was written into another one.
-        self.forget_written()?;
-        fs::write(&self.mark, ours).map_err(failed)?;
-        self.sync()
-    }
-
-    fn forget_written(&self) -> Result<(), DaemonError> {
-        let records = self.directory.join(WRITTEN);
-        match fs::remove_file(&records) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(DaemonError::io(records.display().to_string(), error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn finish(&self) -> Result<(), DaemonError> {
-        self.forget_written()?;
-        fs::remove_file(&self.mark)
-            .map_err(|error| DaemonError::io(self.mark.display().to_string(), error))?;
-        self.sync()
-    }
-
-    fn sync(&self) -> Result<(), DaemonError> {
-        self.locked
-            .sync_all()
-            .and_then(|()| fs::File::open(&self.directory)?.sync_all())
-            .map_err(|error| DaemonError::io(self.directory.display().to_string(), error))
-    }
+/// True for a live tree that has every file.
+fn is_whole(live: Option<&Materialised>) -> bool {
+    live.is_some_and(|live| live.failed.is_empty())
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub struct Reconciled {
     pub missing: Vec<PackId>,
     /// They are there, but not as they were written.
     pub damaged: Vec<PackId>,
+    /// Chunks that lay in other packs than the catalog said, which says it now.
+    pub relocated: u64,
 }
 
 /// The packs that lie in a store, and their bytes.
@@ -96,8 +98,9 @@ pub fn reconcile(
         wanted.extend(lacking.into_iter().map(|chunk| (chunk.hash, chunk)));
         tables.push(entries);
     }
+    let mut reconciled = Reconciled::default();
     for table in tables {
-        take_found(catalog, None, table, &mut wanted)?;
+        reconciled.relocated += take_found(catalog, None, table, &mut wanted)?;
     }
     let strangers = listing.iter().filter(|(pack, _)| !known.contains(pack));
     for (&id, &bytes) in strangers {
@@ -107,10 +110,9 @@ pub fn reconcile(
         if let Some(entries) = table(&backend, id, bytes)? {
             let state = PackState::Stored;
             let pack = PackRecord { id, state, bytes };
-            take_found(catalog, Some(&pack), entries, &mut wanted)?;
+            reconciled.relocated += take_found(catalog, Some(&pack), entries, &mut wanted)?;
         }
     }
-    let mut reconciled = Reconciled::default();
     for (pack, standing) in wanting {
         catalog.remove_dead_chunks(pack)?;
         let chunks = catalog.pack_chunks(pack)?;
@@ -163,18 +165,19 @@ fn take_as_stored(
 }
 
 /// Takes what is wanted of the table of a pack: of `stranger`, if the catalog does not know it.
+/// Returns of how many chunks that was.
 fn take_found(
     catalog: &mut dyn Catalog,
     stranger: Option<&PackRecord>,
     mut entries: Vec<ChunkRecord>,
     wanted: &mut HashMap<ChunkHash, ChunkRecord>,
-) -> Result<()> {
+) -> Result<u64> {
     entries.retain(|entry| {
         let wanted = wanted.get(&entry.hash);
         wanted.is_some_and(|chunk| chunk.plain_bytes == entry.plain_bytes)
     });
     if entries.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     for chunk in &entries {
         wanted.remove(&chunk.hash);
@@ -185,7 +188,8 @@ fn take_found(
         }
         catalog.put_chunks(&entries)?;
         Ok::<_, StoreError>(())
-    })
+    })?;
+    Ok(entries.len() as u64)
 }
 
 /// The table of a pack. `None`: it has none that can be read.

@@ -53,6 +53,46 @@ fn another_instant_leaves_nothing_of_the_first_attempt_and_all_that_people_made(
 }
 
 #[test]
+fn what_was_rewritten_after_the_journal_is_found_where_it_is_now() {
+    let mut server = BucketServer::start(Kind::S3);
+    let mut m = vault_in(&server).start();
+    m.write("stays", noise(1, 100_000));
+    m.write("goes", noise(2, 100_000));
+    m.run("\"$KEEPFS\" wait .");
+    let journal = server.bucket().join("p/catalog");
+    let objects = |files: Vec<PathBuf>| -> BTreeMap<PathBuf, Vec<u8>> {
+        let files = files.into_iter();
+        files.map(|f| (f.clone(), fs::read(f).unwrap())).collect()
+    };
+    let before = objects(files_below(&journal));
+    let packs = files_below(&server.bucket().join("p/packs"));
+    m.remove("goes");
+    m.run("\"$KEEPFS\" purge --yes goes; \"$KEEPFS\" wait .");
+    let now = files_below(&server.bucket().join("p/packs"));
+    assert!(packs.iter().all(|pack| !now.contains(pack)), "{packs:?}");
+    lose(&mut m);
+    for file in files_below(&journal) {
+        fs::remove_file(file).unwrap();
+    }
+    for (file, bytes) in before {
+        fs::write(file, bytes).unwrap();
+    }
+    server.restart();
+    let args = ["--live", "--json"];
+    let done = rebuild(&m, &server.url("p"), &args, &server.environment());
+    assert_eq!(done.status.code(), Some(5), "{done:?}");
+    let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let failed = summary["live_failed"].as_array().unwrap();
+    let failed: Vec<_> = failed.iter().map(|file| &file["path"]).collect();
+    assert_eq!(failed, ["goes"]);
+    assert_eq!(
+        fs::read(m.vault.join("live/stays")).unwrap(),
+        noise(1, 100_000)
+    );
+    m.expect_damage();
+}
+
+#[test]
 fn nothing_is_written_to_a_bucket_not_even_whose_it_is() {
     let mut server = BucketServer::start(Kind::S3);
     let mut m = vault_in(&server).start();
