@@ -325,6 +325,13 @@ impl Lease {
     }
 }
 
+/// Whose turn it is by the store. `None`: nobody's, or the object makes no sense.
+pub(super) fn fence_of_lease(backend: &Backend) -> Result<Option<Fence>> {
+    let record = backend.small_object(LEASE_NAME)?;
+    let record = record.and_then(|bytes| Record::parse(&bytes).ok());
+    Ok(record.map(|record| record.fence))
+}
+
 const NOT_OURS: &str = "lease.json is not what keepfs wrote: put it back from a copy, or remove \
                         it if no other machine writes there";
 

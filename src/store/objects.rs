@@ -3,10 +3,12 @@
 //! What is in them is others' business: see `journal`. The surprise: whoever may write to
 //! a bucket decides how long they are, so nothing is read without a bound.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStoreExt, PutMode, UpdateVersion};
 
@@ -17,6 +19,9 @@ use super::error::{Result, StoreError};
 
 /// What is not a pack is small.
 const SMALL_BYTES_MAX: u64 = 64 << 10;
+/// Of all keys in a listing that are looked at for their names. A vault has far fewer: a
+/// listing without an end is not kept in memory.
+const LISTED_BYTES_MAX: u64 = 64 << 20;
 
 /// A small object as it was read.
 #[derive(Debug)]
@@ -61,14 +66,25 @@ impl Backend {
         }
     }
 
+    /// True when an object is there.
+    pub(super) fn has_object(&self, key: &str) -> Result<bool> {
+        let path = ObjectPath::from(key);
+        match self.wait_for(async { self.objects().head(&path).await }) {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(refused(&format!("looking up {key}"), error)),
+        }
+    }
+
     /// The names directly below a key: of objects, and of what has objects below itself.
     pub(super) fn names_below(&self, key: &str) -> Result<Vec<String>> {
-        if let Some(root) = &self.root
-            && !root.join(key).exists()
-        {
+        let path = ObjectPath::from(key);
+        let Some(root) = &self.root else {
+            return self.listed_names(Some(&path));
+        };
+        if !root.join(key).exists() {
             return Ok(Vec::new());
         }
-        let path = ObjectPath::from(key);
         let found = self
             .wait_for(self.objects().list_with_delimiter(Some(&path)))
             .map_err(|error| refused(&format!("listing {key}"), error))?;
@@ -81,16 +97,43 @@ impl Backend {
 
     /// What lies at the top of the store, objects and what is in directories alike.
     pub(super) fn names(&self) -> Result<Vec<String>> {
-        if let Some(root) = &self.root {
-            return directory::names(root);
+        match &self.root {
+            Some(root) => directory::names(root),
+            None => self.listed_names(None),
         }
-        let listed = self.wait_for(async { self.objects().list_with_delimiter(None).await });
-        let listed = listed.map_err(|error| refused("listing the store", error))?;
-        let objects = listed.objects.into_iter().map(|meta| meta.location);
-        let names = listed.common_prefixes.into_iter().chain(objects);
-        Ok(names
-            .filter_map(|path| path.filename().map(ToOwned::to_owned))
-            .collect())
+    }
+
+    /// The next part of each key below a prefix. Listed as a stream: where a bucket is asked
+    /// to group them itself, the library has the whole answer in memory, however many pages
+    /// it is.
+    fn listed_names(&self, below: Option<&ObjectPath>) -> Result<Vec<String>> {
+        let doing = match below {
+            Some(path) => format!("listing {path}"),
+            None => "listing the store".into(),
+        };
+        let mut names = BTreeSet::new();
+        let mut bytes_listed = 0;
+        self.wait_for(async {
+            let mut listing = self.objects().list(below);
+            while let Some(meta) = listing.try_next().await? {
+                bytes_listed += meta.location.as_ref().len() as u64;
+                if bytes_listed > LISTED_BYTES_MAX {
+                    break;
+                }
+                let root = ObjectPath::default();
+                let parts = meta.location.prefix_match(below.unwrap_or(&root));
+                let name = parts.and_then(|mut parts| parts.next());
+                names.extend(name.map(|name| name.as_ref().to_owned()));
+            }
+            Ok(())
+        })
+        .map_err(|error| refused(&doing, error))?;
+        match bytes_listed > LISTED_BYTES_MAX {
+            true => Err(StoreError::Io(format!(
+                "{doing}: more is listed than a vault can have"
+            ))),
+            false => Ok(names.into_iter().collect()),
+        }
     }
 
     /// A small object by its key below the store. `None`: it is not there.

@@ -70,10 +70,17 @@ pub fn reconcile(
 ) -> Result<Reconciled> {
     let backend = Backend::open(place, false)?;
     let packs = catalog.packs()?;
-    let Listing(listing) = match listing.filter(|listing| listing.has_all(&packs)) {
+    let Listing(mut listing) = match listing.filter(|listing| listing.has_all(&packs)) {
         Some(listing) => listing,
         None => Listing::of(&backend)?,
     };
+    // Nothing is taken for lost because a listing is not up to date.
+    for pack in &packs {
+        if !listing.contains_key(&pack.id) {
+            let bytes = backend.pack_bytes(pack.id)?;
+            listing.extend(bytes.map(|bytes| (pack.id, bytes)));
+        }
+    }
     let mut known = HashSet::new();
     let mut wanting = Vec::new();
     let mut wanted = HashMap::new();

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::io::Errno;
 
@@ -235,6 +236,47 @@ fn an_answer_that_is_too_long_is_an_error_in_bounded_memory() {
     let peak = memory_peak_bytes(&line.m);
     assert!(peak < MEMORY_BYTES_MAX, "{peak}");
     line.m.run("\"$KEEPFS\" check --read-data .");
+}
+
+/// One more page of names, and another one behind it.
+fn goes_on(answer: &mut Answer) {
+    static PAGES: AtomicUsize = AtomicUsize::new(0);
+    let page = PAGES.fetch_add(1, Ordering::Relaxed);
+    let mut more = String::from("<NextContinuationToken>more</NextContinuationToken>");
+    for number in 0..20_000 {
+        more += &format!(
+            "<Contents><Key>p/catalog/0000000001/{page}.{number}.{}</Key><Size>1</Size>\
+             <LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>e</ETag></Contents>",
+            "x".repeat(900)
+        );
+    }
+    let ended = body(answer).replace("<IsTruncated>false<", "<IsTruncated>true<");
+    let forged = ended.replace("</ListBucketResult>", &(more + "</ListBucketResult>"));
+    assert!(forged.contains("<IsTruncated>true<"), "{}", body(answer));
+    answer.body = forged.into_bytes();
+}
+
+#[test]
+fn a_listing_without_an_end_is_an_error_in_bounded_memory() {
+    let line = Line::with(Kind::S3, |setup| setup);
+    write(&line.m, &[("a", noise(1, 90_000))]);
+    line.m.run("\"$KEEPFS\" wait .");
+    let endless = Fault::Forge(goes_on);
+    line.proxy
+        .fault("GET", "prefix=p/catalog/", usize::MAX, endless);
+    let done = line.m.keepfs(&["check", "."]);
+    let said = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert!(
+        said.contains("more is listed than a vault can have"),
+        "{said}"
+    );
+    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    assert!(line.proxy.hit() > 2);
+    let peak = memory_peak_bytes(&line.m);
+    assert!(peak < MEMORY_BYTES_MAX, "{peak}");
+    line.proxy.heal();
+    line.m.run("\"$KEEPFS\" check .");
 }
 
 /// The answer to a list of removals tells of one that was not on it.

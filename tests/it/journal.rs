@@ -200,6 +200,40 @@ fn a_rebuild_over_a_line_that_fails_is_right_or_an_error() {
     rebuild_through("/packs/", Fault::Silence);
 }
 
+#[test]
+fn a_rebuild_over_listings_of_another_day_brings_what_they_lack() {
+    let line = Line::new(Kind::S3);
+    write(&line.m, &contents(0));
+    line.m.run("\"$KEEPFS\" wait .");
+    for part in ["prefix=p/catalog/&", "prefix=p/catalog/0", "prefix=p/packs"] {
+        line.proxy.fault("GET", part, usize::MAX, Fault::Stale);
+    }
+    let there = tempfile::tempdir().unwrap();
+    let url = line.server.url_through(line.proxy.port(), "p");
+    let rebuild = |name: &str| {
+        let home = there.path().join(name);
+        let mut command = Command::new(keepfs_binary());
+        command
+            .args(["rebuild", "--store", &url, "--live"])
+            .arg(&home);
+        let done = output(command.envs(line.server.environment()));
+        assert!(done.status.success(), "{done:?}");
+        home.join("live")
+    };
+    rebuild("early");
+    let listed = line.proxy.hit();
+    assert!(listed >= 2, "{:?}", line.proxy.seen());
+    for seed in [20, 30] {
+        write(&line.m, &contents(seed));
+        line.m.run("\"$KEEPFS\" wait .");
+    }
+    let live = rebuild("late");
+    assert!(line.proxy.hit() > listed);
+    for (name, content) in contents(30) {
+        assert!(fs::read(live.join(name)).unwrap() == content, "{name}");
+    }
+}
+
 /// What happens to an object.
 type Harm = fn(&Path);
 

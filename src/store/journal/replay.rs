@@ -14,6 +14,10 @@ use crate::model::{Fence, StorePlace, Timestamp};
 use crate::store::backend::Backend;
 use crate::store::cipher::Cipher;
 use crate::store::error::{Result, StoreError};
+use crate::store::lease::fence_of_lease;
+
+/// A listing that is not up to date lacks a few.
+const ASKED_MAX: u64 = 1000;
 
 /// What to do about an object that is missing between others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +60,8 @@ pub fn replay(
         None => fences(&backend)?,
     };
     while let Some(fence) = fences.pop() {
-        let journal = Journal::list(&backend, fence, cipher)?;
+        let mut journal = Journal::list(&backend, fence, cipher)?;
+        journal.ask_for_unlisted()?;
         if let Some(snapshot) = journal.newest_snapshot()? {
             return journal.apply(&snapshot, gap, catalog);
         }
@@ -66,15 +71,14 @@ pub fn replay(
     })
 }
 
-/// The writers that the store has a journal of, the newest last.
+/// The writers that the store has a journal of, the newest last. A listing may not know the
+/// newest yet; the lease does.
 fn fences(backend: &Backend) -> Result<Vec<Fence>> {
     let names = backend.names_below(JOURNAL)?;
-    let mut fences: Vec<Fence> = names
-        .iter()
-        .filter_map(|name| name.parse().ok().map(Fence))
-        .collect();
-    fences.sort_unstable();
-    Ok(fences)
+    let listed = names.iter().filter_map(|name| name.parse().ok().map(Fence));
+    let mut fences: BTreeSet<Fence> = listed.collect();
+    fences.extend(fence_of_lease(backend)?);
+    Ok(fences.into_iter().collect())
 }
 
 /// The objects of one writer.
@@ -115,6 +119,47 @@ impl<'a> Journal<'a> {
         })
     }
 
+    /// Asks for the objects that a listing may lack although they are there: what follows the
+    /// newest snapshot that it has, to the end and behind it.
+    fn ask_for_unlisted(&mut self) -> Result<()> {
+        let newest = self.snapshots.iter().chain(&self.changes).max().copied();
+        let snapshot = self.snapshots.last().copied();
+        let begin = snapshot.or_else(|| self.changes.first().map(|first| first.saturating_sub(1)));
+        let mut asked = 0;
+        for number in begin.unwrap_or(0).. {
+            if self.snapshots.contains(&number) || self.changes.contains(&number) {
+                continue;
+            }
+            if self.has(number, Kind::Changes)? {
+                self.changes.insert(number);
+            } else if self.has(number, Kind::Snapshot)? {
+                self.snapshots.insert(number);
+            } else if newest.is_none_or(|newest| number > newest) {
+                break;
+            }
+            asked += 1;
+            if asked == ASKED_MAX {
+                return Err(StoreError::Io(format!(
+                    "listing {}: it lacks more than {ASKED_MAX} objects; try again later",
+                    below(self.fence)
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an object is there, listed or not.
+    fn has(&self, number: u64, kind: Kind) -> Result<bool> {
+        let listed = match kind {
+            Kind::Snapshot => &self.snapshots,
+            Kind::Changes => &self.changes,
+        };
+        match listed.contains(&number) {
+            true => Ok(true),
+            false => self.backend.has_object(&key(self.fence, number, kind)),
+        }
+    }
+
     /// The newest snapshot of which every object is there. `None`: there is none.
     fn newest_snapshot(&self) -> Result<Option<Snapshot>> {
         for &number in self.snapshots.iter().rev() {
@@ -122,7 +167,15 @@ impl<'a> Journal<'a> {
             let Some(first) = number.checked_sub(last.index.into()) else {
                 continue;
             };
-            if last.is_last && (first..number).all(|number| self.snapshots.contains(&number)) {
+            let is_whole = || -> Result<bool> {
+                for number in first..number {
+                    if !self.has(number, Kind::Snapshot)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            };
+            if last.is_last && is_whole()? {
                 let (begin, _) = self.object(first, Kind::Snapshot)?;
                 if begin.group == last.group {
                     return Ok(Some(Snapshot { first, last }));
