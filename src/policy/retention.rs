@@ -113,7 +113,7 @@ pub fn judge(
     now: Timestamp,
 ) -> Vec<Verdict> {
     let mut reasons: Vec<Vec<KeepReason>> = versions.iter().map(always).collect();
-    let expired = expiry(rules, file, now);
+    let expired = expiry(rules, versions, file, now);
     if expired.is_none() {
         if let Some(head) = reasons.last_mut() {
             head.insert(0, KeepReason::Head);
@@ -146,11 +146,22 @@ fn always(version: &Candidate) -> Vec<KeepReason> {
     reasons
 }
 
-/// For how long the file has been deleted, where that is longer than it is kept.
-fn expiry(rules: &Rules, file: FileState, now: Timestamp) -> Option<Duration> {
+/// For how long the file has been deleted, where that is longer than it is kept. `None`, too,
+/// where the clock was wrong at that moment: the deletion would lie before the id of the last
+/// version.
+fn expiry(
+    rules: &Rules,
+    versions: &[Candidate],
+    file: FileState,
+    now: Timestamp,
+) -> Option<Duration> {
     let (FileState::DeletedSince(since), Some(kept)) = (file, rules.keep_deleted_for) else {
         return None;
     };
+    let last_issued_at = versions.last()?.id.issued_at();
+    if last_issued_at <= now && last_issued_at.since(since) > DRAWN_APART_MAX {
+        return None;
+    }
     let deleted_for = now.since(since);
     (deleted_for > kept).then_some(deleted_for)
 }

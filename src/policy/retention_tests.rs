@@ -121,7 +121,7 @@ fn pinned_versions_and_those_on_their_way_stay_whatever_the_rules() {
     versions[2].bytes = Bytes::OnTheirWay;
     let rules = Rules {
         keep_last: Some(1),
-        keep_deleted_for: Some(days(1)),
+        keep_deleted_for: Some(Duration::from_secs(1800)),
         ..Rules::default()
     };
     let expected = [
@@ -132,13 +132,13 @@ fn pinned_versions_and_those_on_their_way_stay_whatever_the_rules() {
         "keep: head, last 1",
     ];
     assert_judged(rules, &versions, FileState::Live, &expected);
-    let long_deleted = FileState::DeletedSince(time("2026-11-20T12:00:00Z"));
+    let long_deleted = FileState::DeletedSince(time("2026-11-24T11:00:00Z"));
     let expected = [
         "keep: pinned",
-        "drop: deleted for 4d",
+        "drop: deleted for 1h",
         "keep: not in the store yet",
-        "drop: deleted for 4d",
-        "drop: deleted for 4d",
+        "drop: deleted for 1h",
+        "drop: deleted for 1h",
     ];
     assert_judged(rules, &versions, long_deleted, &expected);
 }
@@ -149,7 +149,7 @@ fn a_deleted_file_is_thinned_out_like_others_and_keeps_its_last_version_until_it
         keep_deleted_for: Some(days(30)),
         ..Rules::default()
     };
-    let two = history(&FIVE[..2]);
+    let two = history(&["2026-09-01T08:00:00Z", "2026-10-25T11:00:00Z"]);
     let deleted_at = |text| FileState::DeletedSince(time(text));
     let kept = ["keep: no rule for it", "keep: head, no rule for it"];
     assert_judged(rules, &two, FileState::Live, &kept);
@@ -158,6 +158,10 @@ fn a_deleted_file_is_thinned_out_like_others_and_keeps_its_last_version_until_it
     assert_judged(rules, &two, deleted_at("2099-01-01T00:00:00Z"), &kept);
     let gone = ["drop: deleted for 30d", "drop: deleted for 30d"];
     assert_judged(rules, &two, deleted_at("2026-10-25T11:59:59Z"), &gone);
+    // Before its last version: the clock was behind when it was deleted.
+    for behind in ["1970-01-02T00:00:00Z", "2026-10-25T10:59:58Z"] {
+        assert_judged(rules, &two, deleted_at(behind), &kept);
+    }
     let last = Rules {
         keep_last: Some(1),
         ..Rules::default()
