@@ -7,7 +7,7 @@ use clap::Args;
 use super::access::{no_items, run};
 use super::arguments::{InVault, Json};
 use super::confirm::confirm;
-use super::output::{Format, Outcome, count, print_json, print_line, size};
+use super::output::{Format, Outcome, count, print_json, print_line, say, size};
 use super::place::place;
 use super::status::unexpected;
 use crate::server::{Reply, Request, WirePath};
@@ -59,15 +59,23 @@ pub fn report(reply: &Reply, format: Format) -> Outcome {
         assets,
         versions,
         freed_bytes,
+        copy_at,
     } = reply
     else {
         return Err(unexpected(reply));
     };
+    if let Some(place) = copy_at {
+        say(format_args!(
+            "the unfinished copy of the store at {place} may have it until keepfs store migrate goes \
+             on with it; remove it if it shall not"
+        ));
+    }
     match format {
         Format::Json => print_json(&serde_json::json!({
             "assets": assets,
             "versions": versions,
             "freed_bytes": freed_bytes,
+            "copy_at": copy_at,
         })),
         Format::Text => print_line(format_args!(
             "deleted for good: {} ({} whole), {} freed",

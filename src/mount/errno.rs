@@ -122,6 +122,7 @@ fn of_vault(error: &VaultError) -> Errno {
         VaultError::InUse { .. } | VaultError::BeingWritten { .. } => Errno::BUSY,
         VaultError::ClockBehind { .. } | VaultError::ClockAhead { .. } => Errno::PERM,
         VaultError::StoreBlocked { .. } => Errno::NOSPC,
+        VaultError::BytesShared => Errno::BUSY,
         VaultError::Unreadable { .. } => Errno::IO,
         VaultError::NotInTime { .. } => Errno::TIMEDOUT,
         VaultError::Io { error, .. } => of_io(error),

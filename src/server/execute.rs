@@ -77,14 +77,16 @@ pub fn execute(vault: &Vault, request: &Request, door: &mut Door<'_>) -> Result<
                 .iter()
                 .map(|text| prefix(text))
                 .collect::<Result<Vec<_>, _>>()?;
-            let gone = vault.delete_versions(&path.0, &prefixes)?;
+            let gone = vault.delete_versions(&path.0, &prefixes);
+            // As below.
             (door.changed)(&path.0);
-            Ok(purged(gone))
+            Ok(purged(gone?))
         }
         Request::Purge { path } => {
-            let gone = vault.purge(&path.0)?;
+            let gone = vault.purge(&path.0);
+            // It can be out of reach although not all of it went well.
             (door.changed)(&path.0);
-            Ok(purged(gone))
+            Ok(purged(gone?))
         }
         Request::Pin { path, versions } => retention::pin(vault, &path.0, versions, Hold::On, door),
         Request::Unpin { path, versions } => {
@@ -134,5 +136,6 @@ fn purged(gone: Purged) -> Reply {
         assets: gone.assets,
         versions: gone.versions,
         freed_bytes: gone.freed_bytes,
+        copy_at: gone.copy_at,
     }
 }

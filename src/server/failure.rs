@@ -82,6 +82,7 @@ fn code_of_vault(error: &VaultError) -> ErrorCode {
         | VaultError::BadPath(_)
         | VaultError::BadVault { .. } => ErrorCode::BadInput,
         VaultError::StoreBlocked { .. }
+        | VaultError::BytesShared
         | VaultError::Unreadable { .. }
         | VaultError::NotInTime { .. } => ErrorCode::Blocked,
         VaultError::Config(error) => code_of_config(error),

@@ -293,6 +293,9 @@ pub enum Reply {
         versions: u64,
         /// Bytes.
         freed_bytes: u64,
+        /// An unfinished copy of the store, which may have them still.
+        #[serde(default)]
+        copy_at: Option<String>,
     },
     /// What a prune came to.
     Pruned(PruneSummary),

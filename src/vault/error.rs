@@ -127,6 +127,13 @@ pub enum VaultError {
         /// What the store said.
         reason: String,
     },
+    /// Versions are deleted from history, and what is stored at the moment may share bytes
+    /// with them.
+    #[error(
+        "deleted from history for good, but files that are being stored at this moment may share \
+         bytes with it: these go when that has ended, and keepfs.log says so"
+    )]
+    BytesShared,
     /// Sealed versions whose bytes cannot be read for the moment.
     #[error("{versions} sealed versions cannot be read at the moment, and wait: {reason}")]
     Unreadable {

@@ -95,6 +95,13 @@ impl Ingest {
         self.changed.notify_all();
     }
 
+    /// Returns when the queue has changed, or after a while.
+    pub(super) fn wait_for_change(&self, at_most: Duration) {
+        let queue = lock(&self.queue);
+        // Woken for whatever reason: the caller looks.
+        let _ = self.changed.wait_timeout(queue, at_most);
+    }
+
     /// Returns when a walk over files that were there before may go on: so far ahead
     /// of ingest that what it reads ahead is of use, and not further.
     pub(super) fn keep_pace(&self) {

@@ -1,6 +1,7 @@
 //! Irreversible deletion: the rows go, then the bytes, from every pack that has them.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use crate::catalog::{Durability, Standing, atomically};
 use crate::model::{NodeId, PublicId, Version, VersionIdPrefix, VersionSeq};
@@ -12,8 +13,14 @@ use super::{Result, Vault, VaultError};
 /// by whom: of two at once, only the last one may take it away.
 const UNFINISHED_SETTING: &str = "purge.unfinished";
 
+/// How long a deletion waits until nothing is being stored that may share its bytes.
+const SHARED_PATIENCE: Duration = match cfg!(test) {
+    true => Duration::from_millis(20),
+    false => Duration::from_secs(10),
+};
+
 /// What was deleted for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Purged {
     /// Assets whose history is gone whole.
     pub assets: u64,
@@ -21,14 +28,17 @@ pub struct Purged {
     pub versions: u64,
     /// Bytes that the store and the spool are smaller by.
     pub freed_bytes: u64,
+    /// An unfinished copy of the store, which may have them still.
+    pub copy_at: Option<String>,
 }
 
 impl Vault {
     /// Deletes versions of one asset for good. All prefixes must fit before any goes.
     ///
     /// # Errors
-    /// As [`choose_version`](Self::choose_version), or the store's failure; the
-    /// versions are out of reach then, and `reclaim` finishes at the next try.
+    /// As [`choose_version`](Self::choose_version), or the store's failure, or
+    /// [`VaultError::BytesShared`]: the versions are out of reach then, and the bytes go at
+    /// the next try.
     pub fn delete_versions(&self, id: &PublicId, prefixes: &[VersionIdPrefix]) -> Result<Purged> {
         let mut versions: Vec<Version> = Vec::new();
         let mut asset = None;
@@ -55,7 +65,7 @@ impl Vault {
     /// directory, for good. Live files stay, without a past.
     ///
     /// # Errors
-    /// [`VaultError::NotFound`], or the store's failure.
+    /// [`VaultError::NotFound`], or as [`delete_versions`](Self::delete_versions).
     pub fn purge(&self, id: &PublicId) -> Result<Purged> {
         let mut assets: Vec<NodeId> = Vec::new();
         self.for_each_asset(id, &mut |path, asset, standing| {
@@ -121,24 +131,31 @@ impl Vault {
         self.wait_for_ingest_of(seqs);
         self.finish_batch()?;
         let versions = seqs.len() as u64;
-        let left = self.remove_leftovers()?;
-        let freed_bytes = self.store.reclaim()?;
-        // While others are left that may share chunks with them, it is taken up again.
-        if left == Left::Nothing {
-            self.note_finished(deletion)?;
+        let deadline = Instant::now() + SHARED_PATIENCE;
+        let mut left = self.remove_leftovers()?;
+        while left == Left::Something && Instant::now() < deadline {
+            self.ingest.wait_for_change(SHARED_PATIENCE / 20);
+            left = self.remove_leftovers()?;
         }
+        let freed_bytes = self.store.reclaim()?;
         log::warn!("deleted for good: {versions} versions, {assets} assets, {freed_bytes} bytes");
-        if let Some(migration) = self.store.migration()? {
+        if left == Left::Something {
+            log::warn!("{}", VaultError::BytesShared);
+            return Err(VaultError::BytesShared);
+        }
+        self.note_finished(deletion)?;
+        let copy_at = self.store.migration()?.map(|migration| migration.to);
+        if let Some(place) = &copy_at {
             log::warn!(
-                "the unfinished copy of the store at {} may have them until keepfs store migrate \
-                 goes on with it; remove it if it shall not",
-                migration.to
+                "the unfinished copy of the store at {place} may have them until keepfs store \
+                 migrate goes on with it; remove it if it shall not"
             );
         }
         Ok(Purged {
             assets,
             versions,
             freed_bytes,
+            copy_at,
         })
     }
 
@@ -151,6 +168,7 @@ impl Vault {
             self.store.reclaim()?;
             if left == Left::Nothing {
                 self.note_finished(&deletion)?;
+                log::warn!("what was deleted for good before is gone from the store");
             }
         }
         Ok(())

@@ -459,12 +459,14 @@ fn what_is_purged_between_two_attempts_is_in_neither_store() {
     m.clear_env();
     m.remount();
     m.remove("secret");
-    m.run("\"$KEEPFS\" purge --yes secret");
+    let purged = m.keepfs(&["purge", "--yes", m.path("secret").to_str().unwrap()]);
+    let said = text(&purged.stderr);
+    assert_eq!(purged.status.code(), Some(0), "{said}");
     assert!(
-        m.log().contains("may have them until keepfs store migrate"),
-        "{}",
-        m.log()
+        said.contains("until keepfs store migrate goes on"),
+        "{said}"
     );
+    assert!(said.contains(new.to_str().unwrap()), "{said}");
     migrate(&m, new.to_str().unwrap());
     assert!(!holds_it(&new));
     assert!(!holds_it(&m.vault.join("store")));

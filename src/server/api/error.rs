@@ -106,6 +106,7 @@ impl From<VaultError> for ApiError {
             | VaultError::BadId(_)
             | VaultError::BadPath(_) => ApiError::Bad(error.to_string()),
             VaultError::Io { context, error: io } => of_io(context, io),
+            VaultError::BytesShared => ApiError::Busy(error.to_string()),
             VaultError::ClockBehind { .. }
             | VaultError::ClockAhead { .. }
             | VaultError::BadVault { .. }

@@ -251,8 +251,10 @@ impl Api {
             .iter()
             .filter_map(|version_id| version_id.parse().ok())
             .collect();
-        self.vault.delete_versions(&asset.id, &prefixes)?;
+        let deleted = self.vault.delete_versions(&asset.id, &prefixes);
+        // They can be out of reach although not all of it went well.
         self.names.changed(&asset.id);
+        deleted?;
         let mut body = json!({
             "asset_id": asset.asset_id.to_string(),
             "deleted_version_ids": there,

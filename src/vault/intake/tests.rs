@@ -262,7 +262,9 @@ fn a_deletion_for_good_is_not_over_while_an_intake_may_share_its_bytes() {
     fs::write(vault.path("a"), "read").unwrap();
     take_in(&vault, "a", || {
         vault.remove("gone");
-        vault.vault.purge(&id("gone")).unwrap();
+        let told = vault.vault.purge(&id("gone"));
+        assert!(matches!(told, Err(VaultError::BytesShared)), "{told:?}");
+        assert_eq!(vault.deleted(), [""; 0]);
         assert!(vault.vault.is_deletion_unfinished());
         fs::remove_file(vault.path("a")).unwrap();
     });
@@ -279,7 +281,8 @@ fn content_that_is_deleted_for_good_meanwhile_is_stored_again() {
     fs::write(vault.path("b"), "the same bytes").unwrap();
     let taken = take_in(&vault, "b", || {
         vault.remove("a");
-        vault.vault.purge(&id("a")).unwrap();
+        let told = vault.vault.purge(&id("a"));
+        assert!(matches!(told, Err(VaultError::BytesShared)), "{told:?}");
     });
     assert_eq!(taken, 1);
     vault.ingest_all();
