@@ -36,7 +36,7 @@ fn tricks() -> Vec<String> {
 
 /// Refused, in the SDKs' form and one line, without a path of this machine.
 #[track_caller]
-fn assert_refused(served: &Served, answer: &Answer, what: &str) {
+pub fn assert_refused(served: &Served, answer: &Answer, what: &str) {
     let text = answer.text();
     assert!(
         matches!(answer.status, 400 | 404),

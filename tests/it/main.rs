@@ -16,6 +16,7 @@ mod api_uploads;
 mod backup;
 mod bad_calls;
 mod bad_input;
+mod bodies;
 mod bucket_crash;
 mod bucket_input;
 mod bucket_rules;

@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::body::Sender;
 use super::delivery::{self, Content, Disposition, Outgoing};
 use super::error::{ApiError, Result};
 use super::formats::{ResourceType, identify};
@@ -17,14 +18,14 @@ use super::history::Deleted;
 use super::media::VersionRead;
 use super::parameters::Parameters;
 use super::route::Route;
-use super::{Api, asset, blocking, page, receive, settled, upload};
+use super::{Api, asset, blocking, body, page, settled, upload};
 
 /// Answers any call.
 pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let answered = match Route::of(&parts.method, parts.uri.path(), &api.cloud_name) {
         Ok(route) => of_route(&api, route, &parts, body).await,
-        Err(error) => Err(receive::refused(error, body).await),
+        Err(error) => Err(body::refused(error, body).await),
     };
     let mut response = answered.unwrap_or_else(IntoResponse::into_response);
     let headers = response.headers_mut();
@@ -54,7 +55,7 @@ async fn of_route(api: &Arc<Api>, route: Route, parts: &Parts, body: Body) -> Re
         | Route::Explicit(_)
         | Route::Tags(_)
         | Route::Context(_) => {
-            let parameters = read(parts, body).await?;
+            let parameters = read(parts, body, api.sender(parts)).await?;
             let key = api
                 .proofs()
                 .signed(&parts.method, &parts.headers, &parameters)?;
@@ -73,9 +74,9 @@ async fn of_route(api: &Arc<Api>, route: Route, parts: &Parts, body: Body) -> Re
         route => {
             let key = match api.proofs().log_in(&parts.method, &parts.headers) {
                 Ok(key) => key,
-                Err(error) => return Err(receive::refused(error, body).await),
+                Err(error) => return Err(body::refused(error, body).await),
             };
-            let parameters = read(parts, body).await?;
+            let parameters = read(parts, body, Sender::Known).await?;
             let call = Call {
                 route,
                 parameters,
@@ -92,8 +93,9 @@ async fn of_route(api: &Arc<Api>, route: Route, parts: &Parts, body: Body) -> Re
     }
 }
 
-async fn read(parts: &Parts, body: Body) -> Result<Parameters> {
-    receive::parameters(&parts.method, parts.uri.query(), &parts.headers, body).await
+async fn read(parts: &Parts, body: Body, sender: Sender) -> Result<Parameters> {
+    let query = parts.uri.query();
+    body::parameters(&parts.method, query, &parts.headers, body, sender).await
 }
 
 /// A call by somebody who logged in.

@@ -7,6 +7,7 @@
 mod account;
 mod answer;
 mod asset;
+mod body;
 mod caller;
 mod chunks;
 mod command;

@@ -9,10 +9,11 @@ use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::body::Sender;
 use super::caller::{COOKIE, Session};
 use super::error::{ApiError, Result};
 use super::parameters::Parameters;
-use super::{Api, account, receive};
+use super::{Api, account, body};
 
 /// Nothing from elsewhere, nothing inline, in nobody's frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -86,7 +87,8 @@ pub(super) async fn session(api: &Arc<Api>, parts: &Parts, body: Body) -> Result
         }
         Method::POST => {
             let parameters: Parameters =
-                receive::parameters(&parts.method, None, &parts.headers, body).await?;
+                body::parameters(&parts.method, None, &parts.headers, body, Sender::Stranger)
+                    .await?;
             let key = parameters.required("api_key")?;
             let secret = parameters.required("api_secret")?;
             if !api.keys.is_secret_of(&key, &secret) {

@@ -1,21 +1,22 @@
-//! Taking the body of a call in: parameters into memory, a file straight to the live disk.
+//! Taking an upload in: parameters into memory, a file straight to the live disk.
 //!
 //! The surprise: whoever calls must have proved who it is before the first byte of a file
-//! is taken, so the SDKs' order (file last) is the only one. What is not finished leaves
-//! nothing behind.
+//! is taken, so the SDKs' order (file last) is the only one; only a text as short as
+//! parameters may come before them. What is not finished leaves nothing behind.
 
 use std::fmt;
 use std::io::{self, Write};
-use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::http::{HeaderMap, Method};
-use futures_util::StreamExt;
 use md5::{Digest, Md5};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::body::{
+    Bounded, Gate, PATIENCE, Room, Sender, boundary, broken_off, next_field, parameters, text_of,
+};
 use super::error::{ApiError, Result, of_io};
 use super::parameters::Parameters;
 use super::relay::Relay;
@@ -23,16 +24,8 @@ use super::signature::hex;
 use crate::model::patience;
 use crate::vault::Incoming;
 
-/// A body that is no upload, and the parameters of one.
-pub(super) const PARAMETERS_BYTES_MAX: usize = 8 << 20;
-/// A client that sends nothing for so long is gone.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// A client whose body nobody waits for any more may stand still for so long.
-const DRAINING_PATIENCE: Duration = Duration::from_secs(5);
-/// And such a body, in all: whoever sends it need not have said who it is.
-const DRAINING_PATIENCE_IN_ALL: Duration = Duration::from_secs(30);
-/// What is read of a body that nobody waits for any more.
-const DRAINED_BYTES_MAX: usize = 16 << 20;
+/// A file as text, such as a data URI, which is held in memory.
+const TEXT_BYTES_MAX: usize = 128 << 20;
 /// Of a content, for whoever must tell what it is.
 const HEAD_BYTES: usize = 64;
 
@@ -159,91 +152,76 @@ pub(super) enum File {
     Text(String),
 }
 
-/// Reads the parameters of a call that has no file.
-pub(super) async fn parameters(
-    method: &Method,
-    query: Option<&str>,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Parameters> {
-    let mut parameters = Parameters::from_form(query.unwrap_or_default().as_bytes())?;
-    // The SDKs' GETs name a content type and have no content.
-    if method == Method::GET || method == Method::HEAD {
-        return Ok(parameters);
-    }
-    if let Some(boundary) = boundary(headers) {
-        let mut stream = body.into_data_stream();
-        let mut multipart = multer::Multipart::new(&mut stream, boundary);
-        while let Some(field) = next_field(&mut multipart).await? {
-            let name = field.name().unwrap_or_default().to_owned();
-            parameters.add(name, text_of(field, PARAMETERS_BYTES_MAX).await?)?;
-        }
-        drop(multipart);
-        drain(&mut stream).await;
-        return Ok(parameters);
-    }
-    let bytes = whole(body).await?;
-    let is_form = is_of_type(headers, "application/x-www-form-urlencoded");
-    parameters.merge(match is_form {
-        true => Parameters::from_form(&bytes)?,
-        false => Parameters::from_json(&bytes)?,
-    });
-    Ok(parameters)
+/// What an upload asks while it comes in.
+pub(super) struct Desk<P, B> {
+    /// Whose call it is, by the parameters so far.
+    pub prove: P,
+    /// What takes the bytes of that key's file.
+    pub begin: B,
+    pub sender: Sender,
+    pub bytes_max: u64,
 }
 
-/// Reads the parameters and the file of an upload. `begin` is asked when a file comes: it
-/// checks the parameters so far, and says what takes the bytes.
-pub(super) async fn upload(
+/// Reads the parameters and the file of an upload.
+pub(super) async fn upload<P, B>(
     headers: &HeaderMap,
     body: Body,
-    begin: impl Fn(&Parameters) -> Result<Received>,
-    bytes_max: u64,
-) -> Result<(Parameters, Option<File>)> {
+    desk: &Desk<P, B>,
+) -> Result<(Parameters, Option<File>)>
+where
+    P: Fn(&Parameters) -> Result<String>,
+    B: Fn(&str) -> Result<Received>,
+{
     let Some(boundary) = boundary(headers) else {
-        return of_plain_body(headers, body).await;
+        let parameters = parameters(&Method::POST, None, headers, body, desk.sender).await?;
+        let file = parameters.text("file").map(File::Text);
+        return Ok((parameters, file));
     };
-    let mut stream = body.into_data_stream();
-    let multipart = multer::Multipart::new(&mut stream, boundary);
-    let came = of_multipart(multipart, begin, bytes_max).await;
-    drain(&mut stream).await;
+    let mut body = Bounded::new(body, desk.sender);
+    let gate = body.gate();
+    let multipart = multer::Multipart::new(&mut body, boundary);
+    let came = of_multipart(multipart, desk, &gate).await;
+    body.drain().await;
     came
 }
 
-async fn of_multipart(
+async fn of_multipart<P, B>(
     mut multipart: multer::Multipart<'_>,
-    begin: impl Fn(&Parameters) -> Result<Received>,
-    bytes_max: u64,
-) -> Result<(Parameters, Option<File>)> {
+    desk: &Desk<P, B>,
+    gate: &Gate,
+) -> Result<(Parameters, Option<File>)>
+where
+    P: Fn(&Parameters) -> Result<String>,
+    B: Fn(&str) -> Result<Received>,
+{
     let mut parameters = Parameters::default();
     let mut file = None;
-    let mut texts_bytes = 0;
+    let mut room = Room::of(desk.sender.parameters_bytes_max());
     while let Some(mut field) = next_field(&mut multipart).await? {
         let name = field.name().unwrap_or_default().to_owned();
         let is_file = name == "file" && (field.file_name().is_some() || file.is_none());
         if !is_file {
-            let text = text_of(field, PARAMETERS_BYTES_MAX.saturating_sub(texts_bytes)).await?;
-            texts_bytes += text.len();
-            parameters.add(name, text)?;
+            parameters.add(name, text_of(field, &mut room).await?)?;
             continue;
+        }
+        let proved = (desk.prove)(&parameters);
+        if proved.is_ok() {
+            gate.open();
         }
         if field.file_name().is_none() {
-            // Without a name it is a text: base64 of a data URI takes a third more.
-            file = Some(File::Text(text_of(field, PARAMETERS_BYTES_MAX * 16).await?));
+            let text = match proved {
+                Ok(_) => text_of(field, &mut Room::of(TEXT_BYTES_MAX)).await?,
+                Err(error) => text_of(field, &mut room).await.map_err(|_| error)?,
+            };
+            file = Some(File::Text(text));
             continue;
         }
-        let mut received = begin(&parameters)?;
+        let mut received = (desk.begin)(&proved?)?;
         received.filename = field.file_name().map(str::to_owned);
         file = Some(File::Bytes(Box::new(
-            take_in(&mut field, received, bytes_max).await?,
+            take_in(&mut field, received, desk.bytes_max).await?,
         )));
     }
-    Ok((parameters, file))
-}
-
-/// An upload as a form or JSON, with the file as text.
-async fn of_plain_body(headers: &HeaderMap, body: Body) -> Result<(Parameters, Option<File>)> {
-    let parameters = parameters(&Method::POST, None, headers, body).await?;
-    let file = parameters.text("file").map(File::Text);
     Ok((parameters, file))
 }
 
@@ -286,93 +264,4 @@ pub(super) fn check_size(bytes: u64, bytes_max: u64) -> Result<()> {
         ))),
         false => Ok(()),
     }
-}
-
-async fn next_field<'a>(
-    multipart: &mut multer::Multipart<'a>,
-) -> Result<Option<multer::Field<'a>>> {
-    let next = timeout(patience(PATIENCE), multipart.next_field()).await;
-    let next = next.map_err(|_| ApiError::bad("The upload stood still and was given up"))?;
-    next.map_err(broken_off)
-}
-
-fn broken_off(error: multer::Error) -> ApiError {
-    ApiError::Bad(format!("Invalid multipart body: {error}"))
-}
-
-async fn text_of(mut field: multer::Field<'_>, bytes_max: usize) -> Result<String> {
-    let mut text = Vec::new();
-    loop {
-        let piece = timeout(patience(PATIENCE), field.chunk()).await;
-        let piece = piece.map_err(|_| ApiError::bad("The call stood still and was given up"))?;
-        let Some(piece) = piece.map_err(broken_off)? else {
-            break;
-        };
-        if text.len() + piece.len() > bytes_max {
-            return Err(too_long());
-        }
-        text.extend_from_slice(&piece);
-    }
-    String::from_utf8(text).map_err(|_| ApiError::bad("A parameter is not UTF-8"))
-}
-
-/// A call is refused before its body was looked at. A client that finds the connection
-/// closed while it sends may not look for an answer.
-pub(super) async fn refused(error: ApiError, body: Body) -> ApiError {
-    drain(&mut body.into_data_stream()).await;
-    error
-}
-
-/// Reads what is left of a body: the end behind the last part, without which the connection
-/// could not be used again, or what was refused, so that the refusal arrives.
-async fn drain(stream: &mut BodyDataStream) {
-    let mut left = DRAINED_BYTES_MAX;
-    let all = async {
-        while let Ok(Some(Ok(piece))) = timeout(patience(DRAINING_PATIENCE), stream.next()).await {
-            left = match left.checked_sub(piece.len()) {
-                Some(left) => left,
-                None => return,
-            };
-        }
-    };
-    let _ = timeout(patience(DRAINING_PATIENCE_IN_ALL), all).await;
-}
-
-/// The whole of a short body.
-async fn whole(body: Body) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut stream = body.into_data_stream();
-    loop {
-        let piece = timeout(patience(PATIENCE), stream.next()).await;
-        let piece = piece.map_err(|_| ApiError::bad("The call stood still and was given up"))?;
-        match piece {
-            None => return Ok(bytes),
-            Some(Err(_)) => return Err(ApiError::bad("The call was broken off")),
-            Some(Ok(piece)) if bytes.len() + piece.len() > PARAMETERS_BYTES_MAX => {
-                return Err(too_long());
-            }
-            Some(Ok(piece)) => bytes.extend_from_slice(&piece),
-        }
-    }
-}
-
-fn too_long() -> ApiError {
-    ApiError::Bad(format!(
-        "The parameters are too long: at most {PARAMETERS_BYTES_MAX} bytes"
-    ))
-}
-
-fn boundary(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get("content-type")?.to_str().ok()?;
-    multer::parse_boundary(value).ok()
-}
-
-fn is_of_type(headers: &HeaderMap, expected: &str) -> bool {
-    let value = headers
-        .get("content-type")
-        .and_then(|value| value.to_str().ok());
-    value.is_some_and(|value| {
-        let essence = value.split(';').next().unwrap_or_default().trim();
-        essence.eq_ignore_ascii_case(expected)
-    })
 }

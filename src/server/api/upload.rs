@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use serde_json::{Map, Value, json};
 
 use super::asset::{Asset, path_of};
+use super::body::Sender;
 use super::caller::Proofs;
 use super::chunks::Part;
 use super::error::{ApiError, Result};
@@ -17,7 +18,7 @@ use super::fetch::{Reach, fetch};
 use super::formats::{ResourceType, extension_of_bytes, kind_of};
 use super::keys::random;
 use super::parameters::Parameters;
-use super::receive::{self, Arriving, File, Received};
+use super::receive::{self, Arriving, Desk, File, Received};
 use super::{Api, blocking, data_uri, settled, signature};
 use crate::model::{Context, Labels, Override, PublicId, Tags};
 use crate::vault::{Clobber, Placement};
@@ -38,21 +39,24 @@ pub(super) async fn upload(
         .and_then(|id| id.to_str().ok())
         .unwrap_or_default();
     let bytes_max = api.settings.upload_bytes_max;
-    let begin = |parameters: &Parameters| {
-        let key = api
-            .proofs()
-            .signed(&parts.method, &parts.headers, parameters)?;
-        let new = || Ok(Received::new(api.vault.receive()?));
-        match part {
-            None => new(),
-            Some(part) => api.chunks.take(&key, upload_id, part, new),
-        }
+    let desk = Desk {
+        prove: |parameters: &Parameters| {
+            api.proofs()
+                .signed(&parts.method, &parts.headers, parameters)
+        },
+        begin: |key: &str| {
+            let new = || Ok(Received::new(api.vault.receive()?));
+            match part {
+                None => new(),
+                Some(part) => api.chunks.take(key, upload_id, part, new),
+            }
+        },
+        sender: api.sender(parts),
+        bytes_max,
     };
-    let (parameters, file) = receive::upload(&parts.headers, body, begin, bytes_max).await?;
+    let (parameters, file) = receive::upload(&parts.headers, body, &desk).await?;
     // Once more, now that all of them are here.
-    let key = api
-        .proofs()
-        .signed(&parts.method, &parts.headers, &parameters)?;
+    let key = (desk.prove)(&parameters)?;
     let mut fetched_from = None;
     let arriving = match file {
         None => return Err(ApiError::bad("Missing required parameter - file")),
@@ -259,6 +263,14 @@ impl Api {
         }
         answer.insert("api_key".into(), json!(key));
         Ok(answer)
+    }
+
+    /// Who sends the body of a call, before any of it was read.
+    pub(super) fn sender(&self, parts: &Parts) -> Sender {
+        match self.proofs().log_in(&parts.method, &parts.headers) {
+            Ok(_) => Sender::Known,
+            Err(_) => Sender::Stranger,
+        }
     }
 
     pub(super) fn proofs(&self) -> Proofs<'_> {
