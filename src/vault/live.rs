@@ -50,6 +50,35 @@ impl LiveTree {
             .map(File::from)
     }
 
+    /// Opens a file for reading as somebody could who is neither an owner nor of a group:
+    /// everybody may read it and go through each directory on the way. `None`: they may not.
+    ///
+    /// # Errors
+    /// As `openat(2)`.
+    pub fn open_file_for_everybody(&self, id: &PublicId) -> io::Result<Option<File>> {
+        let Some((parent, name)) = id.split() else {
+            return Err(Errno::ISDIR.into());
+        };
+        let may = |file: BorrowedFd<'_>, right: Mode| {
+            let stat = rustix::fs::fstat(file)?;
+            Ok::<_, io::Error>(Mode::from_raw_mode(stat.st_mode).contains(right))
+        };
+        // Step by step: what was looked at is what the next step goes on from.
+        let mut at = rustix::io::fcntl_dupfd_cloexec(&self.root, 0)?;
+        for next in parent.components().map(Some).chain([None]) {
+            if !may(at.as_fd(), Mode::XOTH)? {
+                return Ok(None);
+            }
+            if let Some(next) = next {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                at = open_beneath(at.as_fd(), next, flags)?;
+            }
+        }
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = open_beneath(at.as_fd(), name.as_bytes(), flags)?;
+        Ok(may(file.as_fd(), Mode::ROTH)?.then(|| File::from(file)))
+    }
+
     /// A descriptor that only names a file: for links and `fstat`, whatever its mode.
     ///
     /// # Errors

@@ -33,10 +33,24 @@ fn private_files_are_for_those_who_have_a_key() {
     assert_eq!(get(&[("if-none-match", &etag)]).status, 200, "it changed");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(get(&[]).status, 401);
-    assert_eq!(
-        get(&[("authorization", &served.authorization())]).status,
-        200
-    );
+    let known = [("authorization", served.authorization())];
+    let known = known
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(get(&known).status, 200);
+    // A file is as private as the most private directory around it.
+    fs::create_dir_all(served.mount.root.join("a/b")).unwrap();
+    fs::write(served.mount.root.join("a/b/p.png"), noise(1, 1000)).unwrap();
+    let inside =
+        |headers: &[(&str, &str)]| served.raw("GET", "/demo/image/upload/a/b/p.png", headers, b"");
+    for (directory, closed) in [("a/b", 0o700), ("a", 0o744), (".", 0o750)] {
+        let directory = served.mount.root.join(directory);
+        assert_eq!(inside(&[]).status, 200, "{directory:?} is open");
+        fs::set_permissions(&directory, fs::Permissions::from_mode(closed)).unwrap();
+        assert_eq!(inside(&[]).status, 401, "{directory:?} is closed");
+        assert_eq!(inside(&known).status, 200);
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o711)).unwrap();
+    }
     for path in [
         "/demo/image/upload/../../etc/passwd.png",
         "/demo/raw/upload/.versions/p.png",

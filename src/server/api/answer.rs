@@ -238,12 +238,16 @@ async fn deliver(
             return Err(missing());
         }
         let id = asset::path_of(&path)?;
-        let asset = api.asset_at(&id)?.ok_or_else(missing)?;
-        let facts = asset.file.ok_or_else(missing)?;
-        if !is_known {
-            delivery::check_readable(facts.attributes.mode)?;
-        }
-        let file = api.vault.live().open_file(&id).map_err(|_| missing())?;
+        let live = api.vault.live();
+        let file = match is_known {
+            true => live.open_file(&id).map_err(|_| missing())?,
+            false => {
+                let opened = live.open_file_for_everybody(&id);
+                opened
+                    .map_err(|_| missing())?
+                    .ok_or_else(delivery::private)?
+            }
+        };
         // Of the file that was opened, and not of one that took its name meanwhile.
         let opened = file.metadata().map_err(|_| missing())?;
         if !opened.is_file() {
