@@ -37,6 +37,7 @@ mod migrate;
 mod model;
 mod mounting;
 mod namesakes;
+mod odd_parameters;
 mod policy;
 mod proxy;
 mod prune;

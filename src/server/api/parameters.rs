@@ -96,6 +96,23 @@ impl Parameters {
         is_field || self.json.get(name).is_some_and(|value| !value.is_null())
     }
 
+    /// Whether it says anything, in whatever form: not null, and neither an empty text nor list.
+    pub(super) fn has_value(&self, name: &str) -> bool {
+        let is_part = |known: &str| {
+            let rest = known.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+        };
+        let mut fields = self.fields.iter();
+        let is_field = fields.any(|(known, value)| is_part(known) && !value.is_empty());
+        is_field
+            || self.json(name).is_some_and(|value| match value {
+                Value::String(text) => !text.is_empty(),
+                Value::Array(values) => !values.is_empty(),
+                Value::Object(entries) => !entries.is_empty(),
+                _ => true,
+            })
+    }
+
     /// Yes or no. `None`: not given.
     pub(super) fn switch(&self, name: &str) -> Result<Option<bool>> {
         let Some(text) = self.text(name) else {
@@ -193,6 +210,29 @@ mod tests {
         let json = Parameters::from_json(br#"{"a":true,"b":null}"#).unwrap();
         assert_eq!(json.switch("a").unwrap(), Some(true));
         assert!(!json.has("b"));
+    }
+
+    #[test]
+    fn whether_something_is_said_does_not_depend_on_its_form() {
+        for (form, json) in [
+            (&b"t=x"[..], r#"{"t":"x"}"#),
+            (b"t[]=x", r#"{"t":["x"]}"#),
+            (b"t[0][width]=100", r#"{"t":[{"width":100}]}"#),
+            (b"t[width]=100", r#"{"t":{"width":100}}"#),
+        ] {
+            assert!(Parameters::from_form(form).unwrap().has_value("t"));
+            let json = Parameters::from_json(json.as_bytes()).unwrap();
+            assert!(json.has_value("t"));
+        }
+        for (form, json) in [
+            (&b"t="[..], r#"{"t":null}"#),
+            (b"t[]=", r#"{"t":[]}"#),
+            (b"to=x", r#"{"t":""}"#),
+        ] {
+            assert!(!Parameters::from_form(form).unwrap().has_value("t"));
+            let json = Parameters::from_json(json.as_bytes()).unwrap();
+            assert!(!json.has_value("t"));
+        }
     }
 
     #[test]

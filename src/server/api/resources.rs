@@ -137,6 +137,7 @@ impl Api {
 
     /// Deletes by public_ids, by prefix, or all of a type.
     pub(super) fn delete(&self, kind: ResourceType, parameters: &Parameters) -> Result<Value> {
+        check_means_originals(parameters)?;
         let public_ids = parameters.list("public_ids");
         if !public_ids.is_empty() {
             check_count("public_ids", public_ids.len())?;
@@ -168,6 +169,7 @@ impl Api {
         tag: &str,
         parameters: &Parameters,
     ) -> Result<Value> {
+        check_means_originals(parameters)?;
         self.delete_selected(kind, parameters, &mut |row| {
             Ok(self.vault.labels(&row.id)?.tags.has(tag))
         })
@@ -214,6 +216,7 @@ impl Api {
 
     /// Deletes by asset_ids.
     pub(super) fn delete_by_asset_ids(&self, parameters: &Parameters) -> Result<Value> {
+        check_means_originals(parameters)?;
         let asset_ids = parameters.list("asset_ids");
         if asset_ids.is_empty() {
             return Err(ApiError::bad("Missing required parameter - asset_ids"));
@@ -297,6 +300,18 @@ fn place_of(row: &Browsed, public_id: &str) -> Place {
         uploaded_at: 0,
         dimensions: None,
     }
+}
+
+/// Refuses a deletion of what was derived from assets: nothing is, and the originals stay.
+fn check_means_originals(parameters: &Parameters) -> Result<()> {
+    let name = match parameters.switch("keep_original")? {
+        Some(true) => "keep_original",
+        _ if parameters.has_value("transformations") => "transformations",
+        _ => return Ok(()),
+    };
+    Err(ApiError::Bad(format!(
+        "Invalid {name}: it would delete derived files, and there are none here; nothing was deleted"
+    )))
 }
 
 fn check_count(name: &str, count: usize) -> Result<()> {
