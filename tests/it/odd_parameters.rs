@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Setup, output};
 use crate::http::{Answer, Served, test_servers};
@@ -64,4 +64,78 @@ fn a_deletion_of_derived_files_keeps_the_originals() {
     let plain = "api.delete_resources(['a'], keep_original=False)";
     python(&served, plain);
     assert!(!served.mount.path("a.png").exists());
+}
+
+#[test]
+fn assets_of_another_type_are_not_those_of_the_type_upload() {
+    let served = served(&["a.txt"]);
+    let calls = [
+        (
+            "rename",
+            json!({ "from_public_id": "a.txt", "to_public_id": "b.txt", "type": "private" }),
+        ),
+        (
+            "rename",
+            json!({ "from_public_id": "a.txt", "to_public_id": "b.txt", "to_type": "authenticated" }),
+        ),
+        (
+            "destroy",
+            json!({ "public_id": "a.txt", "type": "private" }),
+        ),
+        (
+            "explicit",
+            json!({ "public_id": "a.txt", "type": "private", "tags": "t" }),
+        ),
+        (
+            "tags",
+            json!({ "public_ids": ["a.txt"], "type": "private", "tag": "t", "command": "add" }),
+        ),
+        (
+            "context",
+            json!({ "public_ids": ["a.txt"], "type": "private", "context": "k=v", "command": "add" }),
+        ),
+    ];
+    for (call, body) in calls {
+        let answer = served.call("POST", &format!("/v1_1/demo/raw/{call}"), Some(&body));
+        assert_refused(&answer, "assets here are of the type upload");
+    }
+    let details = served.done("GET", "/v1_1/demo/resources/raw/upload/a.txt", None);
+    assert_eq!(details["tags"], json!([]));
+    assert_eq!(details.get("context"), None);
+    let body = json!({ "public_id": "a.txt", "type": "upload" });
+    let destroyed = served.done("POST", "/v1_1/demo/raw/destroy", Some(&body));
+    assert_eq!(destroyed["result"], "ok");
+}
+
+#[test]
+fn an_exclusive_tag_is_on_the_named_assets_and_on_no_others() {
+    let served = served(&["a.png", "b.png", "c.txt", "gone.txt"]);
+    let tag = |kind: &str, ids: Value, tag: &str, command: &str| {
+        let body = json!({ "public_ids": ids, "tag": tag, "command": command });
+        served.done("POST", &format!("/v1_1/demo/{kind}/tags"), Some(&body))
+    };
+    tag("image", json!(["a", "b"]), "other,cover", "add");
+    tag("image", json!(["a"]), "cover", "remove");
+    tag("raw", json!(["c.txt", "gone.txt"]), "cover,kept", "add");
+    served.mount.remove("gone.txt");
+    python(&served, "uploader.add_tag('cover', ['a'], exclusive=True)");
+    let tags = |kind: &str, name: &str| {
+        let path = format!("/v1_1/demo/resources/{kind}/upload/{name}");
+        served.done("GET", &path, None)["tags"].clone()
+    };
+    assert_eq!(tags("image", "a"), json!(["other", "cover"]));
+    assert_eq!(tags("image", "b"), json!(["other"]));
+    assert_eq!(tags("raw", "c.txt"), json!(["kept"]));
+    assert_eq!(
+        tags("raw", "gone.txt"),
+        json!(["kept"]),
+        "nor after a restore"
+    );
+    // Nobody has it instead, so nobody loses it.
+    let changed = tag("image", json!(["none"]), "cover", "set_exclusive");
+    assert_eq!(changed["public_ids"], json!([]));
+    assert_eq!(tags("image", "a"), json!(["other", "cover"]));
+    let without = json!({ "public_ids": ["a"], "command": "set_exclusive" });
+    let refused = served.call("POST", "/v1_1/demo/image/tags", Some(&without));
+    assert_refused(&refused, "Missing required parameter - tag");
 }

@@ -1,5 +1,7 @@
 //! Calls on one asset that is there: rename, destroy, tags, context, and updates.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::Api;
@@ -8,7 +10,7 @@ use super::error::{ApiError, Result};
 use super::formats::{ResourceType, identify};
 use super::parameters::Parameters;
 use crate::model::{Context, Labels, PublicId, Tags};
-use crate::vault::Clobber;
+use crate::vault::{Clobber, Depth, Range, Standings, VaultError};
 
 /// Public_ids in one call.
 pub(super) const IDS_MAX: usize = 1000;
@@ -22,6 +24,7 @@ impl Api {
         key: &str,
         base: &str,
     ) -> Result<Value> {
+        check_type(parameters)?;
         let from = parameters.required("from_public_id")?;
         let to = parameters.required("to_public_id")?;
         let source = self.named(kind, &from)?.into_live()?;
@@ -82,6 +85,7 @@ impl Api {
 
     /// `destroy`: the file goes, its backups stay.
     pub(super) fn destroy(&self, kind: ResourceType, parameters: &Parameters) -> Result<Value> {
+        check_type(parameters)?;
         let public_id = parameters.required("public_id")?;
         let result = match self.named(kind, &public_id)?.into_live()? {
             Some(asset) => {
@@ -102,6 +106,7 @@ impl Api {
         key: &str,
         base: &str,
     ) -> Result<Value> {
+        check_type(parameters)?;
         let asset = self.need(kind, &parameters.required("public_id")?)?;
         let asset = self.relabel(asset, parameters)?;
         Ok(Value::Object(self.answer(&asset, key, base)?))
@@ -142,9 +147,13 @@ impl Api {
         let tags = parameters.list("tag");
         let tags = Tags::of(tags.iter().map(String::as_str))?;
         let command = parameters.required("command")?;
-        self.label_each(kind, parameters, &|labels| {
+        let is_exclusive = command == "set_exclusive";
+        if is_exclusive && tags.as_slice().is_empty() {
+            return Err(ApiError::bad("Missing required parameter - tag"));
+        }
+        let changed = self.label_each(kind, parameters, &|labels| {
             match command.as_str() {
-                "add" => {
+                "add" | "set_exclusive" => {
                     for tag in tags.as_slice() {
                         labels.tags.add(tag)?;
                     }
@@ -153,34 +162,73 @@ impl Api {
                     .as_slice()
                     .iter()
                     .for_each(|tag| labels.tags.remove(tag)),
-                "replace" | "set_exclusive" => labels.tags = tags.clone(),
+                "replace" => labels.tags = tags.clone(),
                 "remove_all" => labels.tags = Tags::default(),
-                _ => return Err(unknown(&command, "add, remove, replace or remove_all")),
+                _ => {
+                    let known = "add, set_exclusive, remove, replace or remove_all";
+                    return Err(unknown(&command, known));
+                }
             }
             Ok(())
-        })
+        })?;
+        if is_exclusive && !changed.is_empty() {
+            let owners: HashSet<&PublicId> = changed.iter().map(|(_, id)| id).collect();
+            self.take_from_others(&tags, &owners)?;
+        }
+        Ok(named(changed))
+    }
+
+    /// Takes tags from all other assets, whatever they are, deleted ones too: a restore
+    /// brings tags back.
+    fn take_from_others(&self, tags: &Tags, owners: &HashSet<&PublicId>) -> Result<()> {
+        let range = Range::below(&PublicId::root(), Standings::Both, Depth::All);
+        let mut others = Vec::new();
+        self.vault.browse(&range, &mut |row| {
+            if !owners.contains(&row.id) {
+                let known = self.vault.labels(&row.id)?.tags;
+                if tags.as_slice().iter().any(|tag| known.has(tag)) {
+                    others.push(row.id);
+                }
+            }
+            Ok(())
+        })?;
+        for id in others {
+            let mut labels = self.vault.labels(&id)?;
+            tags.as_slice()
+                .iter()
+                .for_each(|tag| labels.tags.remove(tag));
+            match self.vault.set_labels(&id, &labels) {
+                // It went meanwhile, and its tags with it.
+                Ok(()) | Err(VaultError::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// `context`: adds entries to several assets, or clears them.
     pub(super) fn context(&self, kind: ResourceType, parameters: &Parameters) -> Result<Value> {
         let command = parameters.required("command")?;
         let entries = context_in(parameters)?;
-        self.label_each(kind, parameters, &|labels| {
+        let changed = self.label_each(kind, parameters, &|labels| {
             match command.as_str() {
                 "add" => labels.context.merge(&entries)?,
                 "remove_all" => labels.context = Context::default(),
                 _ => return Err(unknown(&command, "add or remove_all")),
             }
             Ok(())
-        })
+        })?;
+        Ok(named(changed))
     }
 
+    /// The assets that were changed, as the call named them and by their paths.
     fn label_each(
         &self,
         kind: ResourceType,
         parameters: &Parameters,
         change: &dyn Fn(&mut Labels) -> Result<()>,
-    ) -> Result<Value> {
+    ) -> Result<Vec<(String, PublicId)>> {
+        check_type(parameters)?;
         let public_ids = parameters.list("public_ids");
         if public_ids.is_empty() {
             return Err(ApiError::bad("Missing required parameter - public_ids"));
@@ -202,9 +250,27 @@ impl Api {
             let mut labels = asset.labels.clone();
             change(&mut labels)?;
             self.vault.set_labels(&asset.id, &labels)?;
-            changed.push(public_id);
+            changed.push((public_id, asset.id));
         }
-        Ok(json!({ "public_ids": changed }))
+        Ok(changed)
+    }
+}
+
+/// The answer that names what was changed.
+fn named(changed: Vec<(String, PublicId)>) -> Value {
+    let public_ids: Vec<String> = changed.into_iter().map(|(name, _)| name).collect();
+    json!({ "public_ids": public_ids })
+}
+
+/// Refuses what would be of another type than all assets are.
+pub(super) fn check_type(parameters: &Parameters) -> Result<()> {
+    let mut types = ["type", "to_type"].into_iter();
+    let other = types.find_map(|name| parameters.text(name).filter(|kind| kind != "upload"));
+    match other {
+        None => Ok(()),
+        Some(other) => Err(ApiError::Bad(format!(
+            "Invalid type {other}: assets here are of the type upload"
+        ))),
     }
 }
 

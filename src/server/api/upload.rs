@@ -17,6 +17,7 @@ use super::error::{ApiError, Result};
 use super::fetch::{Reach, fetch};
 use super::formats::{ResourceType, extension_of_bytes, kind_of};
 use super::keys::random;
+use super::manage::check_type;
 use super::parameters::Parameters;
 use super::receive::{self, Arriving, Desk, File, Received};
 use super::{Api, blocking, data_uri, settled, signature};
@@ -123,11 +124,7 @@ impl Order {
         received: &Received,
         fetched_from: Option<String>,
     ) -> Result<Self> {
-        if let Some(other) = parameters.text("type").filter(|kind| kind != "upload") {
-            return Err(ApiError::Bad(format!(
-                "Invalid type {other}: assets here are of the type upload"
-            )));
-        }
+        check_type(parameters)?;
         // A client may send the whole path of its own machine.
         let filename = received.filename.as_deref().unwrap_or_default();
         let filename = filename.rsplit(['/', '\\']).next().unwrap_or_default();
