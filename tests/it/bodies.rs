@@ -1,13 +1,14 @@
 //! Bodies of calls that are too long or too slow, and who may send how much.
 
+use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use crate::bad_calls::assert_refused;
-use crate::harness::{Setup, not_run};
-use crate::http::{Served, multipart, read};
+use crate::harness::{Setup, noise, not_run, wait_for};
+use crate::http::{Answer, Served, multipart, read};
 
 #[test]
 fn parameters_in_many_fields_have_one_limit_together() {
@@ -112,4 +113,51 @@ fn more_tricklers_than_there_are_places_keep_nobody_out_for_long() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     drop(come);
     trickling.join().expect("they end");
+}
+
+/// Sends the first part of an upload, and never another.
+fn abandon(served: &Served, id: &str, bytes: usize) -> Answer {
+    let (content_type, body) = multipart(&[("public_id", "a.bin")], "a", &noise(1, bytes));
+    let authorization = served.authorization();
+    let range = format!("bytes 0-{}/-1", bytes - 1);
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", content_type.as_str()),
+        ("x-unique-upload-id", id),
+        ("content-range", range.as_str()),
+    ];
+    served.raw("POST", "/v1_1/demo/raw/upload", &headers, &body)
+}
+
+/// Files that have no name any more and are held open.
+fn nameless(served: &Served) -> usize {
+    let open = fs::read_dir(format!("/proc/{}/fd", served.mount.pid())).unwrap();
+    let open = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let live = served.mount.vault.join("live");
+    open.filter(|link| link.starts_with(&live) && link.to_string_lossy().ends_with("(deleted)"))
+        .count()
+}
+
+#[test]
+fn abandoned_uploads_make_room_for_others_and_give_their_space_back() {
+    if cfg!(not(debug_assertions)) {
+        return not_run(
+            "abandoned uploads",
+            "a release build keeps them for an hour",
+        );
+    }
+    let setup = Setup::new().env("KEEPFS_TEST_PATIENCE_MS", "10000");
+    let served = Served::start(setup);
+    for number in 0..100 {
+        let kept = abandon(&served, &number.to_string(), 1000);
+        assert_eq!(kept.status, 200, "{}", kept.text());
+    }
+    assert_eq!(nameless(&served), 100);
+    let refused = abandon(&served, "one more", 1000);
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    wait_for("the abandoned ones to be dropped", || {
+        (nameless(&served) == 0).then_some(())
+    });
+    let kept = abandon(&served, "one more", 1000);
+    assert_eq!(kept.status, 200, "{}", kept.text());
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::error::{ApiError, Result};
 use super::receive::Received;
-use crate::model::Timestamp;
+use crate::model::{Timestamp, patience};
 
 const IDLE_MAX: Duration = Duration::from_secs(60 * 60);
 const UPLOADS_MAX: usize = 100;
@@ -71,6 +71,7 @@ impl Chunks {
         key: &str,
         id: &str,
         part: Part,
+        now: Timestamp,
         new: impl FnOnce() -> Result<Received>,
     ) -> Result<Received> {
         if id.is_empty() || id.len() > ID_BYTES_MAX {
@@ -79,6 +80,7 @@ impl Chunks {
             )));
         }
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        forget_idle(&mut waiting, now);
         let known = waiting.remove(&(key.to_owned(), id.to_owned()));
         if part.first == 0 {
             // Begun anew, or for the first time.
@@ -108,11 +110,22 @@ impl Chunks {
     /// Keeps an upload for its next part.
     pub(super) fn keep(&self, key: &str, id: &str, received: Received, now: Timestamp) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.retain(|_, waiting| now.since(waiting.used_at) < IDLE_MAX);
+        forget_idle(&mut waiting, now);
         let used_at = now;
         let entry = Waiting { received, used_at };
         waiting.insert((key.to_owned(), id.to_owned()), entry);
     }
+
+    /// Drops what nobody goes on with, and gives its space on the disk back.
+    pub(super) fn drop_idle(&self, now: Timestamp) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        forget_idle(&mut waiting, now);
+    }
+}
+
+fn forget_idle(waiting: &mut HashMap<(String, String), Waiting>, now: Timestamp) {
+    let idle_max = patience(IDLE_MAX);
+    waiting.retain(|_, waiting| now.since(waiting.used_at) < idle_max);
 }
 
 #[cfg(test)]

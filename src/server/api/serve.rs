@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::answer::answer;
 use super::stalled::Stalling;
-use super::{Api, Door};
+use super::{Api, Door, blocking};
 use crate::model::patience;
 use crate::vault::Vault;
 
@@ -29,6 +29,8 @@ const HEADERS_PATIENCE: Duration = Duration::from_secs(15);
 const READING_PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of the headers of one call, and of what is read at once.
 const BUFFER_BYTES_MAX: usize = 1 << 20;
+/// How often the server looks for uploads in parts that nobody goes on with.
+const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// Calls under way have so long to end when the server stops.
 const ENDING_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -69,6 +71,7 @@ impl HttpServer {
         let router = Router::new().fallback(answer).with_state(api.clone());
         let _entered = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
+        runtime.spawn(drop_idle_uploads(api.clone(), ended.clone()));
         runtime.spawn(accept(listener, router, ended));
         Ok(Self {
             api,
@@ -165,6 +168,22 @@ async fn accept(
             }
             drop(place);
         });
+    }
+}
+
+/// Gives the space of abandoned uploads back though nobody begins another one.
+async fn drop_idle_uploads(api: Arc<Api>, mut ended: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(patience(LOOK_INTERVAL)) => {}
+            () = end_of(&mut ended) => return,
+        }
+        let dropped = blocking(&api, |api| {
+            api.chunks.drop_idle(api.vault.clock().now());
+            Ok(())
+        });
+        // What went wrong is in the log, and tried again.
+        let _ = dropped.await;
     }
 }
 

@@ -49,7 +49,10 @@ pub(super) async fn upload(
             let new = || Ok(Received::new(api.vault.receive()?));
             match part {
                 None => new(),
-                Some(part) => api.chunks.take(key, upload_id, part, new),
+                Some(part) => {
+                    let now = api.vault.clock().now();
+                    api.chunks.take(key, upload_id, part, now, new)
+                }
             }
         },
         sender: api.sender(parts),
