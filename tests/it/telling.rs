@@ -9,7 +9,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::harness::{PATIENCE, Setup, not_run, output, wait_for};
+use crate::harness::{PATIENCE, Setup, keepfs_binary, not_run, output, wait_for};
 use crate::http::{Served, test_servers};
 use crate::smtp::SmtpServer;
 
@@ -182,6 +182,47 @@ fn a_call_that_the_sdk_verifies_says_how_a_restore_ended() {
     });
     inner.set_nonblocking(true).unwrap();
     assert!(inner.accept().is_err(), "nobody so much as connected");
+}
+
+#[test]
+fn what_is_told_for_a_key_that_only_logs_in_has_no_signature() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hook = format!("http://{}/hook", listener.local_addr().unwrap());
+    let settings = format!("notification_url = \"{hook}\"");
+    let mut served = Served::with_settings(Setup::new(), &settings);
+    let mut command = Command::new(keepfs_binary());
+    let made = output(
+        command
+            .args(["api-key", "create", "--log-in", "--json"])
+            .arg(&served.mount.vault),
+    );
+    let made: Value = serde_json::from_slice(&made.stdout).expect("JSON");
+    served.key = made["key"].as_str().expect("a key").to_owned();
+    served.secret = made["secret"].as_str().expect("a secret").to_owned();
+    served.mount.write("a.txt", "a");
+    served.mount.remove("a.txt");
+    let told = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let text = read_call(&mut stream);
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            .unwrap();
+        text
+    });
+    let path = "/v1_1/demo/resources/raw/upload/restore";
+    let asked = json!({ "public_ids": ["a.txt"], "notification_url": "http://127.0.0.1:9/" });
+    let refused = served.call("POST", path, Some(&asked));
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert!(
+        refused.text().contains("only logs in"),
+        "{}",
+        refused.text()
+    );
+    assert!(!served.mount.path("a.txt").exists(), "nothing was begun");
+    served.done("POST", path, Some(&json!({ "public_ids": ["a.txt"] })));
+    let told = told.join().unwrap().to_ascii_lowercase();
+    assert!(told.contains("restore_asset_version"), "{told}");
+    assert!(!told.contains("x-cld-"), "{told}");
 }
 
 /// One call, to the end of its body.
