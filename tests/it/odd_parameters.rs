@@ -139,3 +139,40 @@ fn an_exclusive_tag_is_on_the_named_assets_and_on_no_others() {
     let refused = served.call("POST", "/v1_1/demo/image/tags", Some(&without));
     assert_refused(&refused, "Missing required parameter - tag");
 }
+
+#[test]
+fn a_deletion_of_some_versions_is_an_answer_that_each_sdk_reads() {
+    let served = served(&["a.txt"]);
+    served.mount.write("a.txt", "more");
+    let path = "/v1_1/demo/resources/raw/upload/a.txt?versions=true";
+    let details = served.done("GET", path, None);
+    let ids = [0, 1].map(|n| details["versions"][n]["version_id"].as_str().unwrap());
+    let asset_id = details["asset_id"].as_str().unwrap();
+    let wrong = "0".repeat(32);
+    let python = python(
+        &served,
+        &format!(
+            "print(api.delete_backed_up_assets('{asset_id}', ['{}', '{wrong}']))",
+            ids[0]
+        ),
+    );
+    assert!(
+        python.contains("'failures': [{") && python.contains(ids[0]),
+        "{python}"
+    );
+    let program = format!(
+        "require('cloudinary').v2.api.delete_backed_up_assets('{asset_id}', ['{}', '{wrong}'])\
+         .then(answer => console.log(JSON.stringify(answer)), error => console.log(error))",
+        ids[1]
+    );
+    let node = output(
+        Command::new("node")
+            .args(["-e", &program])
+            .env("NODE_PATH", test_servers().join("node/node_modules"))
+            .env("CLOUDINARY_URL", served.url()),
+    );
+    let node: Value =
+        serde_json::from_slice(&node.stdout).unwrap_or_else(|error| panic!("{error}: {node:?}"));
+    assert_eq!(node["deleted_version_ids"], json!([ids[1]]));
+    assert_eq!(node["failures"][0]["version_id"], json!(wrong));
+}

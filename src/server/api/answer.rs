@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -14,7 +14,6 @@ use super::body::Sender;
 use super::delivery::{self, Content, Disposition, Outgoing};
 use super::error::{ApiError, Result};
 use super::formats::{ResourceType, identify};
-use super::history::Deleted;
 use super::media::VersionRead;
 use super::parameters::Parameters;
 use super::route::Route;
@@ -153,12 +152,7 @@ impl Call {
             Route::DeleteByAssetIds => api.delete_by_asset_ids(parameters)?,
             Route::Restore(kind) => api.restore(*kind, parameters, &self.key, base)?,
             Route::RestoreByAssetIds => api.restore_by_asset_ids(parameters, &self.key, base)?,
-            Route::DeleteVersions(asset_id) => {
-                return Ok(match api.delete_versions(asset_id, parameters)? {
-                    Deleted::All(body) => success(body),
-                    Deleted::Some(body) => partly(body),
-                });
-            }
+            Route::DeleteVersions(asset_id) => api.delete_versions(asset_id, parameters)?,
             Route::AssetBackup(asset_id) => {
                 let asset = api.by_asset_id(asset_id)?;
                 match self.method == Method::GET {
@@ -197,13 +191,6 @@ impl Call {
 
 fn success(body: Value) -> Response {
     Json(body).into_response()
-}
-
-/// A part went through. One SDK does not read the body of this status, and would keep the
-/// connection, and its process, for ever.
-fn partly(body: Value) -> Response {
-    let close = [(header::CONNECTION, "close")];
-    (StatusCode::MULTI_STATUS, close, Json(body)).into_response()
 }
 
 /// There is no limit; the SDKs' own programs compute with the numbers.

@@ -216,12 +216,9 @@ impl Api {
         Ok(self.asset_at(&asset.id)?.ok_or("failed"))
     }
 
-    /// Deletes versions for good, each for itself.
-    pub(super) fn delete_versions(
-        &self,
-        asset_id: &str,
-        parameters: &Parameters,
-    ) -> Result<Deleted> {
+    /// Deletes versions for good, each for itself. One SDK knows no status for a part of
+    /// them, so the answer names what failed.
+    pub(super) fn delete_versions(&self, asset_id: &str, parameters: &Parameters) -> Result<Value> {
         let version_ids = parameters.list("version_ids");
         if version_ids.is_empty() {
             return Err(ApiError::bad("Missing required parameter - version_ids"));
@@ -259,17 +256,13 @@ impl Api {
             "asset_id": asset.asset_id.to_string(),
             "deleted_version_ids": there,
         });
-        let is_whole = failures.is_empty();
-        if !is_whole {
+        if !failures.is_empty() {
             let failures = failures.into_iter();
             body["failures"] = failures
                 .map(|(id, error)| json!({ "version_id": id, "error": error }))
                 .collect();
         }
-        Ok(match is_whole {
-            true => Deleted::All(body),
-            false => Deleted::Some(body),
-        })
+        Ok(body)
     }
 
     /// The version that a download asks for, stored and ready to be read.
@@ -290,14 +283,6 @@ impl Api {
             version.ok_or_else(|| ApiError::NotFound("Specified version does not exist".into()))?;
         Ok((asset, version))
     }
-}
-
-/// What became of a deletion.
-pub(super) enum Deleted {
-    /// All of what was asked for is gone.
-    All(Value),
-    /// Only a part.
-    Some(Value),
 }
 
 /// Labels of a search result.
