@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::output::{Outcome, Stop, print_line, say, stop};
 use super::secret::{SecretFiles, ask, secret_on_stdin};
+use super::serve::warn_of_readers;
 use super::vault_settings::{VaultSettings, parse_switch};
 use crate::config::{Config, FILE_NAME};
 use crate::daemon::{
@@ -121,6 +122,9 @@ impl Mount {
             return self.run_background_process();
         }
         let mut request = self.request()?;
+        if let Some(listen) = self.listen {
+            warn_of_readers(listen);
+        }
         if self.foreground {
             request.key = self.key(&request.vault_dir)?;
             let mut announce = Terminal {

@@ -77,9 +77,7 @@ impl Serve {
             },
             key,
         };
-        if !self.listen.ip().is_loopback() {
-            say("listening beyond this machine, without TLS: whoever is on the way reads along");
-        }
+        warn_of_readers(self.listen);
         let mut ready = |address: SocketAddr| {
             // It goes on, whoever stopped reading.
             let _ = print_line(format!(
@@ -88,5 +86,12 @@ impl Serve {
             ));
         };
         Ok(run_serve(&request, &mut Terminal, &mut ready).map_err(Failure::from)?)
+    }
+}
+
+/// Says what it means to listen where others can call.
+pub fn warn_of_readers(listen: SocketAddr) {
+    if !listen.ip().is_loopback() {
+        say("listening beyond this machine, without TLS: whoever is on the way reads along");
     }
 }

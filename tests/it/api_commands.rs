@@ -113,3 +113,23 @@ fn a_large_file_goes_in_and_out_without_being_held() {
     let grown = most() - before;
     assert!(grown < 64, "{grown} MiB more for a file of 384");
 }
+
+#[test]
+fn whoever_listens_beyond_this_machine_hears_what_that_means() {
+    let mount = Setup::new().unmounted();
+    // No address of this machine, so that nothing is opened after the word.
+    let elsewhere = "192.0.2.1:8787";
+    for command in ["serve", "mount"] {
+        let mut keepfs = Command::new(keepfs_binary());
+        keepfs
+            .args([command, "--listen", elsewhere])
+            .arg(&mount.vault);
+        if command == "mount" {
+            keepfs.arg(&mount.root);
+        }
+        let done = output(&mut keepfs);
+        assert!(!done.status.success(), "{command}: {done:?}");
+        let said = text(&done.stderr);
+        assert!(said.contains("without TLS"), "{command}: {said}");
+    }
+}
