@@ -140,6 +140,18 @@ fn the_page_changes_things_only_with_its_own_token() {
 }
 
 #[test]
+fn the_cookie_of_a_page_behind_https_goes_nowhere_else() {
+    for (url, is_secure) in [("https://a.example", true), ("http://a.example", false)] {
+        let served = Served::with_settings(Setup::new(), &format!("public_url = \"{url}\""));
+        let body = json!({ "api_key": served.key, "api_secret": served.secret }).to_string();
+        let headers = [("content-type", "application/json")];
+        let begun = served.raw("POST", "/session", &headers, body.as_bytes());
+        let cookie = begun.header("set-cookie").unwrap();
+        assert_eq!(cookie.contains("; Secure"), is_secure, "{cookie}");
+    }
+}
+
+#[test]
 fn slow_and_unbounded_callers_are_turned_away() {
     let served = Served::start(Setup::new());
     let long = vec![b' '; 9 << 20];

@@ -248,7 +248,8 @@ fn only_http_is_fetched_and_only_where_the_owner_allowed_it() {
     let origin = Origin::on("127.0.0.1", |_, stream| send_whole(stream, b"x"));
     let answer = ask(&closed, "raw", &origin.url("/x"), "a.txt");
     assert!(
-        answer.text().contains("not fetched here"),
+        answer.text().contains("not fetched here")
+            && answer.text().contains("under [api] in keepfs.toml"),
         "{}",
         answer.text()
     );

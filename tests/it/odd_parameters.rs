@@ -176,3 +176,26 @@ fn a_deletion_of_some_versions_is_an_answer_that_each_sdk_reads() {
     assert_eq!(node["deleted_version_ids"], json!([ids[1]]));
     assert_eq!(node["failures"][0]["version_id"], json!(wrong));
 }
+
+#[test]
+fn a_deleted_asset_has_the_size_in_a_row_that_it_was_found_by() {
+    let served = served(&[]);
+    served.mount.write("a.txt", "12345");
+    served.mount.remove("a.txt");
+    let found = |expression: &str| {
+        let body = json!({ "expression": expression });
+        served.done("POST", "/v1_1/demo/resources/search", Some(&body))["resources"].clone()
+    };
+    assert_eq!(found("status=deleted AND bytes>4")[0]["bytes"], 5);
+    assert_eq!(found("status=deleted AND bytes<5"), json!([]));
+    let details = served.done("GET", "/v1_1/demo/resources/raw/upload/a.txt", None);
+    assert_eq!(details["bytes"], 0, "a placeholder");
+}
+
+#[test]
+fn the_config_says_nothing_that_is_not_known() {
+    let served = served(&[]);
+    let config = served.done("GET", "/v1_1/demo/config", None);
+    assert_eq!(config["cloud_name"], "demo");
+    assert_eq!(config.get("created_at"), None);
+}

@@ -32,10 +32,10 @@ impl Api {
         }))
     }
 
+    /// Without `created_at`: a vault does not know when it was made.
     pub(super) fn config(&self) -> Value {
         json!({
             "cloud_name": self.cloud_name,
-            "created_at": shown(crate::model::Timestamp::default()),
             "settings": { "folder_mode": "fixed" },
         })
     }

@@ -98,19 +98,29 @@ pub(super) async fn session(api: &Arc<Api>, parts: &Parts, body: Body) -> Result
             }
             let begun = api.sessions.begin(&key, now);
             let (cookie, session) = begun.map_err(|_| ApiError::Internal)?;
-            let cookie = format!("{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Strict");
+            let cookie = cookie_line(api, &cookie, "");
             let body = Json(describe(api, &session));
             Ok(([(header::SET_COOKIE, cookie)], body).into_response())
         }
         Method::DELETE => {
             api.proofs().log_in(&parts.method, &parts.headers)?;
             api.sessions.end(&parts.headers);
-            let cookie = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
+            let cookie = cookie_line(api, "", "; Max-Age=0");
             let body = Json(account::nothing());
             Ok(([(header::SET_COOKIE, cookie)], body).into_response())
         }
         _ => Err(ApiError::NoCall),
     }
+}
+
+/// For this page only; where browsers reach it by https, never without.
+fn cookie_line(api: &Api, cookie: &str, rest: &str) -> String {
+    let public_url = api.settings.public_url.as_deref().unwrap_or_default();
+    let secure = match public_url.starts_with("https:") {
+        true => "; Secure",
+        false => "",
+    };
+    format!("{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}{rest}")
 }
 
 fn describe(api: &Api, session: &Session) -> serde_json::Value {

@@ -182,6 +182,10 @@ impl Api {
                 "context" => context,
                 _ => true,
             });
+            // As the expression sees it: a deleted asset has the size that it comes back with.
+            if let (None, Some(latest)) = (asset.file, &asset.latest) {
+                row.insert("bytes".into(), json!(latest.size));
+            }
             row.insert("backup_bytes".into(), json!(self.backup_bytes(&asset)?));
             rows.push(Value::Object(row));
         }

@@ -73,7 +73,7 @@ pub(super) async fn upload(
         Some(File::Text(address)) => {
             if !api.settings.allow_fetch {
                 return Err(ApiError::bad(
-                    "Addresses are not fetched here: send the file itself, or set allow_fetch",
+                    "Addresses are not fetched here: send the file itself, or set allow_fetch = true under [api] in keepfs.toml",
                 ));
             }
             let received = Received::new(api.vault.receive()?);
