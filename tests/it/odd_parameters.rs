@@ -199,3 +199,91 @@ fn the_config_says_nothing_that_is_not_known() {
     assert_eq!(config["cloud_name"], "demo");
     assert_eq!(config.get("created_at"), None);
 }
+
+#[test]
+fn a_listing_begins_at_a_time_and_has_the_fields_that_were_asked_for() {
+    let served = served(&["a.txt", "b.txt"]);
+    let list = |query: &str| {
+        let path = format!("/v1_1/demo/resources/raw/upload?{query}");
+        served.done("GET", &path, None)["resources"].clone()
+    };
+    assert_eq!(list("start_at=2000-01-01").as_array().unwrap().len(), 2);
+    assert_eq!(list("start_at=2199-01-01%2000:00:00"), json!([]));
+    let wrong = served.call("GET", "/v1_1/demo/resources/raw?start_at=soon", None);
+    assert_refused(&wrong, "parameter start_at");
+    let listed = list("fields=bytes,tags");
+    let row = listed[0].as_object().unwrap();
+    assert!(row.contains_key("bytes") && row.contains_key("tags"));
+    assert!(
+        row.contains_key("public_id") && !row.contains_key("url"),
+        "{row:?}"
+    );
+    let body = json!({ "expression": "public_id:b*", "fields": ["url"] });
+    let found = served.done("POST", "/v1_1/demo/resources/search", Some(&body));
+    let row = found["resources"][0].as_object().unwrap();
+    assert!(
+        row.contains_key("url") && !row.contains_key("bytes"),
+        "{row:?}"
+    );
+    let said = python(
+        &served,
+        "print(Search().expression('a').aggregate('format').execute())",
+    );
+    assert!(said.contains("Invalid aggregate"), "{said}");
+}
+
+#[test]
+fn usage_of_a_day_is_that_day_or_refused() {
+    let served = served(&[]);
+    let today = python(
+        &served,
+        "import datetime; today = datetime.datetime.now(datetime.timezone.utc).date()\n\
+         print(api.usage(date=today)['plan'])",
+    );
+    assert_eq!(today, "keepfs\n");
+    for day in ["01-01-2020", "rubbish"] {
+        let answer = served.call("GET", &format!("/v1_1/demo/usage/{day}"), None);
+        assert_refused(&answer, day);
+    }
+}
+
+#[test]
+fn folders_come_in_pages_where_they_were_asked_for() {
+    let served = served(&[]);
+    for name in ["a", "b", "c", "d", "e"] {
+        served.mount.mkdir(name);
+    }
+    let said = python(
+        &served,
+        "names, cursor = [], None\n\
+         while True:\n  \
+           page = api.root_folders(max_results=2, next_cursor=cursor)\n  \
+           names.append(''.join(folder['name'] for folder in page['folders']))\n  \
+           cursor = page.get('next_cursor')\n  \
+           if not cursor: break\n\
+         print(names, page['total_count'])",
+    );
+    assert_eq!(said, "['ab', 'cd', 'e'] 5\n");
+    let all = served.done("GET", "/v1_1/demo/folders", None);
+    assert_eq!(all["folders"].as_array().unwrap().len(), 5);
+    let wrong = served.call("GET", "/v1_1/demo/folders?next_cursor=%21", None);
+    assert_refused(&wrong, "next_cursor");
+}
+
+#[test]
+fn an_upload_of_a_format_that_is_not_allowed_is_refused_and_leaves_nothing() {
+    let served = served(&[]);
+    for (kind, name, allowed, is_taken) in [
+        ("image", "a.gif", "png,jpg", false),
+        ("image", "a.jpeg", "png,jpg", true),
+        ("raw", "a.exe", "txt", false),
+        ("raw", "a.txt", "txt", true),
+    ] {
+        let (stem, _) = name.split_once('.').unwrap();
+        let public_id = if kind == "raw" { name } else { stem };
+        let fields = [("public_id", public_id), ("allowed_formats", allowed)];
+        let answer = served.upload(kind, &fields, name, b"x");
+        assert_eq!(answer.status == 200, is_taken, "{name}: {}", answer.text());
+        assert_eq!(served.mount.path(name).exists(), is_taken, "{name}");
+    }
+}

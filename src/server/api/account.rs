@@ -1,16 +1,28 @@
 //! The vault as a whole: usage, status, the backup switch, folders.
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::asset::{Asset, shown};
 use super::error::{ApiError, Result};
 use super::parameters::Parameters;
+use super::resources::PAGE_MAX;
 use crate::model::{Override, PublicId};
 use crate::vault::Status;
 
 impl Api {
-    pub(super) fn usage(&self) -> Result<Value> {
+    /// The figures of now. Those of other days nobody noted.
+    pub(super) fn usage(&self, day: Option<&str>) -> Result<Value> {
+        let (seconds, _) = self.vault.clock().now().parts();
+        let today = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+        let today = today.strftime("%d-%m-%Y").to_string();
+        if let Some(day) = day.filter(|day| *day != today) {
+            return Err(ApiError::Bad(format!(
+                "Invalid date {day}: usage is known of today only, {today} (UTC)"
+            )));
+        }
         let status = self.vault.status()?;
         let live = self.vault.live_space()?;
         Ok(json!({
@@ -85,11 +97,19 @@ impl Api {
         Ok(Value::Object(self.backup_of(asset)?))
     }
 
-    /// The folders directly in a folder.
-    pub(super) fn folders(&self, path: &str) -> Result<Value> {
+    /// The folders directly in a folder: all of them, or a page where `max_results` says so.
+    pub(super) fn folders(&self, path: &str, parameters: &Parameters) -> Result<Value> {
+        let most = parameters.number("max_results", PAGE_MAX)?;
+        let after = parameters.text("next_cursor").map(name_of).transpose()?;
         let folder = PublicId::new(path.trim_matches('/').as_bytes())?;
         let mut names: Vec<String> = self.vault.folders_in(&folder)?;
         names.sort();
+        let total = names.len();
+        if let Some(after) = after {
+            names.retain(|name| *name > after);
+        }
+        let has_more = most.is_some_and(|most| names.len() > most);
+        names.truncate(most.unwrap_or(names.len()));
         let inside = |name: &str| match path.trim_matches('/') {
             "" => name.to_owned(),
             path => format!("{path}/{name}"),
@@ -98,8 +118,21 @@ impl Api {
             .iter()
             .map(|name| json!({ "name": name, "path": inside(name) }))
             .collect();
-        Ok(json!({ "folders": folders, "total_count": names.len() }))
+        let mut answer = json!({ "folders": folders, "total_count": total });
+        if let Some(last) = names.last().filter(|_| has_more) {
+            answer["next_cursor"] = json!(BASE64_URL_SAFE_NO_PAD.encode(last));
+        }
+        Ok(answer)
     }
+}
+
+/// The last name of a page, of which the next one is asked for.
+fn name_of(cursor: String) -> Result<String> {
+    let name = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok();
+    let name = name.and_then(|name| String::from_utf8(name).ok());
+    name.ok_or_else(|| {
+        ApiError::bad("Invalid value for parameter next_cursor: it is not of a listing")
+    })
 }
 
 /// `ok`, `behind` or `blocked`.

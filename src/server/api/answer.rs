@@ -128,7 +128,7 @@ impl Call {
         let (parameters, base) = (&self.parameters, self.base.as_str());
         let value = match &self.route {
             Route::Ping => json!({ "status": "ok" }),
-            Route::Usage => api.usage()?,
+            Route::Usage(day) => api.usage(day.as_deref())?,
             Route::Config => api.config(),
             Route::Metrics => {
                 let text = api.metrics()?;
@@ -162,7 +162,7 @@ impl Call {
             }
             Route::Folders(path) => {
                 let asked = parameters.text("path");
-                api.folders(asked.as_deref().unwrap_or(path))?
+                api.folders(asked.as_deref().unwrap_or(path), parameters)?
             }
             Route::BackupStatus => api.backup_status()?,
             Route::BackupSettings => match self.method == Method::GET {

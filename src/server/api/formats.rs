@@ -4,6 +4,9 @@
 //! is its whole name. The surprise: an extension in mixed case (`Jpg`) makes a raw asset,
 //! because nobody could find the file again by its public_id and format.
 
+use super::error::{ApiError, Result};
+use super::parameters::Parameters;
+
 /// What an asset is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum ResourceType {
@@ -172,6 +175,24 @@ pub(super) fn extension_of_bytes(bytes: &[u8]) -> Option<&'static str> {
     })
 }
 
+/// Refuses an upload whose format is none of its `allowed_formats`.
+pub(super) fn check_allowed(parameters: &Parameters, format: Option<&str>) -> Result<()> {
+    let plain = |format: &str| match format.trim().to_ascii_lowercase().as_str() {
+        "jpeg" => "jpg".to_owned(),
+        "tiff" => "tif".to_owned(),
+        other => other.to_owned(),
+    };
+    let allowed = parameters.list("allowed_formats").join(",");
+    let format = format.unwrap_or_default();
+    let mut words = allowed.split(',');
+    match allowed.is_empty() || words.any(|word| plain(word) == plain(format)) {
+        true => Ok(()),
+        false => Err(ApiError::Bad(format!(
+            "Invalid format {format}: allowed_formats has only {allowed}"
+        ))),
+    }
+}
+
 fn row_of(lower: &str) -> Option<&'static (ResourceType, &'static str, &'static str)> {
     FORMATS.iter().find(|(_, extension, _)| *extension == lower)
 }
@@ -200,6 +221,26 @@ mod tests {
             };
             assert_eq!(identify(path), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn only_allowed_formats_are_taken_where_some_are_named() {
+        let check = |form: &str, format| {
+            let parameters = Parameters::from_form(form.as_bytes()).unwrap();
+            check_allowed(&parameters, format)
+        };
+        for form in [
+            "allowed_formats=png,jpg",
+            "allowed_formats[]=png&allowed_formats[]=jpg",
+        ] {
+            for format in ["png", "JPG", "jpeg"] {
+                assert!(check(form, Some(format)).is_ok(), "{form} {format}");
+            }
+            for format in [Some("gif"), Some("pn"), None] {
+                assert!(check(form, format).is_err(), "{form} {format:?}");
+            }
+        }
+        assert!(check("", Some("gif")).is_ok() && check("allowed_formats=", None).is_ok());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod data_uri;
 mod delivery;
 mod error;
 mod fetch;
+mod fields;
 mod formats;
 mod history;
 mod initial_backup;

@@ -8,6 +8,7 @@ use form_urlencoded::parse as parse_form;
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, Result};
+use crate::model::Timestamp;
 
 /// Parameters that a call can have.
 const COUNT_MAX: usize = 10_000;
@@ -140,6 +141,31 @@ impl Parameters {
         }
     }
 
+    /// A point in time: ISO 8601, in UTC where it does not say otherwise, or as in HTTP.
+    /// `None`: not given.
+    pub(super) fn time(&self, name: &str) -> Result<Option<Timestamp>> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let in_utc = || {
+            let time: jiff::civil::DateTime = text.parse()?;
+            jiff::tz::Offset::UTC.to_timestamp(time)
+        };
+        let time = text
+            .parse()
+            .or_else(|_| jiff::fmt::rfc2822::parse(&text).map(|time| time.timestamp()))
+            .or_else(|_: jiff::Error| in_utc());
+        match time {
+            Ok(time) => Ok(Some(Timestamp::from_parts(
+                time.as_second(),
+                time.subsec_nanosecond().unsigned_abs(),
+            ))),
+            Err(_) => Err(ApiError::Bad(format!(
+                "Invalid value {text} for parameter {name}: give a time as 2030-01-31 or 2030-01-31T10:00:00Z"
+            ))),
+        }
+    }
+
     /// A list, in whichever form. Empty: not given.
     pub(super) fn list(&self, name: &str) -> Vec<String> {
         let listed = self.fields.iter().filter(|(known, _)| {
@@ -233,6 +259,26 @@ mod tests {
             let json = Parameters::from_json(json.as_bytes()).unwrap();
             assert!(!json.has_value("t"));
         }
+    }
+
+    #[test]
+    fn a_time_is_read_however_the_sdks_write_it() {
+        let time = |text: &str| Parameters::from_json(format!(r#"{{"t":"{text}"}}"#).as_bytes());
+        for text in [
+            "2024-01-15T00:00:00Z",
+            "2024-01-15T01:00:00+01:00",
+            "2024-01-15",
+            "2024-01-15 00:00:00",
+            "Mon, 15 Jan 2024 00:00:00 GMT",
+        ] {
+            let read = time(text).unwrap().time("t").unwrap().unwrap();
+            assert_eq!(read.parts(), (1_705_276_800, 0), "{text}");
+        }
+        for wrong in ["yesterday", "15-01-2024", "1705276800", "2024-13-01"] {
+            let refused = time(wrong).unwrap().time("t").unwrap_err();
+            assert!(refused.message().contains(wrong), "{refused:?}");
+        }
+        assert_eq!(time("").unwrap().time("t").unwrap(), None);
     }
 
     #[test]

@@ -8,9 +8,11 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::asset::Asset;
 use super::error::{ApiError, Result};
+use super::fields::Fields;
 use super::formats::{ResourceType, identify};
 use super::manage::IDS_MAX;
 use super::parameters::Parameters;
+use super::search::Facts;
 use super::select::{Place, Selection, select};
 use crate::model::PublicId;
 use crate::search::Order;
@@ -32,19 +34,25 @@ impl Api {
     ) -> Result<Value> {
         let public_ids = parameters.list("public_ids");
         if !public_ids.is_empty() {
-            return self.list_by_ids(kind, &public_ids, base);
+            return self.list_by_ids(kind, &public_ids, parameters, base);
         }
         let selection = self.select_live(kind, parameters, &mut |_| Ok(true))?;
-        self.page(selection, base)
+        self.page(selection, parameters, base)
     }
 
-    fn list_by_ids(&self, kind: ResourceType, public_ids: &[String], base: &str) -> Result<Value> {
+    fn list_by_ids(
+        &self,
+        kind: ResourceType,
+        public_ids: &[String],
+        parameters: &Parameters,
+        base: &str,
+    ) -> Result<Value> {
         check_count("public_ids", public_ids.len())?;
         let mut assets = Vec::new();
         for public_id in public_ids {
             assets.extend_from_slice(self.named(kind, public_id)?.live());
         }
-        Ok(json!({ "resources": self.rows(&assets, base) }))
+        Ok(json!({ "resources": self.rows(&assets, parameters, base) }))
     }
 
     /// The live assets with those ids.
@@ -62,7 +70,7 @@ impl Api {
                 Err(error) => return Err(error),
             }
         }
-        Ok(json!({ "resources": self.rows(&assets, base) }))
+        Ok(json!({ "resources": self.rows(&assets, parameters, base) }))
     }
 
     /// The live assets of a type with a tag.
@@ -76,7 +84,7 @@ impl Api {
         let selection = self.select_live(kind, parameters, &mut |row| {
             Ok(self.vault.labels(&row.id)?.tags.has(tag))
         })?;
-        self.page(selection, base)
+        self.page(selection, parameters, base)
     }
 
     fn select_live(
@@ -86,6 +94,7 @@ impl Api {
         matches: &mut dyn FnMut(&Browsed) -> Result<bool>,
     ) -> Result<Selection> {
         let most = parameters.number("max_results", PAGE_MAX)?;
+        let since = parameters.time("start_at")?;
         let order = match parameters.text("direction").as_deref() {
             None | Some("asc" | "1") => by_public_id("asc")?,
             Some("desc" | "-1") => by_public_id("desc")?,
@@ -113,7 +122,11 @@ impl Api {
                 let Some(public_id) = public_id_of(&row.id, kind) else {
                     return Ok(None);
                 };
-                if !public_id.as_bytes().starts_with(&range.prefix) || !matches(row)? {
+                let came = || Facts::of(row).map(|facts| facts.uploaded_at);
+                if !public_id.as_bytes().starts_with(&range.prefix)
+                    || since.is_some_and(|since| came().is_none_or(|came| came < since))
+                    || !matches(row)?
+                {
                     return Ok(None);
                 }
                 Ok(Some(place_of(row, public_id)))
@@ -121,18 +134,23 @@ impl Api {
         )
     }
 
-    fn page(&self, selection: Selection, base: &str) -> Result<Value> {
+    fn page(&self, selection: Selection, parameters: &Parameters, base: &str) -> Result<Value> {
         let assets = self.assets_of(&selection.ids)?;
-        let mut answer = json!({ "resources": self.rows(&assets, base) });
+        let mut answer = json!({ "resources": self.rows(&assets, parameters, base) });
         if let Some(cursor) = selection.next_cursor {
             answer["next_cursor"] = json!(cursor);
         }
         Ok(answer)
     }
 
-    pub(super) fn rows(&self, assets: &[Asset], base: &str) -> Vec<Value> {
+    fn rows(&self, assets: &[Asset], parameters: &Parameters, base: &str) -> Vec<Value> {
+        let fields = Fields::of(parameters);
         let described = assets.iter().filter_map(|asset| self.describe(asset, base));
-        described.map(Value::Object).collect()
+        let narrowed = described.map(|mut row| {
+            fields.narrow(&mut row);
+            Value::Object(row)
+        });
+        narrowed.collect()
     }
 
     /// Deletes by public_ids, by prefix, or all of a type.

@@ -19,7 +19,8 @@ pub(super) enum Route {
     /// The original of an asset, by its path below the resource type.
     Delivery(ResourceType, String),
     Ping,
-    Usage,
+    /// Of a day, where one is named.
+    Usage(Option<String>),
     Config,
     Upload(Option<ResourceType>),
     Rename(ResourceType),
@@ -89,7 +90,8 @@ impl Route {
         let (first, rest) = call.split_once('/').unwrap_or((call, ""));
         Ok(match (method.as_str(), first, rest) {
             ("GET", "ping", "") => Self::Ping,
-            ("GET", "usage", _) => Self::Usage,
+            ("GET", "usage", "") => Self::Usage(None),
+            ("GET", "usage", day) => Self::Usage(Some(day.into())),
             ("GET", "config", "") => Self::Config,
             ("GET", "download_backup", "") => Self::DownloadBackup,
             ("GET", "folders", path) => Self::Folders(path.into()),
@@ -252,6 +254,12 @@ mod tests {
                 Route::Delivery(Raw, "vacation/b".into()),
             ),
             ("GET", "/", Route::Page("index.html".into())),
+            ("GET", "/v1_1/demo/usage", Route::Usage(None)),
+            (
+                "GET",
+                "/v1_1/demo/usage/31-01-2030",
+                Route::Usage(Some("31-01-2030".into())),
+            ),
         ] {
             assert_eq!(route(method, path).unwrap(), expected, "{method} {path}");
         }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::asset::{Asset, look_up, made_of};
 use super::error::{ApiError, Result};
+use super::fields::Fields;
 use super::formats::identify;
 use super::history::put_labels;
 use super::media::Media;
@@ -118,16 +119,16 @@ impl Query {
 }
 
 /// What a row says without another look.
-struct Facts {
+pub(super) struct Facts {
     asset_id: AssetId,
     status: Status,
     bytes: u64,
     created_at: Timestamp,
-    uploaded_at: Timestamp,
+    pub uploaded_at: Timestamp,
 }
 
 impl Facts {
-    fn of(row: &Browsed) -> Option<Self> {
+    pub(super) fn of(row: &Browsed) -> Option<Self> {
         if let Some(asset) = &row.asset {
             let created_at = asset.asset_id.made_at();
             return Some(Self {
@@ -157,6 +158,11 @@ impl Api {
     /// Finds assets.
     pub(super) fn search(&self, parameters: &Parameters, base: &str) -> Result<Value> {
         let started = Instant::now();
+        if parameters.has_value("aggregate") {
+            return Err(ApiError::bad(
+                "Invalid aggregate: nothing is counted by value here; search for each value with max_results 0",
+            ));
+        }
         let text = parameters.text("expression").unwrap_or_default();
         let most = parameters.number("max_results", PAGE_MAX)?;
         let query = Query::new(
@@ -168,8 +174,8 @@ impl Api {
         )?;
         let selection = query.run(&self.vault, &self.media)?;
         let wanted = parameters.list("with_field");
-        let fields = parameters.list("fields");
-        let is_wanted = |name: &str| wanted.iter().chain(&fields).any(|field| field == name);
+        let fields = Fields::of(parameters);
+        let is_wanted = |name: &str| wanted.iter().any(|field| field == name) || fields.has(name);
         let (tags, context) = (is_wanted("tags"), is_wanted("context"));
         let mut rows = Vec::new();
         for asset in self.assets_of(&selection.ids)? {
@@ -187,6 +193,7 @@ impl Api {
                 row.insert("bytes".into(), json!(latest.size));
             }
             row.insert("backup_bytes".into(), json!(self.backup_bytes(&asset)?));
+            fields.narrow(&mut row);
             rows.push(Value::Object(row));
         }
         let mut answer = json!({
@@ -208,28 +215,45 @@ impl Api {
     }
 }
 
-/// `[{"created_at": "desc"}, …]`, or one text such as `created_at desc`.
+/// `[{"created_at": "desc"}, …]`, the same as fields of a form
+/// (`sort_by[0][created_at]=desc`), or a text such as `created_at desc, public_id asc`.
 fn order_in(parameters: &Parameters) -> Result<Order> {
+    let wrong =
+        || ApiError::bad("Invalid sort_by: write [{\"field\": \"asc\"}], or as text field asc");
     let mut keys: Vec<(String, String)> = Vec::new();
+    let mut add = |text: &str| {
+        for key in text.split(',').filter(|key| !key.trim().is_empty()) {
+            let (field, direction) = key.trim().split_once(' ').ok_or_else(wrong)?;
+            keys.push((field.to_owned(), direction.trim().to_owned()));
+        }
+        Result::Ok(())
+    };
+    for (name, value) in parameters.fields() {
+        match name.strip_prefix("sort_by") {
+            Some("") => add(value)?,
+            Some(rest) if rest.starts_with('[') => {
+                // `[0][field]`, `[][field]`, `[field]`; without a field the value says it.
+                let last = rest.rsplit('[').next().unwrap_or_default();
+                let last = last.strip_suffix(']').ok_or_else(wrong)?;
+                match last.bytes().all(|byte| byte.is_ascii_digit()) {
+                    true => add(value)?,
+                    false => add(&format!("{last} {value}"))?,
+                }
+            }
+            _ => {}
+        }
+    }
     match parameters.json("sort_by") {
         Some(Value::Array(entries)) => {
             for entry in entries {
-                let Some(entry) = entry.as_object() else {
-                    return Err(ApiError::bad(
-                        "Invalid sort_by: write [{\"field\": \"asc\"}]",
-                    ));
-                };
-                for (field, direction) in entry {
+                for (field, direction) in entry.as_object().ok_or_else(wrong)? {
                     let direction = direction.as_str().unwrap_or_default();
-                    keys.push((field.clone(), direction.to_owned()));
+                    add(&format!("{field} {direction}"))?;
                 }
             }
         }
-        Some(_) => {
-            return Err(ApiError::bad(
-                "Invalid sort_by: write [{\"field\": \"asc\"}]",
-            ));
-        }
+        Some(Value::String(text)) => add(text)?,
+        Some(_) => return Err(wrong()),
         None => {}
     }
     let keys = keys
@@ -259,5 +283,40 @@ fn range_of(expression: &Expression) -> Range {
             search::StatusScope::Both => Standings::Both,
         },
         depth: Depth::All,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_read_however_it_was_written() {
+        let expected = Order::parse([("bytes", "asc"), ("public_id", "desc")]).unwrap();
+        for form in [
+            "sort_by=bytes asc, public_id desc",
+            "sort_by[]=bytes asc&sort_by[]=public_id desc",
+            "sort_by[0][bytes]=asc&sort_by[1][public_id]=desc",
+            "sort_by[][bytes]=asc&sort_by[][public_id]=desc",
+        ] {
+            let parameters = Parameters::from_form(form.as_bytes()).unwrap();
+            assert_eq!(order_in(&parameters).unwrap(), expected, "{form}");
+        }
+        for json in [
+            r#"{"sort_by":[{"bytes":"asc"},{"public_id":"desc"}]}"#,
+            r#"{"sort_by":"bytes asc,public_id desc"}"#,
+        ] {
+            let parameters = Parameters::from_json(json.as_bytes()).unwrap();
+            assert_eq!(order_in(&parameters).unwrap(), expected, "{json}");
+        }
+        for wrong in [
+            "sort_by=bytes",
+            "sort_by=bytes up",
+            "sort_by[0][x]=asc",
+            "sort_by[0=asc",
+        ] {
+            let parameters = Parameters::from_form(wrong.as_bytes()).unwrap();
+            assert!(order_in(&parameters).is_err(), "{wrong}");
+        }
     }
 }

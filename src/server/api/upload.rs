@@ -15,7 +15,7 @@ use super::caller::Proofs;
 use super::chunks::Part;
 use super::error::{ApiError, Result};
 use super::fetch::{Reach, fetch};
-use super::formats::{ResourceType, extension_of_bytes, kind_of};
+use super::formats::{ResourceType, check_allowed, extension_of_bytes, kind_of};
 use super::keys::random;
 use super::manage::check_type;
 use super::parameters::Parameters;
@@ -137,6 +137,8 @@ impl Order {
         };
         let (kind, format) = kind_and_format(kind, extension, &received.head)?;
         let public_id = public_id(parameters, kind, stem, extension)?;
+        let extension = || public_id.rsplit_once('.').map(|(_, extension)| extension);
+        check_allowed(parameters, format.as_deref().or_else(extension))?;
         let path = match format {
             Some(format) => path_of(&format!("{public_id}.{format}"))?,
             None => path_of(&public_id)?,
