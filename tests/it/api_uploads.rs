@@ -164,6 +164,9 @@ fn an_upload_that_the_disk_does_not_take_leaves_nothing_whatever_its_length() {
     let upload = |name, bytes: usize| {
         let bytes = noise(bytes as u64, bytes);
         let answer = served.upload("raw", &[("public_id", name)], "x", &bytes);
+        if answer.status != 200 {
+            assert!(answer.text().contains("disk is full"), "{}", answer.text());
+        }
         (answer.status, fs::read(live.join(name)).ok() == Some(bytes))
     };
     assert_eq!(upload("first.bin", (4 << 20) - (300 << 10)), (200, true));

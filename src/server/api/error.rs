@@ -32,6 +32,8 @@ pub(super) enum ApiError {
     NoCall,
     /// Too many calls of a kind at once.
     Busy(String),
+    /// The server's disk has no room.
+    Full,
     /// Ours to mend; the log says more.
     Internal,
 }
@@ -52,7 +54,8 @@ impl ApiError {
             ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
             ApiError::NotFound(_) | ApiError::NoCall => StatusCode::NOT_FOUND,
             ApiError::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
-            ApiError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            // The SDKs know no 507.
+            ApiError::Full | ApiError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -64,6 +67,9 @@ impl ApiError {
             | ApiError::NotFound(message)
             | ApiError::Busy(message) => message,
             ApiError::NoCall => "There is no such call; see /openapi.json",
+            ApiError::Full => {
+                "The server's disk is full: nothing was changed; try again when it has room"
+            }
             ApiError::Internal => "General error: the server could not do it; its log says why",
         }
     }
@@ -115,8 +121,8 @@ impl From<VaultError> for ApiError {
             | VaultError::StoreBlocked { .. }
             | VaultError::Unreadable { .. }
             | VaultError::NotInTime { .. }
-            | VaultError::Catalog(_)
             | VaultError::Store(_) => ApiError::internal(&error),
+            VaultError::Catalog(error) => of_catalog(error),
         }
     }
 }
@@ -132,7 +138,7 @@ pub(super) fn of_io(context: &str, error: &std::io::Error) -> ApiError {
         Some(libc::ELOOP) => "there is a symbolic link on the way",
         Some(libc::ENOSPC | libc::EDQUOT) => {
             log::error!("API: {context}: {error}");
-            return ApiError::Internal;
+            return ApiError::Full;
         }
         _ => return ApiError::internal(&format!("{context}: {error}")),
     };
@@ -141,7 +147,15 @@ pub(super) fn of_io(context: &str, error: &std::io::Error) -> ApiError {
 
 impl From<CatalogError> for ApiError {
     fn from(error: CatalogError) -> Self {
-        ApiError::internal(&error)
+        of_catalog(&error)
+    }
+}
+
+fn of_catalog(error: &CatalogError) -> ApiError {
+    let internal = ApiError::internal(error);
+    match error {
+        CatalogError::Full => ApiError::Full,
+        _ => internal,
     }
 }
 
