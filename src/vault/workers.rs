@@ -2,6 +2,8 @@
 //!
 //! Ingest runs at the lowest priority: whoever works in the mount goes first.
 
+use std::collections::HashSet;
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -232,12 +234,13 @@ impl Vault {
     }
 
     fn flush_in_time(&self, stop: &Stop) {
+        let mut chores = Chores::default();
         while stop.wait(self.config.pack_age_max) == Wanted::Work {
-            self.flush_packs();
+            self.flush_packs(&mut chores);
         }
     }
 
-    fn flush_packs(&self) {
+    fn flush_packs(&self, chores: &mut Chores) {
         if !lock(&self.ingest.queue).is_idle() {
             return;
         }
@@ -250,17 +253,39 @@ impl Vault {
             }
             return;
         }
-        if let Err(error) = self.drop_superseded() {
-            log::warn!("versions of half contents stay: {error}");
-        }
-        if let Err(error) = self.remove_leftovers() {
-            log::warn!("bytes that no version has stay in the store: {error}");
-        }
-        if let Err(error) = self.finish_deletion() {
-            log::warn!("bytes that were deleted for good are in the store still: {error}");
-        }
-        if let Err(error) = self.store.merge_small_packs() {
-            log::warn!("small packs stay small: {error}");
+        chores.done("versions of half contents stay", self.drop_superseded());
+        chores.done(
+            "bytes that no version has stay in the store",
+            self.remove_leftovers(),
+        );
+        chores.done(
+            "bytes that were deleted for good are in the store still",
+            self.finish_deletion(),
+        );
+        chores.done("small packs stay small", self.store.merge_small_packs());
+    }
+}
+
+/// What is tried again and again, and fails at the moment: a bucket that lets nothing be
+/// deleted refuses the same each time.
+#[derive(Debug, Default)]
+struct Chores {
+    failing: HashSet<&'static str>,
+}
+
+impl Chores {
+    /// Says in the log what a failure leaves undone, once until it succeeds.
+    fn done<T, E: fmt::Display>(
+        &mut self,
+        undone: &'static str,
+        outcome: std::result::Result<T, E>,
+    ) {
+        match outcome {
+            Ok(_) => {
+                self.failing.remove(undone);
+            }
+            Err(error) if self.failing.insert(undone) => log::warn!("{undone}: {error}"),
+            Err(error) => log::debug!("{undone}: {error}"),
         }
     }
 }

@@ -268,6 +268,26 @@ fn a_check_with_a_stale_listing_names_nothing_as_lost() {
 }
 
 #[test]
+fn a_bucket_that_lets_nothing_be_removed_is_told_of_once() {
+    let mut line = Line::with(Kind::S3, |setup| setup.config("pack_age_max", "\"1s\""));
+    let forbidden = Fault::Answer(403, "<Error><Code>AccessDenied</Code></Error>");
+    line.proxy.fault("DELETE", "/packs/", usize::MAX, forbidden);
+    for number in 0..40 {
+        line.m.write(format!("f{number}"), noise(number, 1000));
+        line.m.run("\"$KEEPFS\" wait .");
+    }
+    line.m.wait_for_log("small packs stay small");
+    let refused = line.proxy.hit();
+    wait_for("two more attempts", || {
+        (line.proxy.hit() >= 3 * refused.max(1)).then_some(())
+    });
+    let told = line.m.log().matches("small packs stay small").count();
+    assert_eq!(told, 1, "{}", line.m.log());
+    line.proxy.heal();
+    line.m.unmount();
+}
+
+#[test]
 fn a_check_whose_bucket_fails_says_so_and_names_no_damage() {
     let line = Line::new(Kind::S3);
     let files = &files(1)[..1];
