@@ -9,7 +9,7 @@ use super::secret::{NewSecret, PassphraseFrom};
 use super::vault_settings::{VaultSettings, parse_switch};
 use crate::config::{Config, InitOptions};
 use crate::daemon::{create, create_encrypted};
-use crate::model::Override;
+use crate::model::{Override, ShellWord};
 use crate::server::{ErrorCode, Failure};
 use crate::store::VaultKey;
 
@@ -115,7 +115,7 @@ impl Init {
             "Made the vault {}; its settings are in {}.\nMount it: keepfs mount {} MOUNTPOINT",
             config.vault_dir.display(),
             config.vault_dir.join(crate::config::FILE_NAME).display(),
-            self.vault.display(),
+            ShellWord(self.vault.display()),
         ))
     }
 }

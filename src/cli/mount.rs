@@ -15,7 +15,7 @@ use crate::daemon::{
     Announce, Background, Created, MountRequest, PipeAnnounce, prepare, run_mount,
     start_in_background, unlock,
 };
-use crate::model::{Override, WriteClaim};
+use crate::model::{Override, ShellWord, WriteClaim};
 use crate::mount::MountOptions;
 use crate::server::{ErrorCode, Failure};
 use crate::store::VaultKey;
@@ -278,7 +278,7 @@ impl Announce for Terminal<'_> {
 }
 
 fn what_to_try(mountpoint: &Path) -> String {
-    let place = mountpoint.display();
+    let place = ShellWord(mountpoint.display());
     format!(
         "Mounted on {place}. Save a file there twice, then look at what was kept:\n  \
          ls -l {place}/.versions/FILE/      or: keepfs versions {place}/FILE\n  \

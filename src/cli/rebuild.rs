@@ -12,7 +12,7 @@ use super::progress::Bar;
 use super::secret::{SecretFiles, ask};
 use super::store_migrate::destination;
 use crate::daemon::{LiveAsOf, RebuildRequest, Rebuilt, rebuild};
-use crate::model::{Fence, Timestamp};
+use crate::model::{Fence, ShellWord, Timestamp};
 use crate::server::{ErrorCode, Failure, Progress, WirePath};
 use crate::store::Gap;
 
@@ -229,7 +229,8 @@ fn sentences(rebuilt: &Rebuilt) -> String {
         None => "",
     };
     lines.push(format!(
-        "mount it: keepfs mount {take_over}{vault} MOUNTPOINT"
+        "mount it: keepfs mount {take_over}{} MOUNTPOINT",
+        ShellWord(vault)
     ));
     if rebuilt.held_by.is_some() {
         lines.push(

@@ -3,13 +3,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::model::ShellWord;
+
 /// A situation the caller can tell apart.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// No settings file.
     #[error(
-        "no keepfs.toml in {dir}: is it a vault? keepfs init {dir} makes one",
-        dir = .directory.display()
+        "no keepfs.toml in {dir}: is it a vault? keepfs init {word} makes one",
+        dir = .directory.display(), word = ShellWord(.directory.display())
     )]
     NoVault {
         /// Where it was looked for.

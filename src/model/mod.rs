@@ -12,6 +12,7 @@ mod ids;
 mod labels;
 mod path;
 mod reserved;
+mod shell;
 mod store_place;
 mod version;
 
@@ -26,5 +27,6 @@ pub use ids::{
 pub use labels::{Context, LabelError, Labels, Tags};
 pub use path::{Name, PathError, PublicId};
 pub use reserved::{HISTORY_NAMES, HistoryName};
+pub use shell::ShellWord;
 pub use store_place::{BucketPlace, Cloud, STORE_FORMS, StorePlace};
 pub use version::{Hold, Location, Origin, Version, VersionState};

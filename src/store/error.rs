@@ -1,7 +1,7 @@
 //! What can go wrong with the store.
 
 use crate::catalog::CatalogError;
-use crate::model::{ChunkHash, Fence, PackId};
+use crate::model::{ChunkHash, Fence, PackId, ShellWord};
 
 /// A store's result.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -43,7 +43,8 @@ pub enum StoreError {
     },
     /// The bucket's owner did not say that this vault may write to it.
     #[error(
-        "{place}: nobody allowed the vault '{vault}' to write there: its owner runs `keepfs store allow {place} --name {vault}`, or: {command}"
+        "{place}: nobody allowed the vault '{vault}' to write there: its owner runs `keepfs store allow {} --name {vault}`, or: {command}",
+        ShellWord(.place)
     )]
     NotAllowed {
         /// The store.

@@ -11,7 +11,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 
 use super::backend::{Backend, runtime};
-use super::bucket::{Patience, command_that_writes, connect_whole, refused, shown};
+use super::bucket::{Patience, connect_whole, refused, shown};
+use super::commands::command_that_writes;
 use super::error::{Result, StoreError};
 use super::records::RecordFlaw;
 use super::{Shared, StoreConfig};

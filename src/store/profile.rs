@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use ini::Ini;
 
+use crate::model::ShellWord;
+
 /// Keys of a profile that say where else its credentials are.
 const ELSEWHERE: [&str; 7] = [
     "sso_session",
@@ -79,8 +81,9 @@ impl AwsProfile {
             elsewhere: elsewhere.filter(|_| keys.is_none()).map(|key| {
                 format!(
                     "the AWS profile '{name}' gets its credentials by {key}, which keepfs does \
-                     not follow: run `aws configure export-credentials --profile {name} --format \
-                     env` and put what it prints into the daemon's environment"
+                     not follow: run `aws configure export-credentials --profile {} --format \
+                     env` and put what it prints into the daemon's environment",
+                    ShellWord(name)
                 )
             }),
             keys,
