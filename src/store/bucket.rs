@@ -4,11 +4,12 @@
 //! clouds' own tools look: the environment, profile files, the machine's role. The
 //! surprise: connecting asks nobody; the first request does.
 
+use std::env;
 use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::azure::MicrosoftAzureBuilder;
+use object_store::azure::{AzureConfigKey, MicrosoftAzure, MicrosoftAzureBuilder};
 use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 use object_store::limit::LimitStore;
 use object_store::path::Path as ObjectPath;
@@ -17,6 +18,7 @@ use object_store::{
     BackoffConfig, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider,
 };
 
+use super::azure::AzureEnvironment;
 use super::backend::is_full;
 use super::bucket_rules::Administration;
 use super::error::{Result, StoreError};
@@ -59,7 +61,7 @@ pub(super) fn connect_whole(
     let client: Arc<dyn ObjectStore> = match place.cloud {
         Cloud::S3 => Arc::new(s3(place, patience).map_err(bad)?),
         Cloud::Google => Arc::new(google(place, patience).map_err(|error| bad(error.to_string()))?),
-        Cloud::Azure => Arc::new(azure(place, patience).map_err(|error| bad(error.to_string()))?),
+        Cloud::Azure => Arc::new(azure(place, patience).map_err(bad)?),
     };
     Ok(Arc::new(LimitStore::new(client, REQUESTS_AT_ONCE)))
 }
@@ -169,24 +171,42 @@ fn google(
     builder.with_client_options(options).build()
 }
 
-fn azure(
-    place: &BucketPlace,
-    patience: Patience,
-) -> object_store::Result<object_store::azure::MicrosoftAzure> {
+fn azure(place: &BucketPlace, patience: Patience) -> std::result::Result<MicrosoftAzure, String> {
+    let found = AzureEnvironment::read(|name| env::var(name).ok(), place.account.as_deref())?;
     let mut builder = MicrosoftAzureBuilder::from_env()
         .with_container_name(&place.bucket)
         .with_http_connector(Wire::new())
         .with_retry(retries(patience))
         .with_client_options(client_options());
+    for (key, value) in [
+        (AzureConfigKey::AccountName, found.account),
+        (AzureConfigKey::AccessKey, found.key),
+        (AzureConfigKey::SasKey, found.sas),
+        (AzureConfigKey::Endpoint, found.endpoint),
+    ] {
+        if let Some(value) = value.filter(|_| builder.get_config_value(&key).is_none()) {
+            builder = builder.with_config(key, value);
+        }
+    }
+    if found.is_login {
+        builder = builder.with_use_azure_cli(true);
+    }
     if let Some(account) = &place.account {
         builder = builder.with_account(account);
     }
     if let Some(endpoint) = &place.endpoint {
-        builder = builder
-            .with_allow_http(endpoint.starts_with("http://"))
-            .with_endpoint(endpoint.clone());
+        builder = builder.with_endpoint(endpoint.clone());
     }
-    builder.build()
+    let set = |key| builder.get_config_value(&key);
+    if set(AzureConfigKey::AccountName).is_none() {
+        return Err(
+            "no account is named: put account=NAME into the URL, or set AZURE_STORAGE_ACCOUNT"
+                .into(),
+        );
+    }
+    let is_plain = set(AzureConfigKey::Endpoint).is_some_and(|url| url.starts_with("http://"));
+    let builder = builder.with_allow_http(is_plain);
+    builder.build().map_err(|error| error.to_string())
 }
 
 /// Exponential, with the jitter that object_store adds by itself.

@@ -6,6 +6,7 @@
 //! the open pack in the spool first, and [`Store::sync`] makes that durable.
 
 mod abandoned;
+mod azure;
 mod backend;
 mod bucket;
 mod bucket_rules;

@@ -24,6 +24,7 @@ mod buckets;
 mod check;
 mod commit_remote;
 mod crash;
+mod credentials;
 mod deleted;
 mod encryption;
 mod faults;

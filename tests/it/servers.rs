@@ -16,9 +16,9 @@ use crate::harness::{Random, count, files_below, not_run, spawn, wait_for};
 
 pub const KEY: &str = "test-key";
 pub const SECRET: &str = "test-secret-that-no-log-may-show";
-const AZURE_ACCOUNT: &str = "devstoreaccount1";
+pub const AZURE_ACCOUNT: &str = "devstoreaccount1";
 /// Azurite's own, which its documentation names.
-const AZURE_KEY: &str =
+pub const AZURE_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// Garage wants keys that look like its own.
