@@ -159,6 +159,7 @@ fn of_store(error: &StoreError) -> Errno {
         | StoreError::NotAllowed { .. }
         | StoreError::NoBucket { .. }
         | StoreError::OtherVault { .. }
+        | StoreError::Namesake { .. }
         | StoreError::Foreign { .. }
         | StoreError::NoJournal { .. }
         | StoreError::JournalGap { .. }

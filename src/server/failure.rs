@@ -135,6 +135,7 @@ pub fn code_of_store(error: &StoreError) -> ErrorCode {
         StoreError::NotAllowed { .. }
         | StoreError::NoBucket { .. }
         | StoreError::OtherVault { .. }
+        | StoreError::Namesake { .. }
         | StoreError::LeaseHeld(_)
         | StoreError::NotEmpty { .. }
         | StoreError::MigrationRuns { .. }

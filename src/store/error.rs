@@ -64,6 +64,18 @@ pub enum StoreError {
         /// The vault that is there.
         owner: String,
     },
+    /// The prefix in the bucket is another vault's of the same name: maybe this one's, before
+    /// it was lost.
+    #[error(
+        "{place} belongs to the vault '{vault}', which this one is not though it has its name: if that one was lost, `keepfs rebuild --store {} VAULT` brings it back; else give this vault a place of its own in keepfs.toml",
+        ShellWord(.place)
+    )]
+    Namesake {
+        /// The store.
+        place: String,
+        /// The name of both.
+        vault: String,
+    },
     /// Another machine, or another copy of the vault, has the lease.
     #[error(
         "{0}: if it will not write there any more, run `keepfs mount --take-over`; versions that only it has are not in this vault's catalog: rebuild from the store first if it wrote later than this one"

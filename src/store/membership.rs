@@ -49,7 +49,7 @@ pub(super) enum Answer {
 /// its own.
 ///
 /// # Errors
-/// `NotAllowed`, `OtherVault`, `BadPlace`, and what the bucket answers. That it does
+/// `NotAllowed`, `OtherVault`, `Namesake`, `BadPlace`, and what the bucket answers. That it does
 /// not answer is an error only until it has let the vault in once.
 pub(super) fn join(
     place: &BucketPlace,
@@ -82,7 +82,7 @@ pub(super) fn join(
             log::warn!("{error}: what is sealed waits in the spool until it does");
             return Ok(Answer::None);
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(of_namesake(error, vault)),
     }
     if config.write_claim != WriteClaim::ReadOnly && joined.as_ref() != Some(&here) {
         let mut catalog = take_turn(catalog).unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -95,7 +95,7 @@ pub(super) fn join(
 /// `vault.json` gets it now.
 ///
 /// # Errors
-/// `OtherVault`, `BadPlace`, and what the directory answers.
+/// `OtherVault`, `Namesake`, `BadPlace`, and what the directory answers.
 pub(super) fn join_directory(
     config: &StoreConfig,
     backend: &Backend,
@@ -104,13 +104,16 @@ pub(super) fn join_directory(
 ) -> Result<Answer> {
     let here = backend.place.to_string();
     let id = vault_id(catalog, clock)?;
-    let is_ours = is_signed(&here, IDENTITY, &id, backend)?;
+    let is_ours = is_signed(&here, IDENTITY, &id, backend)
+        .map_err(|error| of_namesake(error, &config.vault_name))?;
     if is_ours || config.write_claim == WriteClaim::ReadOnly {
         return Ok(Answer::Welcome);
     }
     match claim(&here, &config.vault_name, &id, backend) {
         Ok(()) => {}
-        Err(error @ StoreError::OtherVault { .. }) => return Err(error),
+        Err(error @ StoreError::OtherVault { .. }) => {
+            return Err(of_namesake(error, &config.vault_name));
+        }
         // A disk that takes nothing now is no reason not to mount.
         Err(error) => log::warn!("{here}: {IDENTITY} is not there, and waits: {error}"),
     }
@@ -220,6 +223,17 @@ pub(super) fn is_signed(place: &str, key: &str, id: &str, backend: &Backend) -> 
         // The first answer may have been cut on its way.
         Some(again) if again != found => is_ours(place, key, &again, id).map(|()| true),
         _ => Err(refusal),
+    }
+}
+
+/// Whoever sets up a vault over the store of one that was lost gives it its name.
+fn of_namesake(error: StoreError, vault: &str) -> StoreError {
+    match error {
+        StoreError::OtherVault { place, owner } if owner == vault => StoreError::Namesake {
+            place,
+            vault: owner,
+        },
+        other => other,
     }
 }
 

@@ -123,7 +123,11 @@ fn a_prefix_belongs_to_one_vault() {
     command.args(["--store", &server.url("p"), "--name", "photos"]);
     let done = output(command.envs(server.environment()));
     assert_eq!(done.status.code(), Some(4), "{done:?}");
-    assert!(text(&done.stderr).contains("belongs to the vault 'photos'"));
+    let said = text(&done.stderr);
+    assert!(said.contains("belongs to the vault 'photos'"), "{said}");
+    // Who lost that vault may have meant to get it back.
+    let rebuild = format!("`keepfs rebuild --store '{}' VAULT`", server.url("p"));
+    assert!(said.contains(&rebuild), "{said}");
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn a_directory_belongs_to_one_vault_whatever_it_claims() {
     let before = lease(&bench);
     for claim in [WriteClaim::Keep, WriteClaim::TakeOver, WriteClaim::ReadOnly] {
         let error = stranger.open(claim).unwrap_err();
-        assert!(matches!(error, StoreError::OtherVault { .. }), "{error}");
+        assert!(matches!(error, StoreError::Namesake { .. }), "{error}");
     }
     assert_eq!(lease(&bench), before);
 }
