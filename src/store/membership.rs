@@ -311,10 +311,16 @@ pub fn allow(place: &BucketPlace, vault: &str) -> Result<()> {
     check_name(place, vault)?;
     let key = ObjectPath::from(marker(vault));
     let whole = connect_whole(place, Patience::Brief)?;
-    runtime()?
-        .block_on(async { whole.put(&key, Vec::new().into()).await })
-        .map(|_| ())
-        .map_err(|error| refused("writing the marker", error))
+    let put = runtime()?.block_on(async { whole.put(&key, Vec::new().into()).await });
+    match put {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            if matches!(error, object_store::Error::NotFound { .. }) {
+                check_bucket(place, whole.as_ref())?;
+            }
+            Err(refused("writing the marker", error))
+        }
+    }
 }
 
 fn marker(vault: &str) -> String {
