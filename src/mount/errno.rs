@@ -165,6 +165,7 @@ fn of_store(error: &StoreError) -> Errno {
         | StoreError::JournalGap { .. }
         | StoreError::LeaseHeld(_)
         | StoreError::Fenced(_)
+        | StoreError::NoCredentials { .. }
         | StoreError::Denied { .. }
         | StoreError::Unreachable { .. }
         | StoreError::WrongKey { .. }

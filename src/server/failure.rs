@@ -143,6 +143,7 @@ pub fn code_of_store(error: &StoreError) -> ErrorCode {
         | StoreError::KeyDisagrees { .. } => ErrorCode::Refused,
         StoreError::NotCopied { error, .. } => code_of_store(error),
         StoreError::Fenced(_)
+        | StoreError::NoCredentials { .. }
         | StoreError::Denied { .. }
         | StoreError::Unreachable { .. }
         | StoreError::OnTheWay { .. }

@@ -232,6 +232,13 @@ pub(super) fn client_options() -> ClientOptions {
         .with_timeout_disabled()
 }
 
+fn denied(doing: String, detail: String) -> StoreError {
+    StoreError::Denied {
+        doing,
+        detail: refusal::with_way_out(detail),
+    }
+}
+
 /// What a store's answer means to us.
 pub(super) fn refused(doing: &str, error: object_store::Error) -> StoreError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
@@ -243,16 +250,20 @@ pub(super) fn refused(doing: &str, error: object_store::Error) -> StoreError {
     }
     let doing = doing.to_owned();
     let detail = refusal::line(&error.to_string());
+    if let Some(way_out) = refusal::without_role(&detail) {
+        log::debug!("{doing}: {detail}");
+        return StoreError::NoCredentials { doing, way_out };
+    }
     match error {
         object_store::Error::PermissionDenied { .. }
-        | object_store::Error::Unauthenticated { .. } => StoreError::Denied { doing, detail },
+        | object_store::Error::Unauthenticated { .. } => denied(doing, detail),
         // object_store tells these apart for single objects only, not for listings.
         object_store::Error::Generic { .. }
             if ["401", "403"]
                 .iter()
                 .any(|status| is_status(&detail, status)) =>
         {
-            StoreError::Denied { doing, detail }
+            denied(doing, detail)
         }
         object_store::Error::Generic { store, .. } if store != "LocalFileSystem" => {
             StoreError::Unreachable { doing, detail }

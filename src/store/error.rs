@@ -86,12 +86,20 @@ pub enum StoreError {
         "{0}: it took the store over, and nothing of this vault is written or deleted there any more; what is sealed stays in the spool; `keepfs mount --take-over` takes it back"
     )]
     Fenced(Writer),
+    /// Neither the environment nor a file has credentials, and the machine has no role.
+    #[error("{doing}: no credentials were found, and this machine has no role: {way_out}")]
+    NoCredentials {
+        /// What was tried.
+        doing: String,
+        /// Where to put them.
+        way_out: &'static str,
+    },
     /// The bucket knows these credentials not, or does not let them do that.
     #[error("{doing}: the bucket refuses the credentials or the request: {detail}")]
     Denied {
         /// What was tried.
         doing: String,
-        /// What the bucket answered, without secrets.
+        /// What the bucket answered, without secrets, and the way out.
         detail: String,
     },
     /// Nobody answers, or not in time, or not sensibly.
@@ -252,6 +260,9 @@ pub enum StoreError {
 impl StoreError {
     /// True when the bucket could not be asked: that says nothing of what is in it.
     pub(super) fn is_no_answer(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Denied { .. })
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Denied { .. } | Self::NoCredentials { .. }
+        )
     }
 }

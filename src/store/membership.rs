@@ -82,6 +82,13 @@ pub(super) fn join(
             log::warn!("{error}: what is sealed waits in the spool until it does");
             return Ok(Answer::None);
         }
+        // To look at what is here needs none.
+        Err(error @ StoreError::NoCredentials { .. })
+            if is_known && config.write_claim == WriteClaim::ReadOnly =>
+        {
+            log::warn!("{error}");
+            return Ok(Answer::None);
+        }
         Err(error) => return Err(of_namesake(error, vault)),
     }
     if config.write_claim != WriteClaim::ReadOnly && joined.as_ref() != Some(&here) {

@@ -8,6 +8,28 @@ const CHARS_MAX: usize = 400;
 /// The codes of a request whose time is not the bucket's.
 const SKEWED: [&str; 2] = ["RequestTimeTooSkewed", "Request date header too old"];
 
+const SET_THE_CLOCK: &str = ": set this machine's clock";
+const WHICH_KEY: &str = ": take the right key, or let this one do it (docs/operating.md lists what \
+                         it must be allowed)";
+
+/// Where a machine in a cloud is asked for its role, and what those do who have none.
+const ROLES: [(&str, &str); 4] = [
+    ("/latest/api/token", AMAZON),
+    ("/latest/meta-data/iam/", AMAZON),
+    (
+        "/computeMetadata/v1/instance/service-accounts/",
+        "set GOOGLE_APPLICATION_CREDENTIALS to a key file, or run `gcloud auth \
+         application-default login`",
+    ),
+    (
+        "/metadata/identity/oauth2/token",
+        "set AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or AZURE_STORAGE_CONNECTION_STRING, or \
+         AZURE_STORAGE_AUTH_MODE=login after `az login`",
+    ),
+];
+const AMAZON: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile \
+                      of ~/.aws/credentials";
+
 /// One line of bounded length, and no query of a URL: signatures stand there.
 pub(super) fn line(text: &str) -> String {
     let said = without_xml(text);
@@ -25,9 +47,27 @@ pub(super) fn line(text: &str) -> String {
     let line = line.chars().filter(|c| !c.is_control()).take(CHARS_MAX);
     let line: String = line.collect();
     match SKEWED.iter().any(|code| text.contains(code)) {
-        true => format!("{line}: set this machine's clock"),
+        true => line + SET_THE_CLOCK,
         false => line,
     }
+}
+
+/// The line of a refusal, and what to do about it.
+pub(super) fn with_way_out(line: String) -> String {
+    match line.ends_with(SET_THE_CLOCK) {
+        true => line,
+        false => line + WHICH_KEY,
+    }
+}
+
+/// What to do where credentials were asked for at the machine's role, in vain: that is tried
+/// last, when nothing else is set.
+pub(super) fn without_role(line: &str) -> Option<&'static str> {
+    // The first address is that of our request. What follows may be an answer's words.
+    let mut words = line.split_whitespace();
+    let asked = words.find(|word| word.contains("://"))?;
+    let role = ROLES.iter().find(|(path, _)| asked.contains(path));
+    role.map(|(_, way_out)| *way_out)
 }
 
 fn without_xml(text: &str) -> String {
@@ -73,6 +113,33 @@ mod tests {
         ] {
             assert_eq!(line(odd), odd);
         }
+    }
+
+    #[test]
+    fn a_role_that_is_asked_for_in_vain_means_that_there_are_no_credentials() {
+        for (line, words) in [
+            (
+                "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 2s",
+                "AWS_PROFILE",
+            ),
+            (
+                "Generic GCS error: Error performing token request: Error performing GET \
+                 http://169.254.169.254/computeMetadata/v1/instance/service-accounts/default/token in 1s",
+                "GOOGLE_APPLICATION_CREDENTIALS",
+            ),
+            (
+                "Generic MicrosoftAzure error: Error performing token request: Error performing GET \
+                 http://169.254.169.254/metadata/identity/oauth2/token in 1s",
+                "AZURE_STORAGE_KEY",
+            ),
+        ] {
+            let way_out = without_role(line).unwrap_or_default();
+            assert!(way_out.contains(words), "{line}: {way_out}");
+        }
+        let words =
+            "Error performing PUT https://b.example/p/x in 2s - 403: http://x/latest/api/token";
+        assert_eq!(without_role(words), None);
+        assert_eq!(without_role("no address"), None);
     }
 
     #[test]

@@ -141,6 +141,7 @@ fn wrong_credentials_are_one_line_without_the_secret() {
     let said = text(&done.stderr);
     assert_eq!(done.status.code(), Some(6), "{said}");
     assert!(said.contains("refuses the credentials"), "{said}");
+    assert!(said.contains("take the right key"), "{said}");
     assert!(!said.contains(&wrong), "{said}");
     assert_eq!(said.trim_end().lines().count(), 1, "{said}");
 }

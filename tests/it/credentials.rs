@@ -1,4 +1,5 @@
-//! Credentials come from where the clouds' own tools look.
+//! Credentials come from where the clouds' own tools look, and where there are none, that is
+//! said.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -7,8 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::buckets::allow;
 use crate::harness::{Setup, keepfs_binary, output, text};
-use crate::servers::{AZURE_ACCOUNT, AZURE_KEY, BucketServer, Kind};
+use crate::servers::{AZURE_ACCOUNT, AZURE_KEY, BucketServer, KEY, Kind, SECRET};
 
 /// Variables of the machine that runs the tests, which would answer in their place.
 const FOREIGN: [&str; 8] = [
@@ -48,6 +50,12 @@ fn a_vault_works(url: &str, home: &Path, environment: &[(&str, &str)]) {
     m.unmount();
     m.remount();
     assert_eq!(m.texts("a"), ["kept"]);
+}
+
+/// Nobody listens there, and nobody beyond this machine is asked.
+fn closed() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
 }
 
 #[test]
@@ -125,4 +133,112 @@ fn what_az_login_left_is_used_where_the_environment_says_login() {
     assert!(done.status.success(), "{done:?}");
     let head = asked.join().unwrap().to_lowercase();
     assert!(head.contains("authorization: bearer of-az"), "{head}");
+}
+
+#[test]
+fn a_profile_of_the_aws_tools_opens_a_bucket() {
+    let server = BucketServer::start(Kind::S3);
+    let home = tempfile::tempdir().unwrap();
+    let aws = home.path().join(".aws");
+    fs::create_dir(&aws).unwrap();
+    let secrets = format!(
+        "[default]\naws_access_key_id = nobody\naws_secret_access_key = wrong\n\
+         [backup]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
+    );
+    fs::write(aws.join("credentials"), secrets).unwrap();
+    let settings = format!(
+        "[profile backup]\nregion = us-east-1\nendpoint_url = http://127.0.0.1:{}\n",
+        server.port()
+    );
+    fs::write(aws.join("config"), settings).unwrap();
+    let file = |name: &str| aws.join(name).display().to_string();
+    let (credentials, config) = (file("credentials"), file("config"));
+    // The marker by the files of the home directory, the vault by those that are named.
+    let done = allow_with("s3://bucket", home.path(), &[("AWS_PROFILE", "backup")]);
+    assert!(done.status.success(), "{done:?}");
+    a_vault_works(
+        "s3://bucket/p",
+        Path::new("/nowhere"),
+        &[
+            ("AWS_PROFILE", "backup"),
+            ("AWS_SHARED_CREDENTIALS_FILE", &credentials),
+            ("AWS_CONFIG_FILE", &config),
+        ],
+    );
+    let url = server.url("p");
+    let wrong = allow_with(&url, home.path(), &[("AWS_PROFILE", "default")]);
+    let said = text(&wrong.stderr);
+    assert_eq!(wrong.status.code(), Some(6), "{said}");
+    assert!(said.contains("take the right key"), "{said}");
+    let gone = allow_with(&url, home.path(), &[("AWS_PROFILE", "gone")]);
+    let said = text(&gone.stderr);
+    assert_eq!(gone.status.code(), Some(2), "{said}");
+    assert!(said.contains("AWS_PROFILE is gone"), "{said}");
+    for said in [said, text(&wrong.stderr)] {
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+        assert!(!said.contains(SECRET), "{said}");
+    }
+}
+
+#[test]
+fn without_credentials_it_is_said_where_to_put_them() {
+    let home = tempfile::tempdir().unwrap();
+    let nobody = closed();
+    let endpoint = format!("http://{nobody}");
+    let identity = format!("http://{nobody}/metadata/identity/oauth2/token");
+    let s3 = format!("s3://bucket/p?endpoint={endpoint}");
+    let azure = format!("az://bucket/p?endpoint={endpoint}&account=backups");
+    for (url, environment, words) in [
+        (
+            &*s3,
+            &[("AWS_METADATA_ENDPOINT", &*endpoint)][..],
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+        ),
+        (
+            &azure,
+            &[("AZURE_MSI_ENDPOINT", &identity)],
+            "set AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or AZURE_STORAGE_CONNECTION_STRING",
+        ),
+        (
+            "gs://bucket/p",
+            &[("GCE_METADATA_HOST", &nobody), ("GCE_METADATA_IP", &nobody)],
+            "set GOOGLE_APPLICATION_CREDENTIALS",
+        ),
+    ] {
+        let done = allow_with(url, home.path(), environment);
+        let said = text(&done.stderr);
+        assert_eq!(done.status.code(), Some(6), "{said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+        assert!(said.contains("no credentials were found"), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn a_vault_that_lost_its_credentials_is_not_mounted_but_can_be_looked_at() {
+    let server = BucketServer::start(Kind::S3);
+    allow(&server, "photos");
+    let endpoint = format!("http://{}", closed());
+    let mut setup = Setup::new()
+        .init(&["--store", &server.url("p"), "--name", "photos"])
+        .env("AWS_METADATA_ENDPOINT", &endpoint);
+    for (name, value) in server.environment() {
+        setup = setup.env(name, value);
+    }
+    let mut m = setup.start();
+    m.write("a", "kept");
+    m.run("\"$KEEPFS\" wait .");
+    m.unmount();
+    for (name, _) in server.environment() {
+        m.forget_env(name);
+    }
+    let log = m.try_remount().expect_err("nothing can be backed up");
+    assert!(log.contains("no credentials were found"), "{log}");
+    let status = m.on_vault(&["status"]);
+    assert!(status.status.success(), "{status:?}");
+    for (name, value) in server.environment() {
+        m.set_env(name, value);
+    }
+    m.remount();
+    assert_eq!(m.texts("a"), ["kept"]);
 }

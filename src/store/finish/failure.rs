@@ -11,6 +11,7 @@ pub(super) enum Failure {
     Full(&'static str),
     Away(String),
     Denied(String),
+    NoCredentials(&'static str),
     Fenced(Writer),
     Other(String),
 }
@@ -21,6 +22,7 @@ impl Failure {
             StoreError::Full { what } => Failure::Full(what),
             StoreError::Unreachable { detail, .. } => Failure::Away(detail.clone()),
             StoreError::Denied { detail, .. } => Failure::Denied(detail.clone()),
+            StoreError::NoCredentials { way_out, .. } => Failure::NoCredentials(way_out),
             StoreError::Fenced(writer) => Failure::Fenced(writer.clone()),
             other => Failure::Other(other.to_string()),
         }
@@ -37,6 +39,10 @@ impl Failure {
             Failure::Denied(detail) => StoreError::Denied {
                 doing: STORING.into(),
                 detail: detail.clone(),
+            },
+            Failure::NoCredentials(way_out) => StoreError::NoCredentials {
+                doing: STORING.into(),
+                way_out,
             },
             Failure::Other(detail) => StoreError::Io(format!("storing a pack: {detail}")),
         }
