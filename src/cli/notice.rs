@@ -34,7 +34,7 @@ impl<'a> Account<'a> {
 
     /// Takes note of how far it is: all that is known of a backup that fails.
     pub fn watch(&mut self, progress: &Progress) {
-        if let Progress::Scanned { files, bytes } = progress {
+        if let Progress::Scanned { files, bytes, .. } = progress {
             (self.seen.files, self.seen.bytes) = (*files, *bytes);
         }
     }
@@ -134,6 +134,8 @@ mod tests {
         account.watch(&Progress::Scanned {
             files: 7,
             bytes: 2048,
+            bytes_waiting: 0,
+            bytes_total: None,
         });
         let failed: Result<Summary, Stop> = Err(stop(ErrorCode::Blocked, "no space left"));
         let took = Duration::from_secs(3723);

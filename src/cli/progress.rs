@@ -45,7 +45,21 @@ impl Bar {
             bar
         });
         match progress {
-            Progress::Scanned { files, bytes } => {
+            Progress::Scanned {
+                bytes,
+                bytes_waiting,
+                bytes_total: Some(total),
+                ..
+            } => {
+                style(
+                    bar,
+                    "{spinner} backing up [{bar:30}] {binary_bytes}/{binary_total_bytes} {left}",
+                );
+                // Files grow, and others come, while they are counted.
+                bar.set_length(*total.max(bytes));
+                bar.set_position(bytes.saturating_sub(*bytes_waiting));
+            }
+            Progress::Scanned { files, bytes, .. } => {
                 style(bar, "{spinner} {msg}");
                 bar.set_message(format!(
                     "{}, {}",
@@ -54,7 +68,10 @@ impl Bar {
                 ));
             }
             Progress::Waiting { versions } => {
-                style(bar, "{spinner} storing [{bar:30}] {pos}/{len} versions");
+                style(
+                    bar,
+                    "{spinner} storing [{bar:30}] {pos}/{len} versions {left}",
+                );
                 bar.set_length(waiting_total);
                 bar.set_position(waiting_total - versions);
             }

@@ -112,10 +112,12 @@ fn walk(
     survey: Survey,
     door: &mut Door<'_>,
 ) -> Result<ScanReport, Failure> {
-    Ok(vault.scan(path, survey, &mut |report| {
+    Ok(vault.scan(path, survey, &mut |progress| {
         door.progress(Progress::Scanned {
-            files: report.files,
-            bytes: report.bytes,
+            files: progress.seen.files,
+            bytes: progress.seen.bytes,
+            bytes_waiting: progress.bytes_waiting,
+            bytes_total: progress.bytes_total,
         });
     })?)
 }

@@ -125,6 +125,12 @@ pub enum Progress {
         files: u64,
         /// Bytes.
         bytes: u64,
+        /// Bytes of these that still wait for the store.
+        #[serde(default)]
+        bytes_waiting: u64,
+        /// Bytes of all files, once they are counted.
+        #[serde(default)]
+        bytes_total: Option<u64>,
     },
     /// Versions that still wait for the store.
     Waiting {

@@ -142,6 +142,11 @@ impl<'a> Intake<'a> {
         self.found.add(files)
     }
 
+    /// Bytes of files that were handed over and nobody reads yet.
+    pub(super) fn bytes_waiting(&self) -> u64 {
+        self.found.bytes()
+    }
+
     /// Reads files until the walk has ended.
     fn read_all(&self) {
         let mut reads = FileReads::new();

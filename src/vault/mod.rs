@@ -74,7 +74,7 @@ pub use rebuild::{Settled, settle_rebuilt};
 pub use rename::{Party, Rename, RenameMode};
 pub(crate) use rename_directory::all_children;
 pub use restore::{Clobber, Restore, Restored};
-pub use scan::{ScanReport, Survey};
+pub use scan::{ScanProgress, ScanReport, Survey};
 pub use seal::WriteIntent;
 pub use status::{DiskCacheStatus, Status};
 pub use upload::{Incoming, Placed, Placement};

@@ -4,10 +4,13 @@
 //! its history along; what is gone counts as deleted. Safe while the mount is in
 //! use: files that are open for writing are left to their close.
 
+mod count;
 mod missing;
 
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use crate::catalog::Catalog;
 use crate::model::{FileFacts, HistoryName, Origin, PublicId, VersionId};
@@ -16,6 +19,7 @@ use super::intake::{Intake, NewFile};
 use super::live::{Found, LiveEntry, list_directory, read_ahead};
 use super::names::KnownAsset;
 use super::{Result, Vault, VaultError, live};
+use count::{Count, Teller};
 
 /// Files of a directory that are looked at in one turn at the catalog.
 const TURN_FILES: usize = 32;
@@ -61,6 +65,23 @@ pub struct ScanReport {
     pub unreadable: u64,
 }
 
+/// How far a walk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScanProgress {
+    /// What it has seen.
+    pub seen: ScanReport,
+    /// Bytes of that which are not stored yet.
+    pub bytes_waiting: u64,
+    /// Bytes that it will have seen in the end. `None`: they are not counted, or not yet.
+    pub bytes_total: Option<u64>,
+}
+
+/// What a walk finds in a directory.
+struct Listed {
+    directories: Vec<PublicId>,
+    files: Vec<WalkedFile>,
+}
+
 impl Vault {
     /// Walks the live tree at and below a path.
     ///
@@ -70,7 +91,7 @@ impl Vault {
         &self,
         id: &PublicId,
         survey: Survey,
-        progress: &mut dyn FnMut(&ScanReport),
+        progress: &mut dyn FnMut(&ScanProgress),
     ) -> Result<ScanReport> {
         let mut report = ScanReport::default();
         let found = self
@@ -91,7 +112,11 @@ impl Vault {
         if survey == Survey::Recover {
             self.end_missing(id, &mut report)?;
         }
-        progress(&report);
+        progress(&ScanProgress {
+            seen: report,
+            bytes_waiting: 0,
+            bytes_total: (survey == Survey::Backup).then_some(report.bytes),
+        });
         Ok(report)
     }
 
@@ -144,19 +169,34 @@ impl Vault {
         top: &PublicId,
         survey: Survey,
         report: &mut ScanReport,
-        progress: &mut dyn FnMut(&ScanReport),
+        progress: &mut dyn FnMut(&ScanProgress),
     ) -> Result<()> {
         if survey == Survey::Recover {
-            return self.walk(top, report, progress, &mut |walked, report| {
+            return self.walk(top, report, &mut |walked, report| {
                 for (id, facts) in walked {
                     self.scan_file(&id, &facts, survey, report)?;
                 }
+                progress(&ScanProgress {
+                    seen: *report,
+                    bytes_waiting: 0,
+                    bytes_total: None,
+                });
                 Ok(())
             });
         }
-        let taken = Intake::run(self, |intake| {
-            self.walk(top, report, progress, &mut |walked, report| {
-                self.take_in(walked, intake, report)
+        let count = Count::default();
+        let taken = count.beside(self, top, || {
+            Intake::run(self, |intake| {
+                let mut teller = Teller {
+                    vault: self,
+                    intake,
+                    count: &count,
+                    progress,
+                    told: Instant::now(),
+                };
+                self.walk(top, report, &mut |walked, report| {
+                    self.take_in(walked, intake, report, &mut teller)
+                })
             })
         })?;
         report.versions += taken.versions;
@@ -169,17 +209,15 @@ impl Vault {
         &self,
         top: &PublicId,
         report: &mut ScanReport,
-        progress: &mut dyn FnMut(&ScanReport),
         take: &mut dyn FnMut(Vec<WalkedFile>, &mut ScanReport) -> Result<()>,
     ) -> Result<()> {
         let mut waiting = vec![top.clone()];
         while let Some(id) = waiting.pop() {
-            let listed = self
-                .live
-                .open_directory(&id)
-                .and_then(|directory| list_directory(directory.as_fd()));
-            let entries = match listed {
-                Ok(entries) => entries,
+            let Listed {
+                directories,
+                mut files,
+            } = match self.list_for_walk(&id) {
+                Ok(listed) => listed,
                 Err(error) if live::is_absent(&error) => continue,
                 Err(error) => {
                     log::warn!("{id}: not scanned: {error}");
@@ -187,24 +225,32 @@ impl Vault {
                     continue;
                 }
             };
-            let mut files = Vec::new();
-            for LiveEntry { name, found } in entries {
-                if id.is_root() && HistoryName::from_root_name(name.as_bytes()).is_some() {
-                    continue;
-                }
-                let path = id.join(&name);
-                match found {
-                    Found::Directory(_) => waiting.push(path),
-                    Found::File(facts) => files.push((path, facts)),
-                    Found::Special => {}
-                }
-            }
+            waiting.extend(directories);
             // As they lie on the disk, more or less: their inodes and bytes are read in turn.
             files.sort_unstable_by_key(|(_, facts)| facts.inode.ino);
             take(files, report)?;
-            progress(report);
         }
         Ok(())
+    }
+
+    fn list_for_walk(&self, id: &PublicId) -> io::Result<Listed> {
+        let directory = self.live.open_directory(id)?;
+        let mut listed = Listed {
+            directories: Vec::new(),
+            files: Vec::new(),
+        };
+        for LiveEntry { name, found } in list_directory(directory.as_fd())? {
+            if id.is_root() && HistoryName::from_root_name(name.as_bytes()).is_some() {
+                continue;
+            }
+            let path = id.join(&name);
+            match found {
+                Found::Directory(_) => listed.directories.push(path),
+                Found::File(facts) => listed.files.push((path, facts)),
+                Found::Special => {}
+            }
+        }
+        Ok(listed)
     }
 
     /// The files of one directory in a first backup.
@@ -213,6 +259,7 @@ impl Vault {
         files: Vec<WalkedFile>,
         intake: &Intake<'_>,
         report: &mut ScanReport,
+        teller: &mut Teller<'_>,
     ) -> Result<()> {
         for turn in files.chunks(TURN_FILES) {
             let mut new = Vec::with_capacity(turn.len());
@@ -236,6 +283,7 @@ impl Vault {
             for id in due {
                 self.keep_due(id, Survey::Backup, report)?;
             }
+            teller.tell(report)?;
         }
         Ok(())
     }

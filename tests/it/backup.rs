@@ -127,6 +127,50 @@ fn a_backup_without_a_daemon_goes_on_after_kill_9_too() {
     assert_kept(&m, 200);
 }
 
+/// What a terminal shows of a backup of so many files.
+fn shown_of_backup(files: u64) -> String {
+    let m = Setup::new().start();
+    closing(|| {
+        for seed in 0..files {
+            let directory = m.live(format!("d{}", seed % 50));
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join(format!("f{seed}")), noise(seed, 20_000)).unwrap();
+        }
+    });
+    let mut command = m.command("script");
+    let go = "stty cols 100; exec \"$KEEPFS\" backup \"$ROOT\"";
+    command.current_dir("/").args(["-qec", go, "/dev/null"]);
+    let done = output(command.env("TERM", "xterm").env("ROOT", &m.root));
+    let shown = text(&done.stdout);
+    assert!(done.status.success(), "{shown}");
+    shown
+}
+
+#[test]
+fn a_terminal_shows_how_far_a_first_backup_is_and_how_long_it_takes() {
+    // Nothing is shown of one that takes a second: how many files that are is the machine's.
+    let mut files = 3_000;
+    let shown = loop {
+        let shown = shown_of_backup(files);
+        let total = format!(
+            "MiB/{:.2} MiB",
+            files as f64 * 20_000.0 / f64::from(1 << 20)
+        );
+        let is_under_way = |bar: &str| {
+            let has_begun = bar.contains("backing up [=") && bar.contains("=>");
+            has_begun && bar.contains(&total) && bar.trim_end().ends_with("left")
+        };
+        if shown.split('\r').any(is_under_way) {
+            break shown;
+        }
+        assert!(files < 50_000, "{total}: {shown}");
+        files *= 3;
+    };
+    // The bar is gone before it is said what was done.
+    let said = shown.rsplit("\u{1b}[2K").next().unwrap_or_default();
+    assert!(said.starts_with(&format!("{files} files seen")), "{said}");
+}
+
 #[test]
 fn a_mail_says_what_a_backup_came_to_with_and_without_a_daemon() {
     let server = SmtpServer::plain();

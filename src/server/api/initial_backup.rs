@@ -125,8 +125,9 @@ impl Api {
     fn run_initial_backup(&self, id: &str, audience: &Audience) {
         let scanned = self
             .vault
-            .scan(&PublicId::root(), Survey::Backup, &mut |report| {
-                self.backups.files.store(report.files, Ordering::SeqCst);
+            .scan(&PublicId::root(), Survey::Backup, &mut |progress| {
+                let files = progress.seen.files;
+                self.backups.files.store(files, Ordering::SeqCst);
             });
         let now = shown(self.vault.clock().now());
         let (status, files, reason) = match &scanned {

@@ -105,6 +105,12 @@ impl FoundFiles {
         batch
     }
 
+    /// Of the files that nobody has taken.
+    pub(super) fn bytes(&self) -> u64 {
+        let state = lock(&self.state);
+        state.files.iter().map(|file| file.facts.size).sum()
+    }
+
     /// The end, for when the result is dropped.
     pub(super) fn ends_on_drop(&self) -> Ends<'_> {
         Ends(self)
