@@ -226,7 +226,11 @@ mod tests {
                 Errno::IO,
             ),
             (
-                VaultError::Store(StoreError::Full { what: "the spool" }).into(),
+                VaultError::Store(StoreError::Full {
+                    what: "the spool",
+                    directory: None,
+                })
+                .into(),
                 Errno::NOSPC,
             ),
             (VaultError::Catalog(CatalogError::Full).into(), Errno::NOSPC),

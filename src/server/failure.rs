@@ -206,7 +206,11 @@ mod tests {
             ),
             (CatalogError::Full.into(), ErrorCode::Blocked),
             (
-                StoreError::Full { what: "the store" }.into(),
+                StoreError::Full {
+                    what: "the store",
+                    directory: None,
+                }
+                .into(),
                 ErrorCode::Blocked,
             ),
             (

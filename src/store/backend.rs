@@ -144,8 +144,16 @@ impl Backend {
                 outcome
             })
             // What is not found then is the bucket.
-            .map_err(|error| refused(&format!("putting pack {pack}"), error))?;
+            .map_err(|error| self.refused(&format!("putting pack {pack}"), error))?;
         self.protect(pack)
+    }
+
+    fn refused(&self, doing: &str, error: object_store::Error) -> StoreError {
+        let refused = refused(doing, error);
+        match &self.root {
+            Some(root) => refused.within(root),
+            None => refused,
+        }
     }
 
     /// The size of a pack. `None`: it is not there.

@@ -244,7 +244,10 @@ pub(super) fn refused(doing: &str, error: object_store::Error) -> StoreError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(inner) = cause {
         if inner.downcast_ref().is_some_and(is_full) {
-            return StoreError::Full { what: "the store" };
+            return StoreError::Full {
+                what: "the store",
+                directory: None,
+            };
         }
         cause = inner.source();
     }

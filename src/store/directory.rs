@@ -47,7 +47,10 @@ impl Backend {
     /// False: it can only be [`put`](Self::put).
     pub(super) fn adopt(&self, pack: PackId, finished: &Path) -> Result<bool> {
         let failed = |error: io::Error| match is_full(&error) {
-            true => StoreError::Full { what: "the store" },
+            true => StoreError::Full {
+                what: "the store",
+                directory: self.root.clone(),
+            },
             false => StoreError::Io(format!("storing pack {pack}: {error}")),
         };
         let (Some(root), Some(file)) = (&self.root, self.file(pack)) else {

@@ -1,5 +1,7 @@
 //! What can go wrong with the store.
 
+use std::path::{Path, PathBuf};
+
 use crate::catalog::CatalogError;
 use crate::model::{ChunkHash, Fence, PackId, ShellWord};
 
@@ -204,10 +206,12 @@ pub enum StoreError {
     #[error("not in the store yet: its journal is on the way, nothing is lost")]
     JournalOnTheWay,
     /// No space left in the store or the spool.
-    #[error("no space left for {what}: free some space on its disk")]
+    #[error("no space left for {what}{}: free some space on its disk", within(.directory.as_deref()))]
     Full {
         /// `the store` or `the spool`.
         what: &'static str,
+        /// Where it is, as far as that is known.
+        directory: Option<PathBuf>,
     },
     /// So many packs wait for the store that no more are begun.
     #[error(
@@ -257,7 +261,25 @@ pub enum StoreError {
     Catalog(#[from] CatalogError),
 }
 
+fn within(directory: Option<&Path>) -> String {
+    directory.map_or_else(String::new, |path| format!(" in {}", path.display()))
+}
+
 impl StoreError {
+    /// The same, and where it was, if it is a store or spool that is full.
+    pub(super) fn within(self, place: &Path) -> Self {
+        match self {
+            Self::Full {
+                what,
+                directory: None,
+            } => Self::Full {
+                what,
+                directory: Some(place.into()),
+            },
+            other => other,
+        }
+    }
+
     /// True when the bucket could not be asked: that says nothing of what is in it.
     pub(super) fn is_no_answer(&self) -> bool {
         matches!(

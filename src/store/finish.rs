@@ -14,7 +14,7 @@ use std::time::Duration;
 use self::failure::Failure;
 use super::backend::PackSource;
 use super::error::{Result, StoreError};
-use super::open_pack::{Growing, spool_error};
+use super::open_pack::Growing;
 use super::{Shared, journal, pack};
 use crate::catalog::{Durability, PackRecord, PackState};
 use crate::model::failpoint::reach;
@@ -310,7 +310,9 @@ fn store(shared: &Shared, full: &Growing, attempt: Attempt) -> Result<()> {
         log::info!("pack {id} had arrived: only the answer was lost");
     } else if !adopt(shared, full, &table)? {
         let mut bytes = vec![0; records_end as usize];
-        full.pack.read(0, &mut bytes).map_err(spool_error)?;
+        full.pack
+            .read(0, &mut bytes)
+            .map_err(|error| shared.open_packs.failed(error))?;
         bytes.extend_from_slice(&table);
         shared.backend().put(id, bytes)?;
     }
@@ -335,7 +337,11 @@ fn adopt(shared: &Shared, full: &Growing, table: &[u8]) -> Result<bool> {
         return Ok(false);
     }
     let id = full.pack.id;
-    match full.pack.end_with(table).map_err(spool_error) {
+    match full
+        .pack
+        .end_with(table)
+        .map_err(|error| shared.open_packs.failed(error))
+    {
         Ok(()) => {}
         Err(StoreError::Full { .. }) => return Ok(false),
         Err(error) => return Err(error),

@@ -52,8 +52,9 @@ pub(super) struct OpenPacks {
 impl OpenPacks {
     /// The spool in `directory`, which is made when it is not there.
     pub(super) fn open(directory: &Path) -> Result<Self> {
-        fs::create_dir_all(directory).map_err(spool_error)?;
-        marks::remove_unfinished(directory).map_err(spool_error)?;
+        let failed = |error| spool_error(directory, error);
+        fs::create_dir_all(directory).map_err(failed)?;
+        marks::remove_unfinished(directory).map_err(failed)?;
         Ok(Self {
             directory: directory.into(),
             growing: Mutex::default(),
@@ -62,6 +63,11 @@ impl OpenPacks {
             #[cfg(test)]
             file_bytes_max: AtomicU64::new(u64::MAX),
         })
+    }
+
+    /// What the system said about the spool.
+    pub(super) fn failed(&self, error: io::Error) -> StoreError {
+        spool_error(&self.directory, error)
     }
 
     /// The file of a pack in the spool.
@@ -76,8 +82,8 @@ impl OpenPacks {
     /// The names of the pack files that are there.
     pub(super) fn names(&self) -> Result<Vec<PackId>> {
         let mut packs = Vec::new();
-        for entry in fs::read_dir(&self.directory).map_err(spool_error)? {
-            let name = entry.map_err(spool_error)?.file_name();
+        for entry in fs::read_dir(&self.directory).map_err(|error| self.failed(error))? {
+            let name = entry.map_err(|error| self.failed(error))?.file_name();
             let id = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
             packs.extend(id.and_then(|id| id.parse::<PackId>().ok()));
         }
@@ -98,7 +104,7 @@ impl OpenPacks {
             match made {
                 Ok(file) => return Ok(Arc::new(SpoolPack::new(id, file, 0))),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(spool_error(error)),
+                Err(error) => return Err(self.failed(error)),
             }
         }
     }
@@ -108,21 +114,22 @@ impl OpenPacks {
         match fs::read(self.path(pack)) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(spool_error(error)),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
     /// Takes up a pack file of an earlier run, cut behind the last of `chunks`.
     pub(super) fn take_up(&self, pack: PackId, chunks: Vec<ChunkRecord>) -> Result<Growing> {
         let path = self.path(pack);
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(spool_error)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))
+            .map_err(|error| self.failed(error))?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .open(path)
-            .map_err(spool_error)?;
+            .map_err(|error| self.failed(error))?;
         let end = chunks.iter().map(end_of).max().unwrap_or(HEADER_BYTES);
-        file.set_len(end).map_err(spool_error)?;
+        file.set_len(end).map_err(|error| self.failed(error))?;
         let pack = Arc::new(SpoolPack::new(pack, file, end));
         self.make_readable(&pack);
         Ok(Growing { pack, chunks })
@@ -138,7 +145,7 @@ impl OpenPacks {
         self.make_unreadable(pack);
         *self.directory_changed() = true;
         match fs::remove_file(self.path(pack)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(spool_error(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed(error)),
             _ => Ok(()),
         }
     }
@@ -225,7 +232,7 @@ impl OpenPacks {
         let pack = self.create(clock)?;
         if let Err(error) = self.write(&pack, &pack::header(pack.id), 0) {
             let _ = fs::remove_file(self.path(pack.id));
-            return Err(spool_error(error));
+            return Err(self.failed(error));
         }
         pack.written_bytes.store(HEADER_BYTES, Ordering::Release);
         self.make_readable(&pack);
@@ -247,7 +254,7 @@ impl OpenPacks {
         if let Err(error) = self.write_records(pack, start, &rows, chunks) {
             // A part of a record stays in nobody's way: the next one overwrites it.
             let _ = pack.file.set_len(start);
-            return Err(spool_error(error));
+            return Err(self.failed(error));
         }
         let end = rows.last().map_or(start, end_of);
         pack.written_bytes.store(end, Ordering::Release);
@@ -320,7 +327,7 @@ impl OpenPacks {
         for pack in packs {
             let appends = pack.appends.load(Ordering::Acquire);
             if pack.appends_synced.load(Ordering::Acquire) < appends {
-                pack.file.sync_data().map_err(spool_error)?;
+                pack.file.sync_data().map_err(|error| self.failed(error))?;
                 pack.appends_synced.fetch_max(appends, Ordering::AcqRel);
             }
         }
@@ -331,8 +338,8 @@ impl OpenPacks {
     pub(super) fn sync_directory(&self) -> Result<()> {
         let mut changed = self.directory_changed();
         if *changed {
-            let directory = File::open(&self.directory).map_err(spool_error)?;
-            directory.sync_all().map_err(spool_error)?;
+            let directory = File::open(&self.directory).map_err(|error| self.failed(error))?;
+            directory.sync_all().map_err(|error| self.failed(error))?;
             *changed = false;
         }
         Ok(())
@@ -344,11 +351,12 @@ impl OpenPacks {
     }
 }
 
-/// What the system said about the spool.
-pub(super) fn spool_error(error: io::Error) -> StoreError {
-    if is_full(&error) {
-        StoreError::Full { what: "the spool" }
-    } else {
-        StoreError::Io(format!("spool: {error}"))
+fn spool_error(directory: &Path, error: io::Error) -> StoreError {
+    match is_full(&error) {
+        true => StoreError::Full {
+            what: "the spool",
+            directory: Some(directory.into()),
+        },
+        false => StoreError::Io(format!("spool: {error}")),
     }
 }

@@ -1,6 +1,8 @@
 //! Why a pack could not be put, kept for whoever waits for it: an error that can be told
 //! more than once.
 
+use std::path::PathBuf;
+
 use crate::store::error::{StoreError, Writer};
 
 const STORING: &str = "storing a pack";
@@ -8,7 +10,7 @@ const STORING: &str = "storing a pack";
 /// What a put failed with.
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
-    Full(&'static str),
+    Full(&'static str, Option<PathBuf>),
     Away(String),
     Denied(String),
     NoCredentials(&'static str),
@@ -19,7 +21,7 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn of(error: &StoreError) -> Self {
         match error {
-            StoreError::Full { what } => Failure::Full(what),
+            StoreError::Full { what, directory } => Failure::Full(what, directory.clone()),
             StoreError::Unreachable { detail, .. } => Failure::Away(detail.clone()),
             StoreError::Denied { detail, .. } => Failure::Denied(detail.clone()),
             StoreError::NoCredentials { way_out, .. } => Failure::NoCredentials(way_out),
@@ -30,7 +32,10 @@ impl Failure {
 
     pub(super) fn error(&self) -> StoreError {
         match self {
-            Failure::Full(what) => StoreError::Full { what },
+            Failure::Full(what, directory) => StoreError::Full {
+                what,
+                directory: directory.clone(),
+            },
             Failure::Fenced(writer) => StoreError::Fenced(writer.clone()),
             Failure::Away(detail) => StoreError::Unreachable {
                 doing: STORING.into(),

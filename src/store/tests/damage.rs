@@ -213,7 +213,13 @@ fn a_full_spool_is_told_and_later_writes_succeed() {
         );
         let error = error.unwrap_err();
         assert!(
-            matches!(error, StoreError::Full { what: "the spool" }),
+            matches!(
+                error,
+                StoreError::Full {
+                    what: "the spool",
+                    ..
+                }
+            ),
             "{error}"
         );
     }
