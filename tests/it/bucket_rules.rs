@@ -1,15 +1,19 @@
 //! What a bucket does by itself is said where it harms a backup.
 //!
 //! No server here knows life-cycle rules and locks, so one that answers nothing but the
-//! questions about them stands in: it speaks as the S3 API reference says.
+//! questions about them stands in, and for a mount a proxy before a real one: they speak as
+//! the S3 API reference says.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
 
-use crate::harness::{keepfs_binary, output};
+use crate::buckets::allow;
+use crate::harness::{Setup, keepfs_binary, output, text, wait_for};
+use crate::proxy::{Fault, Proxy};
+use crate::servers::{BucketServer, Kind};
 
-const ANSWERS: [(&str, &str); 3] = [
+const ANSWERS: [(&str, &str); 4] = [
     (
         "GET /bucket?lifecycle ",
         "<LifecycleConfiguration><Rule><Status>Enabled</Status><Expiration><Days>30</Days>\
@@ -19,7 +23,19 @@ const ANSWERS: [(&str, &str); 3] = [
         "GET /bucket?versioning ",
         "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
     ),
+    (
+        "GET /bucket?object-lock ",
+        "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule>\
+         <DefaultRetention><Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule>\
+         </ObjectLockConfiguration>",
+    ),
     ("PUT /bucket/.wellknown/keepfs/photos ", ""),
+];
+/// In the order of the answers.
+const WARNINGS: [&str; 3] = [
+    "a life-cycle rule of the bucket removes or moves objects",
+    "the bucket keeps old object versions",
+    "the bucket locks objects against deletion",
 ];
 
 /// Answers until the test ends; returns its port.
@@ -66,7 +82,46 @@ fn rules_of_an_s3_bucket_that_harm_a_backup_are_named_to_its_owner() {
     assert!(done.status.success(), "{done:?}");
     let said = String::from_utf8_lossy(&done.stderr);
     let warnings: Vec<&str> = said.lines().collect();
-    assert_eq!(warnings.len(), 2, "{said}");
-    assert!(warnings[0].contains("a life-cycle rule"), "{said}");
-    assert!(warnings[1].contains("old object versions"), "{said}");
+    assert_eq!(warnings.len(), WARNINGS.len(), "{said}");
+    for (warning, words) in warnings.iter().zip(WARNINGS) {
+        assert!(warning.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn a_mount_warns_of_rules_that_harm_a_backup_and_the_status_shows_them() {
+    let server = BucketServer::start(Kind::S3);
+    let proxy = Proxy::before(server.port());
+    for (question, answer) in &ANSWERS[..WARNINGS.len()] {
+        let (method, target) = question.trim_end().split_once(' ').unwrap();
+        proxy.fault(method, target, usize::MAX, Fault::Answer(200, answer));
+    }
+    allow(&server, "photos");
+    let url = server.url_through(proxy.port(), "p");
+    let mut setup = Setup::new().init(&["--store", &url, "--name", "photos"]);
+    for (name, value) in server.environment() {
+        setup = setup.env(name, value);
+    }
+    let mut m = setup.start();
+    let shown = wait_for("the bucket to be asked", || {
+        let warnings = m.json(&["status"])["warnings"].as_array()?.clone();
+        (!warnings.is_empty()).then_some(warnings)
+    });
+    assert_eq!(shown.len(), WARNINGS.len(), "{shown:?}");
+    let status = text(&m.keepfs(&["status"]).stdout);
+    for (warning, shown) in WARNINGS.iter().zip(&shown) {
+        assert!(shown.as_str().unwrap().contains(warning), "{shown}");
+        let mut lines = status.lines().filter(|line| line.starts_with("warning "));
+        assert!(lines.any(|line| line.contains(warning)), "{status}");
+        m.wait_for_log(warning);
+    }
+    // Taken off, they are not spoken of any more.
+    m.unmount();
+    proxy.heal();
+    m.remount();
+    wait_for("the bucket to be asked", || {
+        let asked = proxy.requests("GET", "?object-lock");
+        (asked >= 2).then_some(())
+    });
+    assert_eq!(m.json(&["status"])["warnings"], serde_json::json!([]));
 }
