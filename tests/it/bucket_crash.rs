@@ -1,14 +1,15 @@
-//! kill -9 at the named points of upload, journal and prune, with the packs in a bucket: the
-//! vault mounts again, catches up, `check --read-data` is clean, and a rebuild from the bucket
-//! alone is the same.
+//! kill -9 at the named points of upload, journal, prune and first backup, with the packs in a
+//! bucket: the vault mounts again, catches up, `check --read-data` is clean, and a rebuild from
+//! the bucket alone is the same.
 //!
-//! The load and what it promises are those of `crash.rs`.
+//! The load and what it promises are those of `crash.rs`; a first backup has its own.
 
 use std::cell::Cell;
+use std::fs;
 
 use crate::buckets::{allow, setup};
 use crate::crash::{crash_points, kill_at_each};
-use crate::harness::{Mount, count, not_run, wait_for};
+use crate::harness::{Mount, closing, count, noise, not_run, wait_for};
 use crate::journal::{live_files, rebuilt_from};
 use crate::servers::{BucketServer, Kind, kinds};
 
@@ -60,5 +61,47 @@ fn a_kill_loses_nothing_in(kind: Kind, times: &[usize]) {
 fn a_kill_at_each_point_of_upload_and_prune_loses_nothing_in_a_bucket() {
     for kind in kinds(&[Kind::S3]) {
         a_kill_loses_nothing_in(kind, &[1, 2, 5][..count(1, 3)]);
+    }
+}
+
+#[test]
+fn a_kill_at_each_point_of_a_first_backup_loses_nothing_in_a_bucket() {
+    if cfg!(not(debug_assertions)) {
+        return not_run(
+            "a kill in the middle of a first backup into a bucket",
+            "a release build has no crash points",
+        );
+    }
+    let mut points = crash_points();
+    points.retain(|point| point.starts_with("intake."));
+    assert!(points.len() >= 3, "{points:?}");
+    // Some packs are in the bucket by then, and some are not.
+    points.extend(["intake.written:4", "store.after-put:2"].map(Into::into));
+    for kind in kinds(&[Kind::S3]) {
+        let server = BucketServer::start(kind);
+        allow(&server, "photos");
+        for (number, point) in points.iter().enumerate() {
+            let prefix = format!("backup{number}");
+            let setup = setup(&server, &prefix).config("pack_bytes", "\"64KiB\"");
+            let mut m = setup.env("KEEPFS_CRASH_AT", point).start();
+            closing(|| {
+                for seed in 0..200 {
+                    let directory = m.live(format!("d{}", seed % 7));
+                    fs::create_dir_all(&directory).unwrap();
+                    fs::write(directory.join(format!("f{seed}")), noise(seed, 3_000)).unwrap();
+                }
+                fs::write(m.live("large"), noise(1_000, 2_000_000)).unwrap();
+            });
+            let killed = m.keepfs(&["backup"]);
+            assert_eq!(killed.status.code(), Some(1), "{point}: {killed:?}");
+            m.crashed();
+            m.forget_env("KEEPFS_CRASH_AT");
+            m.remount();
+            m.run("\"$KEEPFS\" backup .");
+            catches_up(&m);
+            assert_eq!(m.json(&["status"])["versions"], 201, "{point}");
+            let rebuilt = rebuilt_from(&m, &server.environment(), &server.url(&prefix));
+            assert_eq!(rebuilt, live_files(&m), "{point}");
+        }
     }
 }
