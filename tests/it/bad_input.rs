@@ -12,8 +12,8 @@ use std::process::{Command, Output};
 use rustix::io::Errno;
 
 use crate::harness::{
-    Mount, Setup, errno, files_below, is_mounted, is_root, keepfs_binary, noise, not_run, output,
-    text,
+    Disk, Mount, Setup, errno, files_below, is_mounted, is_root, keepfs_binary, noise, not_run,
+    output, text,
 };
 
 /// The command failed, with words on standard error and without a panic.
@@ -337,6 +337,39 @@ fn a_full_disk_loses_nothing_and_the_live_tree_stays_readable() {
     assert_eq!(m.read("after"), b"also kept");
     m.crash();
     m.expect_damage();
+    drop(m);
+    drop(end);
+}
+
+#[test]
+fn a_full_disk_of_the_store_is_named_with_the_way_out() {
+    if !is_root() {
+        return not_run("a full disk of the store", "needs root to mount a disk");
+    }
+    let home = tempfile::tempdir().unwrap();
+    let disk = home.path().join("disk");
+    let Some(end) = Disk::mount(&disk, "4m") else {
+        return not_run("a full disk of the store", "no tmpfs can be mounted here");
+    };
+    let store = disk.join("packs");
+    let setup = Setup::new().init(&["--store", store.to_str().unwrap()]);
+    let mut m = setup.config("pack_bytes", "\"1MiB\"").start();
+    m.write("large", noise(1, 8 << 20));
+    let done = m.keepfs(&["wait", "--timeout", "2s", "."]);
+    let said = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(6), "{said}");
+    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    let line = format!(
+        "no space left for the store in {}: free some space on its disk",
+        store.display()
+    );
+    assert!(said.contains(&line), "{said}");
+    let larger = ["-o", "remount,size=64m"];
+    let done = output(Command::new("mount").args(larger).arg(&disk));
+    assert!(done.status.success(), "{done:?}");
+    m.run("\"$KEEPFS\" wait .");
+    m.unmount();
+    m.check();
     drop(m);
     drop(end);
 }
