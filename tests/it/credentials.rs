@@ -245,3 +245,24 @@ fn a_vault_that_lost_its_credentials_is_not_mounted_but_can_be_looked_at() {
     m.remount();
     assert_eq!(m.texts("a"), ["kept"]);
 }
+
+#[test]
+fn a_key_file_of_google_that_cannot_be_used_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let garbled = home.path().join("garbled.json");
+    fs::write(&garbled, "{\"private_key\": \"hush\"").unwrap();
+    let gone = home.path().join("gone.json");
+    for (file, words) in [(&gone, "gone.json"), (&garbled, "service account file")] {
+        let file = file.to_str().unwrap();
+        let done = allow_with(
+            "gs://bucket/p",
+            home.path(),
+            &[("GOOGLE_APPLICATION_CREDENTIALS", file)],
+        );
+        let said = text(&done.stderr);
+        assert_eq!(done.status.code(), Some(2), "{said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+        assert!(said.contains(words), "{said}");
+        assert!(!said.contains("hush"), "{said}");
+    }
+}
