@@ -82,11 +82,9 @@ pub(super) fn join(
             log::warn!("{error}: what is sealed waits in the spool until it does");
             return Ok(Answer::None);
         }
-        // To look at what is here needs none.
-        Err(error @ StoreError::NoCredentials { .. })
-            if is_known && config.write_claim == WriteClaim::ReadOnly =>
-        {
-            log::warn!("{error}");
+        // A machine that has just started may not know its role yet.
+        Err(error @ StoreError::NoCredentials { .. }) if is_known => {
+            log::warn!("{error}; what is sealed waits in the spool until there are");
             return Ok(Answer::None);
         }
         Err(error) => return Err(of_namesake(error, vault)),

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::buckets::allow;
-use crate::harness::{Setup, keepfs_binary, output, text};
+use crate::harness::{Setup, keepfs_binary, output, text, wait_for};
 use crate::servers::{AZURE_ACCOUNT, AZURE_KEY, BucketServer, KEY, Kind, SECRET};
 
 /// Variables of the machine that runs the tests, which would answer in their place.
@@ -218,12 +218,13 @@ fn without_credentials_it_is_said_where_to_put_them() {
 }
 
 #[test]
-fn a_vault_that_lost_its_credentials_is_not_mounted_but_can_be_looked_at() {
+fn a_vault_without_its_credentials_is_mounted_and_says_where_to_put_them() {
     let server = BucketServer::start(Kind::S3);
     allow(&server, "photos");
     let endpoint = format!("http://{}", closed());
     let mut setup = Setup::new()
         .init(&["--store", &server.url("p"), "--name", "photos"])
+        .config("pack_age_max", "\"1s\"")
         .env("AWS_METADATA_ENDPOINT", &endpoint);
     for (name, value) in server.environment() {
         setup = setup.env(name, value);
@@ -235,15 +236,26 @@ fn a_vault_that_lost_its_credentials_is_not_mounted_but_can_be_looked_at() {
     for (name, _) in server.environment() {
         m.forget_env(name);
     }
-    let log = m.try_remount().expect_err("nothing can be backed up");
-    assert!(log.contains("no credentials were found"), "{log}");
-    let status = m.on_vault(&["status"]);
-    assert!(status.status.success(), "{status:?}");
+    m.remount();
+    m.wait_for_log("no credentials were found");
+    m.write("b", "waits");
+    wait_for("the status to say so", || {
+        let status = m.keepfs(&["status"]);
+        text(&status.stdout)
+            .contains("no credentials were found")
+            .then_some(())
+    });
+    assert_eq!(m.texts("b"), ["waits"]);
+    m.crash();
     for (name, value) in server.environment() {
         m.set_env(name, value);
     }
     m.remount();
-    assert_eq!(m.texts("a"), ["kept"]);
+    m.run("\"$KEEPFS\" wait .");
+    assert_eq!(
+        (m.texts("a"), m.texts("b")),
+        (vec!["kept".into()], vec!["waits".into()])
+    );
 }
 
 #[test]
