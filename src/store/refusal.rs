@@ -30,7 +30,8 @@ const ROLES: [(&str, &str); 4] = [
 const AMAZON: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile \
                       of ~/.aws/credentials";
 
-/// One line of bounded length, and no query of a URL: signatures stand there.
+/// One line of bounded length, and no query of a URL: signatures stand there. Nor how long it
+/// took: the same refusal is the same line, and is told once.
 pub(super) fn line(text: &str) -> String {
     let said = without_xml(text);
     let words = said.split_whitespace().map(|word| match word.find("://") {
@@ -43,13 +44,33 @@ pub(super) fn line(text: &str) -> String {
         },
         None => word.to_owned(),
     });
-    let line = words.collect::<Vec<_>>().join(" ");
+    let line = without_durations(words).join(" ");
     let line = line.chars().filter(|c| !c.is_control()).take(CHARS_MAX);
     let line: String = line.collect();
     match SKEWED.iter().any(|code| text.contains(code)) {
         true => line + SET_THE_CLOCK,
         false => line,
     }
+}
+
+/// Takes away what stands as "in 1.5s,".
+fn without_durations(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for word in words {
+        let time = word.trim_end_matches([',', ':']);
+        let number = time.trim_end_matches(|c: char| c.is_alphabetic());
+        let is_duration = ["ns", "µs", "ms", "s"].contains(&&time[number.len()..])
+            && number.parse::<f64>().is_ok();
+        if is_duration && kept.last().is_some_and(|before| before == "in") {
+            kept.pop();
+            if let Some(before) = kept.last_mut() {
+                before.push_str(&word[time.len()..]);
+            }
+            continue;
+        }
+        kept.push(word);
+    }
+    kept
 }
 
 /// The line of a refusal, and what to do about it.
@@ -95,7 +116,12 @@ mod tests {
         let text = "Error performing PUT https://x/y?sv=1&sig=SECRET in 3s\n  - 403 (https://x/?sig=SECRET)";
         assert_eq!(
             line(text),
-            "Error performing PUT https://x/y in 3s - 403 (https://x/)"
+            "Error performing PUT https://x/y - 403 (https://x/)"
+        );
+        let retried = "Error performing GET http://x in 1.25ms, after 2 retries - in time, in 7";
+        assert_eq!(
+            line(retried),
+            "Error performing GET http://x, after 2 retries - in time, in 7"
         );
         assert_eq!(line(&"x".repeat(10_000)).len(), CHARS_MAX);
     }
