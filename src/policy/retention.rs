@@ -158,8 +158,8 @@ fn expiry(
     let (FileState::DeletedSince(since), Some(kept)) = (file, rules.keep_deleted_for) else {
         return None;
     };
-    let last_issued_at = versions.last()?.id.issued_at();
-    if last_issued_at <= now && last_issued_at.since(since) > DRAWN_APART_MAX {
+    // The last version, which stays then: what is dropped must not make the time certain.
+    if versions.last()?.id.issued_at().since(since) > DRAWN_APART_MAX {
         return None;
     }
     let deleted_for = now.since(since);
