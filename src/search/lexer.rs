@@ -7,6 +7,7 @@
 
 use super::dates::starts_with_a_date;
 use super::error::SearchError;
+use super::fields::{Field, TextField};
 use super::span::{Edge, Operator};
 use super::symbols::{Spelling, Symbol, Token, Value};
 use super::text_test::Extent;
@@ -105,6 +106,19 @@ impl Lexer {
     /// As in `tags:-(a OR b)`, where nobody means the value `-`.
     fn stands_before_a_group(&self) -> bool {
         self.chars.get(self.at + 1) == Some(&'(')
+    }
+
+    /// Directly after `folder:`, where `*` is below the top, as `X/*` is below X.
+    fn is_about_a_folder(&self) -> bool {
+        let [.., field, operator] = &self.found[..] else {
+            return false;
+        };
+        let name = match &field.symbol {
+            Symbol::Value(value) => value.bare(),
+            _ => None,
+        };
+        matches!(operator.symbol, Symbol::Operator(_))
+            && name.map(Field::named) == Some(Field::Text(TextField::Folder))
     }
 
     fn order(&mut self, c: char) -> Operator {
@@ -258,7 +272,7 @@ impl Lexer {
                 "write the beginning and then '*', as in 'dog*', or '\\*' for the character",
             ));
         }
-        if value.text.is_empty() {
+        if value.text.is_empty() && !self.is_about_a_folder() {
             return Err(SearchError::at(
                 position,
                 "a '*' alone",

@@ -127,6 +127,9 @@ fn a_star_ends_a_value_and_stands_nowhere_else() {
     refused("tags:*", 6, "a '*' alone");
     refused("tags:\"*\"", 7, "a '*' alone");
     refused("(* OR a)", 2, "a '*' alone");
+    refused("folder:(*)", 9, "a '*' alone");
+    refused("\"folder\":*", 10, "a '*' alone");
+    refused("folder *", 8, "a '*' alone");
 }
 
 #[test]

@@ -144,6 +144,9 @@ fn a_quoted_star_after_a_folder_takes_it_and_all_below() {
     finds("folder:X", &[&at], &[&below, &deep, &beside, &above]);
     finds("folder:\"\"", &[&above], &[&at]);
     finds("folder:\"/*\"", &[&above, &at, &deep], &[]);
+    for all in ["folder:\"*\"", "asset_folder=\"*\"", "folder: *"] {
+        finds(all, &[&above, &at, &deep], &[]);
+    }
 }
 
 #[test]
