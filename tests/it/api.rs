@@ -71,6 +71,45 @@ fn a_vault_is_served_without_a_mount_by_the_same_rules() {
 }
 
 #[test]
+fn a_search_says_of_each_file_its_format_and_its_md5_where_that_is_cheap() {
+    let served = Served::start(Setup::new().mount(&["--backup", "off"]));
+    served.mount.write("a.txt", "a");
+    let large = fs::File::create(served.mount.path("b.bin")).unwrap();
+    large.set_len(65 << 20).unwrap();
+    drop(large);
+    served.mount.write("c.png", "c");
+    let body = json!({ "sort_by": [{ "public_id": "asc" }] });
+    let found = || served.done("POST", "/v1_1/demo/resources/search", Some(&body));
+    let facts = |found: serde_json::Value| {
+        let rows = found["resources"].as_array().unwrap().clone();
+        let facts = rows
+            .iter()
+            .map(|row| (row["format"].clone(), row["etag"].clone()));
+        assert!(
+            rows.iter().all(|row| row.get("format").is_some()),
+            "{rows:?}"
+        );
+        facts.collect::<Vec<_>>()
+    };
+    let (a, c) = (
+        json!("0cc175b9c0f1b6a831c399e269772661"),
+        json!("4a8a08f09d37b73795649038408b5f33"),
+    );
+    let null = serde_json::Value::Null;
+    assert_eq!(
+        facts(found()),
+        [
+            (null.clone(), a.clone()),
+            (null.clone(), null.clone()),
+            (json!("png"), c.clone())
+        ]
+    );
+    // What was found out elsewhere is known here.
+    let details = served.done("GET", "/v1_1/demo/resources/raw/upload/b.bin", None);
+    assert_eq!(facts(found())[1].1, details["etag"]);
+}
+
+#[test]
 fn the_backup_switch_and_an_assets_own_are_those_of_the_mount() {
     let mut served = Served::start(Setup::new());
     let off = json!({ "backup": "off" });

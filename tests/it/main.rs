@@ -22,6 +22,7 @@ mod bucket_input;
 mod bucket_rules;
 mod buckets;
 mod check;
+mod cld;
 mod commit_remote;
 mod crash;
 mod credentials;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::{Setup, output};
 use crate::http::{Served, test_servers};
@@ -18,7 +18,7 @@ fn sdk(name: &str) -> std::path::PathBuf {
 
 /// Runs a program with the SDKs' environment; it must end well.
 #[track_caller]
-fn run(served: &Served, command: &mut Command) -> String {
+pub fn run(served: &Served, command: &mut Command) -> String {
     let home = served
         .mount
         .vault
@@ -88,61 +88,6 @@ fn the_page_does_by_hand_what_the_sdks_do() {
             fs::copy(picture.path(), Path::new(&kept).join(picture.file_name())).unwrap();
         }
     }
-}
-
-#[test]
-fn the_command_line_of_the_sdk_uploads_searches_restores_and_deletes() {
-    let served = Served::start(Setup::new());
-    let cld = |arguments: &[&str]| -> Value {
-        let mut command = Command::new(test_servers().join("python/bin/cld"));
-        let told = run(&served, command.args(arguments));
-        let start = told
-            .find('{')
-            .unwrap_or_else(|| panic!("no JSON in {told}"));
-        let mut values = serde_json::Deserializer::from_str(&told[start..]).into_iter();
-        values.next().expect("a value").expect("JSON")
-    };
-    let file = served.mount.vault.parent().unwrap().join("c.txt");
-    fs::write(&file, "one").unwrap();
-    let file = file.to_str().unwrap();
-    assert_eq!(cld(&["ping"])["status"], "ok");
-    for text in ["one", "two"] {
-        fs::write(file, text).unwrap();
-        cld(&[
-            "uploader",
-            "upload",
-            file,
-            "public_id=c.txt",
-            "resource_type=raw",
-        ]);
-    }
-    let live = served.mount.root.join("c.txt");
-    assert_eq!(fs::read_to_string(&live).unwrap(), "two");
-    cld(&["admin", "delete_resources", "c.txt", "resource_type=raw"]);
-    assert!(!live.exists());
-    let found = cld(&["search", "status=deleted AND resource_type:raw", "-n", "5"]);
-    let asset_id = found["resources"][0]["asset_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let details = cld(&[
-        "admin",
-        "resource",
-        "c.txt",
-        "resource_type=raw",
-        "versions=true",
-    ]);
-    let version = details["versions"][0]["version_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let versions = format!("versions={version}");
-    cld(&["admin", "restore", "c.txt", "resource_type=raw", &versions]);
-    assert_eq!(fs::read_to_string(&live).unwrap(), "one");
-    let gone = cld(&["admin", "delete_backed_up_assets", &asset_id, &version]);
-    assert_eq!(gone["deleted_version_ids"], json!([version]));
-    cld(&["uploader", "rename", "c.txt", "d.txt", "resource_type=raw"]);
-    assert!(served.mount.root.join("d.txt").exists());
 }
 
 #[test]

@@ -6,11 +6,12 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::asset::{Asset, shown};
-use super::error::{ApiError, Result};
+use super::error::{ApiError, Result, of_io};
 use super::parameters::Parameters;
 use super::resources::PAGE_MAX;
 use crate::model::{Override, PublicId};
 use crate::vault::Status;
+use crate::vault::live::Found;
 
 impl Api {
     /// The figures of now. Those of other days nobody noted.
@@ -124,6 +125,38 @@ impl Api {
         }
         Ok(answer)
     }
+
+    /// The folder that a program looks for before it works in it.
+    pub(super) fn find_folders(&self, parameters: &Parameters) -> Result<Value> {
+        let expression = parameters.text("expression").unwrap_or_default();
+        let path = path_asked_for(&expression).ok_or_else(|| {
+            ApiError::bad("Folders are found by their whole path only: write path=\"a/b\"")
+        })?;
+        let path = path.trim_matches('/');
+        let folder = PublicId::new(path.as_bytes())?;
+        let found = self.vault.live().find(&folder);
+        let found = found.map_err(|error| of_io(path, &error))?;
+        let folders = match found {
+            Some(Found::Directory(_)) => vec![json!({
+                "name": path.rsplit('/').next().unwrap_or_default(),
+                "path": path,
+            })],
+            _ => Vec::new(),
+        };
+        Ok(json!({ "total_count": folders.len(), "folders": folders }))
+    }
+}
+
+/// The path that an expression such as `path="a/b"` names.
+fn path_asked_for(expression: &str) -> Option<&str> {
+    let path = expression.trim().strip_prefix("path")?;
+    let path = path.trim_start().strip_prefix(['=', ':'])?.trim();
+    let path = match path.strip_prefix('"') {
+        Some(quoted) => quoted.strip_suffix('"')?,
+        None => path,
+    };
+    // What a pattern or a second term would mean is not guessed.
+    (!path.contains(['"', '*', '\\'])).then_some(path)
 }
 
 /// The last name of a page, of which the next one is asked for.
@@ -149,4 +182,28 @@ pub(super) fn state_of(status: &Status) -> &'static str {
 /// Nothing but an empty object: what a change without an answer answers.
 pub(super) fn nothing() -> Value {
     Value::Object(Map::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_asked_for_by_its_path_and_by_nothing_else() {
+        for text in ["path=\"a/b c\"", "path:\"a/b c\"", " path = a/b c"] {
+            assert_eq!(path_asked_for(text), Some("a/b c"), "{text}");
+        }
+        for text in [
+            "",
+            "a",
+            "name=a",
+            "paths=a",
+            "path",
+            "path=a*",
+            "path=\"a",
+            "path=\"a\" OR path=\"b\"",
+        ] {
+            assert_eq!(path_asked_for(text), None, "{text}");
+        }
+    }
 }

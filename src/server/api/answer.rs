@@ -164,6 +164,7 @@ impl Call {
                 let asked = parameters.text("path");
                 api.folders(asked.as_deref().unwrap_or(path), parameters)?
             }
+            Route::FindFolders => api.find_folders(parameters)?,
             Route::BackupStatus => api.backup_status()?,
             Route::BackupSettings => match self.method == Method::GET {
                 true => api.backup_settings(),

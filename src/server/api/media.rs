@@ -82,6 +82,21 @@ impl Media {
         Some(etag)
     }
 
+    /// The same where it is known, or the live file has no more than `left` bytes, which it
+    /// then takes away.
+    pub(super) fn etag_within(
+        &self,
+        vault: &Vault,
+        asset: &Asset,
+        left: &mut u64,
+    ) -> Option<String> {
+        if let Some(known) = locked(&self.md5).get(&content_of(asset)?) {
+            return Some(known.clone());
+        }
+        *left = left.checked_sub(asset.file?.size)?;
+        self.etag(vault, asset)
+    }
+
     /// Notes the md5 of a content that was hashed while it came in.
     pub(super) fn note(&self, asset: &Asset, etag: &str) {
         if let Some(content) = content_of(asset) {

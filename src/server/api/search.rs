@@ -25,6 +25,8 @@ use crate::search::{self, Expression, Order, Status, Subject};
 use crate::vault::{Browsed, Case, Depth, Range, Standings, Vault};
 
 const PAGE_DEFAULT: usize = 50;
+/// What is read for the md5s in one answer; they are remembered, so the next goes further.
+const HASHED_BYTES_MAX: u64 = 64 << 20;
 
 /// What is looked for, and how much of it is wanted.
 pub(super) struct Query {
@@ -177,7 +179,7 @@ impl Api {
         let fields = Fields::of(parameters);
         let is_wanted = |name: &str| wanted.iter().any(|field| field == name) || fields.has(name);
         let (tags, context) = (is_wanted("tags"), is_wanted("context"));
-        let mut rows = Vec::new();
+        let (mut rows, mut left) = (Vec::new(), HASHED_BYTES_MAX);
         for asset in self.assets_of(&selection.ids)? {
             let Some(mut row) = self.describe(&asset, base) else {
                 continue;
@@ -192,6 +194,9 @@ impl Api {
             if let (None, Some(latest)) = (asset.file, &asset.latest) {
                 row.insert("bytes".into(), json!(latest.size));
             }
+            row.entry("format").or_insert(Value::Null);
+            let etag = self.media.etag_within(&self.vault, &asset, &mut left);
+            row.insert("etag".into(), json!(etag));
             row.insert("backup_bytes".into(), json!(self.backup_bytes(&asset)?));
             fields.narrow(&mut row);
             rows.push(Value::Object(row));
