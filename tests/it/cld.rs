@@ -135,6 +135,11 @@ fn the_command_line_of_the_sdk_lists_downloads_restores_and_deletes_versions() {
     assert_eq!(gone["deleted_version_ids"], json!([first, second]));
     assert_eq!(served.mount.versions("c.txt").len(), before - 2);
     assert_eq!(read(), "two", "the live file stays");
+    let (third, unknown) = (version_of(&known, 2), "a".repeat(32));
+    let mixed = cld(&served, &[&delete[..], &[&third, &unknown]].concat());
+    assert_eq!(mixed["deleted_version_ids"], json!([third]));
+    assert_eq!(mixed["failures"][0]["version_id"], unknown);
+    assert_eq!(served.mount.versions("c.txt").len(), before - 3);
 }
 
 #[test]
