@@ -130,3 +130,7 @@ fn describe(api: &Api, session: &Session) -> serde_json::Value {
         "key": session.key,
     })
 }
+
+#[cfg(test)]
+#[path = "openapi_tests.rs"]
+mod tests;

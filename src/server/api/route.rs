@@ -66,8 +66,10 @@ impl Route {
         let (first, rest) = path.split_once('/').unwrap_or((path, ""));
         match (method.as_str(), first, rest) {
             ("GET" | "HEAD", "", "") => return Ok(Self::Page("index.html".into())),
-            ("GET" | "HEAD", "page", file) => return Ok(Self::Page(file.into())),
-            (_, "session", "") => return Ok(Self::Session),
+            ("GET" | "HEAD", "page", file) if !file.is_empty() => {
+                return Ok(Self::Page(file.into()));
+            }
+            ("GET" | "POST" | "DELETE", "session", "") => return Ok(Self::Session),
             ("GET" | "HEAD", "metrics", "") => return Ok(Self::Metrics),
             ("GET" | "HEAD", "openapi.json", "") => return Ok(Self::OpenApi),
             (_, "v1_1", rest) => {
