@@ -10,7 +10,6 @@ mod missing;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use crate::catalog::Catalog;
 use crate::model::{FileFacts, HistoryName, Origin, PublicId, VersionId};
@@ -192,7 +191,7 @@ impl Vault {
                     intake,
                     count: &count,
                     progress,
-                    told: Instant::now(),
+                    told: None,
                 };
                 self.walk(top, report, &mut |walked, report| {
                     self.take_in(walked, intake, report, &mut teller)

@@ -236,6 +236,34 @@ fn an_initial_backup_is_started_followed_and_told_of() {
 }
 
 #[test]
+fn an_initial_backup_says_how_far_it_is_while_it_runs() {
+    const FILES: u64 = 2000;
+    let mut served = Served::start(Setup::new());
+    served.mount.unmount();
+    let live = served.mount.vault.join("live");
+    for number in 0..FILES {
+        fs::write(live.join(format!("{number}.txt")), noise(number, 100)).unwrap();
+    }
+    served.mount.remount();
+    let path = "/v1_1/demo/operations/initial_backup";
+    let started = served.done("POST", path, Some(&json!({})));
+    let path = format!("{path}/{}", started["id"].as_str().unwrap());
+    let mut seen = std::collections::BTreeSet::new();
+    let ended = wait_for("the backup to end", || {
+        let run = served.done("GET", &path, None);
+        let count = run["processed_assets_count"].as_u64().unwrap();
+        if run["status"] == "active" {
+            assert_eq!(run["completion_time"], serde_json::Value::Null);
+            seen.insert(count);
+        }
+        (run["status"] != "active").then_some(run)
+    });
+    assert_eq!(ended["processed_assets_count"], FILES, "{ended}");
+    let between = seen.iter().filter(|count| (1..FILES).contains(*count));
+    assert!(between.count() > 0, "it grows while it runs: {seen:?}");
+}
+
+#[test]
 fn a_monitor_reads_what_is_pending_and_what_went_wrong() {
     let served = Served::start(Setup::new());
     served.mount.write("a", b"1");

@@ -83,17 +83,18 @@ pub(super) struct Teller<'a> {
     pub(super) intake: &'a Intake<'a>,
     pub(super) count: &'a Count,
     pub(super) progress: &'a mut dyn FnMut(&ScanProgress),
-    pub(super) told: Instant,
+    /// `None`: nobody has heard yet.
+    pub(super) told: Option<Instant>,
 }
 
 impl Teller<'_> {
     /// # Errors
     /// When the catalog fails.
     pub(super) fn tell(&mut self, report: &ScanReport) -> Result<()> {
-        if self.told.elapsed() < EVERY {
+        if self.told.is_some_and(|told| told.elapsed() < EVERY) {
             return Ok(());
         }
-        self.told = Instant::now();
+        self.told = Some(Instant::now());
         let sealed = self.vault.catalog().totals()?.sealed_bytes;
         (self.progress)(&ScanProgress {
             seen: *report,

@@ -75,3 +75,22 @@ fn the_first_backup_takes_existing_files_once() {
     let versions = vault.vault.versions_of(&id("b")).unwrap();
     assert_eq!(versions[0].origin, Origin::Backup);
 }
+
+#[test]
+fn a_first_backup_says_how_far_it_is_within_one_directory() {
+    let vault = TestVault::new();
+    for number in 0..100 {
+        fs::write(vault.path(&format!("{number}")), b"was here").unwrap();
+    }
+    let mut heard = Vec::new();
+    let mut progress = |progress: &super::super::ScanProgress| heard.push(progress.seen.files);
+    let scanned = vault
+        .vault
+        .scan(&PublicId::root(), Survey::Backup, &mut progress);
+    assert_eq!(scanned.unwrap().files, 100);
+    assert!(
+        heard.iter().any(|files| (1..100).contains(files)),
+        "{heard:?}"
+    );
+    assert_eq!(heard.last(), Some(&100));
+}
