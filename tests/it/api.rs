@@ -110,6 +110,45 @@ fn a_search_says_of_each_file_its_format_and_its_md5_where_that_is_cheap() {
 }
 
 #[test]
+fn a_restore_that_fails_says_why_for_each_file() {
+    let served = Served::start(Setup::new());
+    served.mount.mkdir("d");
+    for name in ["d/a.txt", "b.txt", "c.txt"] {
+        served.mount.write(name, name);
+        served.mount.remove(name);
+    }
+    fs::remove_dir(served.mount.path("d")).unwrap();
+    served.mount.write("d", "a file");
+    let restore = |body: serde_json::Value| {
+        let path = "/v1_1/demo/resources/raw/upload/restore";
+        served.done("POST", path, Some(&body))
+    };
+    let unknown = "0".repeat(32);
+    let answer = restore(json!({
+        "public_ids": ["d/a.txt", "b.txt", "c.txt"],
+        "versions": [only_version(&served, "d/a.txt"), unknown, "no version"],
+    }));
+    for (name, words) in [
+        ("d/a.txt", "a file is where a folder would be"),
+        ("b.txt", "Specified version does not exist"),
+        ("c.txt", "Illegal id"),
+    ] {
+        assert_eq!(answer[name]["error"], "failed", "{answer}");
+        let message = answer[name]["message"].as_str();
+        assert!(message.is_some_and(|text| text.contains(words)), "{answer}");
+    }
+    let latest = restore(json!({ "public_ids": ["d/a.txt", "b.txt"] }));
+    assert!(latest["d/a.txt"]["message"].is_string(), "{latest}");
+    assert_eq!(latest["b.txt"]["bytes"], 5, "the others come back");
+}
+
+/// The one version of a deleted file.
+fn only_version(served: &Served, name: &str) -> serde_json::Value {
+    let path = format!("/v1_1/demo/resources/raw/upload/{name}?versions=true");
+    served.done("GET", &path, None)["versions"][0]["version_id"].clone()
+}
+
+#[test]
 fn the_backup_switch_and_an_assets_own_are_those_of_the_mount() {
     let mut served = Served::start(Setup::new());
     let off = json!({ "backup": "off" });

@@ -145,15 +145,13 @@ impl Api {
         let mut answer = Map::new();
         for (place, id) in ids.into_iter().enumerate() {
             let version = versions.get(place).map(String::as_str);
-            let restored = find(&id, version).and_then(|asset| {
-                asset
-                    .map(|asset| self.bring_back(&asset, version))
-                    .transpose()
+            let restored = find(&id, version).and_then(|asset| match asset {
+                Some(asset) => self.bring_back(&asset, version),
+                None => Ok(None),
             });
             let row = match restored {
-                Ok(Some(Ok(asset))) => json!(self.describe(&asset, base)),
-                Ok(None) | Ok(Some(Err("no_backup"))) => json!({ "error": "no_backup" }),
-                Ok(Some(Err(word))) => json!({ "error": word }),
+                Ok(Some(asset)) => json!(self.describe(&asset, base)),
+                Ok(None) => json!({ "error": "no_backup" }),
                 Err(error) => {
                     log::warn!("restore of {id}: {}", error.message());
                     json!({ "error": "failed", "message": error.message() })
@@ -184,36 +182,33 @@ impl Api {
         self.tell_later(audience, subject, body);
     }
 
-    /// The asset as it is then, or the word for why not.
-    fn bring_back(
-        &self,
-        asset: &Asset,
-        version: Option<&str>,
-    ) -> Result<std::result::Result<Asset, &'static str>> {
+    /// The asset as it is then. `None`: there is nothing to restore.
+    fn bring_back(&self, asset: &Asset, version: Option<&str>) -> Result<Option<Asset>> {
         if asset.latest.is_none() {
-            return Ok(Err("no_backup"));
+            return Ok(None);
         }
-        let version: Option<VersionIdPrefix> = match version.map(str::parse) {
-            None => None,
-            Some(Ok(version)) => Some(version),
-            Some(Err(_)) => return Ok(Err("failed")),
-        };
+        let wanted: Option<VersionIdPrefix> = version
+            .map(str::parse)
+            .transpose()
+            .map_err(|_| ApiError::bad("Illegal id"))?;
         let restored = self.vault.restore(&Restore {
             id: asset.id.clone(),
-            version,
+            version: wanted,
             to: None,
             clobber: Clobber::Overwrite,
         });
         match restored {
-            Ok(_) => {}
-            Err(VaultError::NotFound { .. }) => return Ok(Err("failed")),
-            Err(error) => {
-                log::warn!("restore of {}: {error}", asset.id);
-                return Ok(Err("failed"));
+            Err(VaultError::NotFound { .. }) if version.is_some() => {
+                return Err(ApiError::NotFound(
+                    "Specified version does not exist".into(),
+                ));
             }
-        }
+            restored => restored?,
+        };
         self.names.changed(&asset.id);
-        Ok(self.asset_at(&asset.id)?.ok_or("failed"))
+        let asset = self.asset_at(&asset.id)?;
+        let gone = || ApiError::bad("It came back, and is already gone again");
+        asset.ok_or_else(gone).map(Some)
     }
 
     /// Deletes versions for good, each for itself. One SDK knows no status for a part of

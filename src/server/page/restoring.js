@@ -6,7 +6,6 @@ const CALL_MAX = 100;
 
 const REASONS = {
   no_backup: 'there is no version to restore',
-  failed: 'failed; keepfs.log in the vault says why',
   unauthorized: 'this key may not restore it',
 };
 
@@ -29,5 +28,5 @@ export async function restoreVersion(assetId, versionId) {
 
 function problemOf(result) {
   if (result === undefined) return 'the server said nothing about it';
-  return result.error ? REASONS[result.error] ?? result.error : null;
+  return result.error ? result.message ?? REASONS[result.error] ?? result.error : null;
 }

@@ -134,7 +134,7 @@ async function showsHistory(page, shot, notes) {
   await page.waitForFunction(() => !document.querySelector('[data-test=details]').open);
 }
 
-async function restoresSeveral(page, shot) {
+async function restoresSeveral(page, shot, width) {
   await page.click(`label:has(${test('filter-deleted')})`);
   await page.waitForSelector(card('gone-1.txt'));
   await page.locator(`${card('gone-1.txt')} ${test('select-asset')}`).check();
@@ -148,6 +148,30 @@ async function restoresSeveral(page, shot) {
   await page.click(`label:has(${test('filter-active')})`);
   await page.waitForSelector(card('gone-1.txt'));
   for (const name of ['gone-1.txt', 'gone-3.txt']) fs.unlinkSync(inMount(name));
+
+  // What does not come back says why, in the list and in the history.
+  const place = `was-${width}`;
+  fs.mkdirSync(inMount(place));
+  fs.writeFileSync(inMount(`${place}/inside.txt`), 'inside');
+  fs.unlinkSync(inMount(`${place}/inside.txt`));
+  fs.rmdirSync(inMount(place));
+  fs.writeFileSync(inMount(place), 'a file');
+  await page.click(`label:has(${test('filter-deleted')})`);
+  await page.fill(test('search'), `folder:${place}`);
+  await page.keyboard.press('Enter');
+  await page.locator(`${card(`${place}/inside.txt`)} ${test('select-asset')}`).check();
+  await page.click(test('restore-selected'));
+  const why = 'a file is where a folder would be';
+  await page.waitForSelector(`${test('restore-result')}.failed:has-text("${why}")`);
+  await page.click(`${card(`${place}/inside.txt`)} a`);
+  await page.click(test('version-restore'));
+  await message(page, why);
+  await page.click(test('details-close'));
+  fs.unlinkSync(inMount(place));
+  await page.fill(test('search'), '');
+  await page.keyboard.press('Enter');
+  await page.click(`label:has(${test('filter-active')})`);
+  await page.waitForSelector(`${test('folder-link')}:has-text("trip")`);
 }
 
 async function uploads(page, shot, width) {
@@ -269,8 +293,9 @@ async function backsUp(page, shot) {
     fs.writeFileSync(inMount(notes), 'one\ntwo\nthree\n');
     fs.writeFileSync(inMount(notes), 'one\nTWO\nthree\nfour\n');
     const showsItsHistory = () => showsHistory(page, shot, notes);
+    const restoresFiles = () => restoresSeveral(page, shot, name);
     const uploadsFiles = () => uploads(page, shot, name);
-    const flows = [logIn, browsesAndSearches, showsItsHistory, restoresSeveral, uploadsFiles, backsUp];
+    const flows = [logIn, browsesAndSearches, showsItsHistory, restoresFiles, uploadsFiles, backsUp];
     for (const flow of flows) {
       console.log(name, flow.name);
       await flow(page, shot);
