@@ -6,10 +6,9 @@ let sessionEnded = () => {};
 
 /** An answer that says no, in the server's words. */
 export class ApiError extends Error {
-  constructor(status, message, position = null) {
+  constructor(status, message) {
     super(message);
     this.status = status;
-    this.position = position;
   }
 }
 
@@ -41,7 +40,7 @@ async function send(method, path, { body, signal } = {}) {
 async function errorOf(response) {
   const body = await response.json().catch(() => null);
   const message = body?.error?.message ?? `The server answered ${response.status}.`;
-  return new ApiError(response.status, message, body?.error?.position);
+  return new ApiError(response.status, message);
 }
 
 async function answer(method, path, options) {

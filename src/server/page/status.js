@@ -35,7 +35,7 @@ function show({ status, usage, error }) {
   }
   showEverywhere(status.state, STATES[status.state](status));
   byId('status-message').textContent = status.message ?? '';
-  byId('usage').textContent = `${counted(usage.resources, 'file')}, ${size(usage.storage.usage)}`;
+  byId('usage').textContent = `${counted(usage.resources, 'file')}, ${size(usage.storage.usage)} stored`;
   describe(byId('status-facts'), statusFacts(status));
   describe(byId('space-facts'), spaceFacts(usage));
 }
@@ -53,10 +53,9 @@ function statusFacts(status) {
   ];
 }
 
-function spaceFacts({ resources, storage, backup }) {
+function spaceFacts({ resources, backup }) {
   return [
     ['Files', counted(resources, 'file')],
-    ['Size of the files', size(storage.usage)],
     ['Versions', counted(backup.versions, 'version')],
     ['Deleted files that can be restored', counted(backup.deleted_assets, 'file')],
     ['Size of all versions', size(backup.logical_bytes)],
