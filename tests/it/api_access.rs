@@ -77,15 +77,50 @@ fn what_a_browser_would_run_is_never_run_in_our_origin() {
         } else {
             "raw"
         };
-        let answer = served.raw("GET", &format!("/demo/{kind}/upload/{name}"), &[], b"");
+        let path = format!("/v1_1/demo/resources/{kind}/upload/{name}?versions=true");
+        let details = served.done("GET", &path, None);
+        let ids = [&details["asset_id"], &details["versions"][0]["version_id"]];
+        let [asset_id, version_id] = ids.map(|id| id.as_str().unwrap());
+        let version = format!("asset_id={asset_id}&version_id={version_id}");
+        for address in [
+            format!("/demo/{kind}/upload/{name}"),
+            format!("/v1_1/demo/download_backup?{version}&disposition=inline"),
+            format!("/v1_1/demo/download_backup?{version}"),
+        ] {
+            let answer = served.call("GET", &address, None);
+            assert_eq!((answer.status, answer.text()), (200, script.into()));
+            let policy = answer.header("content-security-policy").unwrap();
+            assert!(
+                policy.contains("sandbox") && policy.contains("default-src 'none'"),
+                "{policy}"
+            );
+            assert!(!policy.contains("allow-"), "{policy}");
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+            assert!(!answer.header("content-type").unwrap().contains("html"));
+        }
+    }
+}
+
+#[test]
+fn the_page_may_load_nothing_from_elsewhere_and_be_in_nobodys_frame() {
+    let served = Served::start(Setup::new());
+    for path in ["/", "/page/app.js"] {
+        let answer = served.raw("GET", path, &[], b"");
         assert_eq!(answer.status, 200);
         let policy = answer.header("content-security-policy").unwrap();
-        assert!(
-            policy.contains("sandbox") && policy.contains("default-src 'none'"),
-            "{policy}"
-        );
+        for rule in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "connect-src 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+        ] {
+            assert!(policy.split("; ").any(|known| known == rule), "{policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-        assert!(!answer.header("content-type").unwrap().contains("html"));
     }
 }
 

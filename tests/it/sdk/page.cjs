@@ -27,7 +27,12 @@ function prepare() {
 }
 
 async function logIn(page) {
-  await page.goto(`http://${address}/`);
+  const answer = await page.goto(`http://${address}/`);
+  const policy = answer.headers()['content-security-policy'];
+  for (const rule of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"]) {
+    assert.ok(policy.split('; ').includes(rule), policy);
+  }
+  assert.ok(!policy.includes('unsafe'), policy);
   await page.fill(test('login-key'), key);
   await page.fill(test('login-secret'), 'wrong');
   await page.click(test('login-submit'));
@@ -60,6 +65,18 @@ async function browsesAndSearches(page, shot) {
     return picture?.complete && picture.naturalWidth;
   });
   assert.strictEqual(await loaded.jsonValue(), 10, 'the thumbnail is the picture');
+  await page.click(`${card('trip/cat')} a`);
+  await page.click(test('version-preview'));
+  const shown = await page.waitForFunction((place) => {
+    const picture = document.querySelector(`${place} img`);
+    return picture?.complete && [picture.naturalWidth, picture.alt, new URL(picture.src).pathname];
+  }, test('version-preview-area'));
+  const [pixels, alt, from] = await shown.jsonValue();
+  assert.deepStrictEqual([pixels, from], [10, '/v1_1/demo/download_backup'], 'the preview is the version');
+  assert.ok(alt.startsWith('cat.png, '), alt);
+  await shot('picture');
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => !document.querySelector('[data-test=details]').open);
   await page.click(`${test('folder-link')}:has-text("day one")`);
   await page.waitForSelector(card('trip/day one/b.txt'));
   await page.goBack();
@@ -249,16 +266,143 @@ async function uploads(page, shot, width) {
   await page.waitForSelector(`${test('folder-link')}:has-text("trip")`);
 }
 
+/** Each control in a place has a name. */
+async function speaks(page, place) {
+  const heard = await place.ariaSnapshot();
+  const isNameless = (line) => /^ *- (button|link|textbox|searchbox|checkbox|radio|combobox|switch|progressbar|dialog|alertdialog)\b(?! ")/.test(line);
+  assert.deepStrictEqual(heard.split('\n').filter(isNameless), [], heard);
+}
+
+async function isReadOut(page, shot, notes) {
+  const by = (role, name) => page.getByRole(role, { name, exact: true });
+  const are = async (...controls) => {
+    for (const [role, name] of controls) {
+      assert.strictEqual(await by(role, name).count(), 1, `${role} "${name}"`);
+    }
+  };
+  await are(
+    ['navigation', 'Main'], ['link', 'Media Library'], ['link', 'Backup'], ['button', 'Log out'],
+    ['searchbox', 'Search in all folders'], ['button', 'Search'],
+    ['navigation', 'Folder path'], ['list', 'Folders'], ['list', 'Files'], ['heading', 'All files'],
+    ['group', 'Show files that are'], ['radio', 'Active'], ['radio', 'Deleted'],
+    ['checkbox', 'Subfolders too'], ['combobox', 'Sort'], ['button', 'List'], ['button', 'Upload'],
+    ['link', notes],
+  );
+  assert.ok(await by('radio', 'Active').isChecked());
+  assert.strictEqual(await page.locator('h1:visible').count(), 1);
+  await speaks(page, page.locator('#app'));
+
+  await by('link', notes).click();
+  await page.waitForSelector(test('version-row'));
+  await are(['dialog', notes], ['heading', 'Version history'], ['combobox', 'Backup of this file'], ['button', 'Close']);
+  const versions = page.getByRole('list', { name: 'Versions, newest first' }).getByRole('listitem');
+  assert.strictEqual(await versions.count(), 2);
+  for (const version of await versions.all()) {
+    const when = / the version of \S/;
+    for (const [role, word] of [
+      ['checkbox', 'Select'], ['button', 'Preview'], ['link', 'Open'], ['link', 'Download'],
+      ['button', 'Restore'], ['button', 'Delete'],
+    ]) {
+      const name = new RegExp(`^${word}${when.source}`);
+      assert.strictEqual(await version.getByRole(role, { name }).count(), 1, word);
+    }
+  }
+  await speaks(page, page.locator(test('details')));
+  await versions.first().getByRole('button', { name: /^Delete / }).click();
+  const question = page.getByRole('alertdialog', { name: 'Delete 1 version?' });
+  await question.waitFor();
+  const told = await question.getAttribute('aria-describedby');
+  const words = await Promise.all(told.split(' ').map((id) => page.textContent(`#${id}`)));
+  assert.ok(words.join(' ').includes('IRREVERSIBLE'), 'the warning is read out with the question');
+  await speaks(page, question);
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => !document.querySelector('[data-test=details]').open);
+
+  await by('link', 'Backup').click();
+  await page.waitForSelector(`${test('backup-switch')}[aria-checked=true]`);
+  await are(['switch', 'Automatic backup'], ['button', 'Start initial backup'], ['heading', 'Status'], ['heading', 'Space']);
+  assert.ok(await by('switch', 'Automatic backup').isChecked());
+  await speaks(page, page.locator('#app'));
+  await by('link', 'Media Library').click();
+}
+
+/** What was uploaded as a page or a drawing with a program in it, however it is opened. */
+async function runsNothingUploaded(page) {
+  const program = 'document.documentElement.dataset.ran = "yes"; if (opener) opener.ran = true;';
+  const files = {
+    'evil.html': `<!doctype html><title>evil</title><script>${program}</script><p>words</p>`,
+    'evil.svg': `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9" onload='${program}'><script>${program}</script></svg>`,
+  };
+  for (const [name, text] of Object.entries(files)) {
+    fs.writeFileSync(inMount(name), text);
+    const kind = name.endsWith('svg') ? 'image' : 'raw';
+    const id = kind === 'image' ? 'evil' : name;
+    await page.goto(`http://${address}/#`);
+    await page.reload();
+    await page.click(`${card(id)} a`);
+    const row = page.locator(test('version-row')).first();
+    const version = await row.locator(test('version-open')).getAttribute('href');
+    assert.ok(version.includes('disposition=inline'), version);
+    await row.locator(test('version-preview')).click();
+    await page.waitForSelector(`${test('version-preview-area')} ${kind === 'image' ? 'img' : 'pre'}`);
+    for (const place of [version, `/demo/${kind}/upload/${name}`]) {
+      const opened = await page.context().newPage();
+      const answer = await opened.goto(`http://${address}${place}`);
+      assert.strictEqual(answer.status(), 200, place);
+      assert.ok(/\bsandbox$/.test(answer.headers()['content-security-policy']), place);
+      const [origin, ran] = await opened.evaluate(() => [self.origin, document.documentElement.dataset.ran]);
+      assert.deepStrictEqual([origin, ran], ['null', undefined], `${place} runs in an origin of its own, and not at all`);
+      await opened.close();
+    }
+    const [opened] = await Promise.all([page.context().waitForEvent('page'), row.locator(test('version-open')).click()]);
+    await opened.waitForLoadState();
+    assert.strictEqual(await opened.evaluate(() => self.origin), 'null');
+    await opened.close();
+    assert.strictEqual(await page.evaluate(() => window.ran), undefined);
+    assert.strictEqual(await page.evaluate(() => document.documentElement.dataset.ran), undefined);
+    await page.keyboard.press('Escape');
+    fs.unlinkSync(inMount(name));
+  }
+  await page.goto(`http://${address}/#`);
+}
+
 async function backsUp(page, shot) {
+  await page.waitForFunction(() => document.querySelector('[data-test=status]').textContent === 'Backed up');
+  await page.waitForFunction((place) => /^\d+ files?, [\d.,]+ \w+ stored$/.test(document.querySelector(place).textContent), test('usage'));
   await page.click(test('view-backup'));
   await page.waitForSelector(`${test('backup-switch')}[aria-checked=true]`);
+  assert.strictEqual(await page.textContent(test('status-words')), 'Backed up');
+  const facts = (place) => page.evaluate((list) => Object.fromEntries(
+    [...document.querySelectorAll(`${list} dt`)].map((name) => [name.textContent, name.nextElementSibling.textContent]),
+  ), test(place));
+  const [status, space] = [await facts('status-facts'), await facts('space-facts')];
+  assert.ok(status.Waiting !== undefined && status.Store.startsWith('file:'), JSON.stringify(status));
+  const stored = space['Stored, without repetitions and compressed'];
+  assert.strictEqual(await page.textContent(test('usage')), `${space.Files}, ${stored} stored`);
+  assert.ok(parseInt(space.Versions, 10) > 5 && parseInt(space['Deleted files that can be restored'], 10) > 1, JSON.stringify(space));
   await page.click(test('backup-switch'));
   await page.click(test('confirm-yes'));
   await message(page, 'Automatic backup is off');
   fs.writeFileSync(inMount('unkept.txt'), 'not yet');
   await page.click(test('backup-switch'));
   await message(page, 'Automatic backup is on');
+  // As if it took its time.
+  let processed = 0;
+  await page.route('**/initial_backup/*', async (route) => {
+    const run = await (await route.fetch()).json();
+    processed += 7;
+    const left = { ...run, status: 'active', completion_time: null, processed_assets_count: processed };
+    await route.fulfill({ json: left });
+  });
   await page.click(test('initial-backup-start'));
+  for (const count of [7, 14]) {
+    await page.waitForSelector(`${test('initial-backup-progress')}:has-text("Running: ${count} files so far")`);
+    assert.ok(await page.getByRole('progressbar', { name: 'Initial backup' }).isVisible());
+    assert.strictEqual(await page.getAttribute(test('initial-backup-start'), 'aria-disabled'), 'true');
+  }
+  await shot('running');
+  await page.unroute('**/initial_backup/*');
   await page.waitForFunction(() => /Completed: \d+ files/.test(document.querySelector('[data-test=initial-backup-progress]').textContent));
   assert.ok(fs.existsSync(inMount('.versions/unkept.txt')));
   await shot('backup');
@@ -293,9 +437,10 @@ async function backsUp(page, shot) {
     fs.writeFileSync(inMount(notes), 'one\ntwo\nthree\n');
     fs.writeFileSync(inMount(notes), 'one\nTWO\nthree\nfour\n');
     const showsItsHistory = () => showsHistory(page, shot, notes);
+    const isReadOutLoud = () => isReadOut(page, shot, notes);
     const restoresFiles = () => restoresSeveral(page, shot, name);
     const uploadsFiles = () => uploads(page, shot, name);
-    const flows = [logIn, browsesAndSearches, showsItsHistory, restoresFiles, uploadsFiles, backsUp];
+    const flows = [logIn, browsesAndSearches, showsItsHistory, isReadOutLoud, restoresFiles, uploadsFiles, runsNothingUploaded, backsUp];
     for (const flow of flows) {
       console.log(name, flow.name);
       await flow(page, shot);
