@@ -149,6 +149,44 @@ fn only_version(served: &Served, name: &str) -> serde_json::Value {
 }
 
 #[test]
+fn a_deletion_of_more_than_a_thousand_says_that_it_is_partial_and_can_go_on() {
+    const FILES: usize = 1003;
+    let served = Served::start(Setup::new());
+    let mount = &served.mount;
+    mount.mkdir("many");
+    mount.write("stays.txt", "stays");
+    let count = || crate::http::names(&mount.path("many")).len();
+    let path = "/v1_1/demo/resources/raw/upload";
+    let everything = json!({ "prefix": "many/" });
+    for number in 0..FILES {
+        mount.write(format!("many/{number}.txt"), "x");
+    }
+    let first = served.done("DELETE", path, Some(&everything));
+    assert_eq!(first["partial"], true);
+    assert_eq!(first["deleted"].as_object().unwrap().len(), 1000);
+    assert_eq!(count(), FILES - 1000);
+    let mut go_on = everything.clone();
+    go_on["next_cursor"] = first["next_cursor"].clone();
+    assert!(go_on["next_cursor"].is_string(), "{}", go_on["next_cursor"]);
+    let rest = served.done("DELETE", path, Some(&go_on));
+    assert_eq!(
+        (&rest["partial"], rest.get("next_cursor")),
+        (&json!(false), None)
+    );
+    assert_eq!(rest["deleted"].as_object().unwrap().len(), FILES - 1000);
+    let known = |part: &serde_json::Value, name: &str| part["deleted"].get(name).is_some();
+    for number in 0..FILES {
+        let name = format!("many/{number}.txt");
+        assert!(known(&first, &name) != known(&rest, &name), "{name}");
+    }
+    assert_eq!(count(), 0);
+    assert!(mount.path("stays.txt").exists());
+    assert_eq!(mount.deleted().len(), FILES, "each can be restored");
+    let nothing = served.done("DELETE", path, Some(&everything));
+    assert_eq!(nothing["deleted"], json!({}));
+}
+
+#[test]
 fn the_backup_switch_and_an_assets_own_are_those_of_the_mount() {
     let mut served = Served::start(Setup::new());
     let off = json!({ "backup": "off" });
