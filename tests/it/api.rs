@@ -341,41 +341,6 @@ fn an_initial_backup_says_how_far_it_is_while_it_runs() {
 }
 
 #[test]
-fn a_monitor_reads_what_is_pending_and_what_went_wrong() {
-    let served = Served::start(Setup::new());
-    served.mount.write("a", b"1");
-    let text = served.call("GET", "/metrics", None).text();
-    for name in [
-        "keepfs_requests_total",
-        "keepfs_commits_total",
-        "keepfs_pending_bytes",
-        "keepfs_pending_age_seconds",
-        "keepfs_last_success_timestamp_seconds",
-        "keepfs_store_errors_total",
-        "keepfs_cache_hits_total",
-    ] {
-        assert!(
-            text.contains(&format!("# TYPE {name} ")),
-            "{name} in\n{text}"
-        );
-    }
-    // A monitor is answered without asking the mount, so that a mount that hangs is still seen:
-    // what was closed a moment ago may be missing in it.
-    wait_for("the version to be counted", || {
-        let text = served.call("GET", "/metrics", None).text();
-        text.lines()
-            .any(|line| line == "keepfs_versions 1")
-            .then_some(())
-    });
-    let page = include_str!("../../docs/operating.md");
-    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
-        let (name, _) = line.split_once(' ').expect("a name and a kind");
-        assert!(page.contains(&format!("`{name}")), "{name} is explained");
-    }
-    assert_eq!(served.raw("GET", "/metrics", &[], b"").status, 401);
-}
-
-#[test]
 fn tags_are_attributes_of_files_and_of_nothing_else() {
     use rustix::fs::XattrFlags;
     use rustix::io::Errno;

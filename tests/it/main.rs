@@ -35,6 +35,7 @@ mod hostile;
 mod http;
 mod journal;
 mod lease;
+mod metrics;
 mod migrate;
 mod model;
 mod mounting;
