@@ -202,6 +202,16 @@ const flows = {
     assert.strictEqual(fs.readFileSync(inMount('ne.txt'), 'utf8'), 'heir');
   },
 
+  async 'versions of which one is unknown are deleted as far as they are there'() {
+    for (const text of ['one', 'two']) await upload(Buffer.from(text), { resource_type: 'raw', public_id: 'nm.txt' });
+    const details = await cloudinary.api.resource('nm.txt', { resource_type: 'raw', versions: true });
+    const [known, unknown] = [details.versions[0].version_id, '0'.repeat(32)];
+    const answer = await cloudinary.api.delete_backed_up_assets(details.asset_id, [known, unknown]);
+    assert.deepStrictEqual(answer.deleted_version_ids, [known]);
+    assert.deepStrictEqual(answer.failures.map((failure) => failure.version_id), [unknown]);
+    assert.strictEqual(fs.readdirSync(inMount('.versions/nm.txt')).length, 1);
+  },
+
   async 'an upload in parts'() {
     const content = Buffer.alloc(12_000_000, 'keepfs ');
     const local = inMount('local.bin');
