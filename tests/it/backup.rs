@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -12,8 +13,12 @@ use crate::smtp::{LOGIN, SmtpServer};
 
 /// Files that keepfs has not seen yet.
 fn existing(m: &Mount, files: u64) {
+    existing_of(m, 0..files);
+}
+
+fn existing_of(m: &Mount, seeds: Range<u64>) {
     closing(|| {
-        for seed in 0..files {
+        for seed in seeds {
             let directory = m.live(format!("d{}", seed % 7));
             fs::create_dir_all(&directory).unwrap();
             fs::write(directory.join(format!("f{seed}")), noise(seed, 3_000)).unwrap();
@@ -105,15 +110,19 @@ fn a_backup_without_a_daemon_goes_on_after_kill_9_too() {
         );
     }
     let mut m = Setup::new().unmounted();
-    existing(&m, 200);
+    fs::create_dir_all(m.live("d0")).unwrap();
+    fs::write(m.live("d0/large"), noise(1, 2_000_000)).unwrap();
     let mut points = crash_points();
     points.retain(|point| point.starts_with("intake."));
     assert!(points.len() >= 3, "{points:?}");
     points.extend(["intake.written:3", "store.after-append:2"].map(Into::into));
     // First: once a slow kill let it be committed, the large file is not sealed again.
     points.insert(0, "seal.after-row".into());
-    fs::write(m.live("d0/large"), noise(1, 2_000_000)).unwrap();
+    let mut files = 0;
     for point in points {
+        // A slow kill may have let all of them be committed: each needs some of its own.
+        existing_of(&m, files..files + 200);
+        files += 200;
         let mut command = m.command(crate::harness::keepfs_binary());
         command.args(["backup", "--vault"]).arg(&m.vault);
         let killed = output(command.env("KEEPFS_CRASH_AT", &point));
@@ -126,7 +135,7 @@ fn a_backup_without_a_daemon_goes_on_after_kill_9_too() {
     assert_eq!(m.contents("d0/large"), [noise(1, 2_000_000)]);
     fs::remove_file(m.path("d0/large")).unwrap();
     m.run("\"$KEEPFS\" purge --yes d0/large");
-    assert_kept(&m, 200);
+    assert_kept(&m, files);
 }
 
 /// What a terminal shows of a backup of so many files.
