@@ -1,5 +1,6 @@
 //! `keepfs backup`: takes up files that were there before.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -53,6 +54,7 @@ impl Backup {
         let place = place(&self.path, self.vault.vault.as_deref())?;
         let request = Request::Backup {
             path: WirePath(place.id.clone()),
+            is_watched: std::io::stderr().is_terminal(),
         };
         let format = self.json.format();
         if self.notify.is_empty() {

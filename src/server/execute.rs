@@ -8,7 +8,7 @@ use super::failure::{ErrorCode, Failure};
 use super::protocol::{Event, Item, Progress, Reply, Request};
 use super::{check, found, listing, migrate, restore, retention, usage};
 use crate::model::{Hold, PublicId, VersionIdPrefix};
-use crate::vault::{Purged, ScanReport, Survey, Vault};
+use crate::vault::{Purged, ScanProgress, ScanReport, Survey, Vault};
 
 /// Where a request's events go, and who hears of changes to live files.
 pub struct Door<'a> {
@@ -65,12 +65,20 @@ pub fn execute(vault: &Vault, request: &Request, door: &mut Door<'_>) -> Result<
             })
         }
         Request::Restore(request) => restore::restore(vault, request, door),
-        Request::Backup { path } => {
-            let report = walk(vault, &path.0, Survey::Backup, door)?;
+        Request::Backup { path, is_watched } => {
+            let mut tell = |seen: &ScanProgress| door.progress(told(seen));
+            let report = match is_watched {
+                true => vault.scan_watched(&path.0, &mut tell)?,
+                false => vault.scan(&path.0, Survey::Backup, &mut tell)?,
+            };
             drain(vault, &DrainRequest::default(), door)?;
             Ok(scanned(report))
         }
-        Request::Scan { path } => Ok(scanned(walk(vault, &path.0, Survey::Recover, door)?)),
+        Request::Scan { path } => {
+            let mut tell = |seen: &ScanProgress| door.progress(told(seen));
+            let report = vault.scan(&path.0, Survey::Recover, &mut tell)?;
+            Ok(scanned(report))
+        }
         Request::Check(request) => check::check(vault, request, door),
         Request::DeleteVersions { path, versions } => {
             let prefixes = versions
@@ -106,20 +114,13 @@ pub(super) fn prefix(text: &str) -> Result<VersionIdPrefix, Failure> {
     })
 }
 
-fn walk(
-    vault: &Vault,
-    path: &PublicId,
-    survey: Survey,
-    door: &mut Door<'_>,
-) -> Result<ScanReport, Failure> {
-    Ok(vault.scan(path, survey, &mut |progress| {
-        door.progress(Progress::Scanned {
-            files: progress.seen.files,
-            bytes: progress.seen.bytes,
-            bytes_waiting: progress.bytes_waiting,
-            bytes_total: progress.bytes_total,
-        });
-    })?)
+fn told(progress: &ScanProgress) -> Progress {
+    Progress::Scanned {
+        files: progress.seen.files,
+        bytes: progress.seen.bytes,
+        bytes_waiting: progress.bytes_waiting,
+        bytes_total: progress.bytes_total,
+    }
 }
 
 fn scanned(report: ScanReport) -> Reply {

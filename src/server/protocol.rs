@@ -46,6 +46,9 @@ pub enum Request {
     Backup {
         /// Where to begin.
         path: WirePath,
+        /// Somebody watches, and wants to know how much there is in all.
+        #[serde(default)]
+        is_watched: bool,
     },
     /// Take up changes made behind the mount's back.
     Scan {

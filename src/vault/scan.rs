@@ -18,7 +18,8 @@ use super::intake::{Intake, NewFile};
 use super::live::{Found, LiveEntry, list_directory, read_ahead};
 use super::names::KnownAsset;
 use super::{Result, Vault, VaultError, live};
-use count::{Count, Teller};
+pub use count::ScanProgress;
+use count::{Count, Teller, Total};
 
 /// Files of a directory that are looked at in one turn at the catalog.
 const TURN_FILES: usize = 32;
@@ -64,17 +65,6 @@ pub struct ScanReport {
     pub unreadable: u64,
 }
 
-/// How far a walk is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScanProgress {
-    /// What it has seen.
-    pub seen: ScanReport,
-    /// Bytes of that which are not stored yet.
-    pub bytes_waiting: u64,
-    /// Bytes that it will have seen in the end. `None`: they are not counted, or not yet.
-    pub bytes_total: Option<u64>,
-}
-
 /// What a walk finds in a directory.
 struct Listed {
     directories: Vec<PublicId>,
@@ -92,6 +82,29 @@ impl Vault {
         survey: Survey,
         progress: &mut dyn FnMut(&ScanProgress),
     ) -> Result<ScanReport> {
+        self.survey(id, survey, Total::Unknown, progress)
+    }
+
+    /// A first backup that says how much is before it, for whoever watches: to count looks
+    /// at every file once more.
+    ///
+    /// # Errors
+    /// As [`scan`](Self::scan).
+    pub fn scan_watched(
+        &self,
+        id: &PublicId,
+        progress: &mut dyn FnMut(&ScanProgress),
+    ) -> Result<ScanReport> {
+        self.survey(id, Survey::Backup, Total::Counted, progress)
+    }
+
+    fn survey(
+        &self,
+        id: &PublicId,
+        survey: Survey,
+        total: Total,
+        progress: &mut dyn FnMut(&ScanProgress),
+    ) -> Result<ScanReport> {
         let mut report = ScanReport::default();
         let found = self
             .live
@@ -99,7 +112,9 @@ impl Vault {
             .map_err(|error| VaultError::io(id.to_string(), error))?;
         match found {
             Some(Found::File(facts)) => self.scan_file(id, &facts, survey, &mut report)?,
-            Some(Found::Directory(_)) => self.scan_tree(id, survey, &mut report, progress)?,
+            Some(Found::Directory(_)) => {
+                self.scan_tree(id, survey, total, &mut report, progress)?
+            }
             _ if survey == Survey::Backup => {
                 return Err(VaultError::NotFound {
                     path: id.clone(),
@@ -167,6 +182,7 @@ impl Vault {
         &self,
         top: &PublicId,
         survey: Survey,
+        total: Total,
         report: &mut ScanReport,
         progress: &mut dyn FnMut(&ScanProgress),
     ) -> Result<()> {
@@ -184,7 +200,7 @@ impl Vault {
             });
         }
         let count = Count::default();
-        let taken = count.beside(self, top, || {
+        let taken = count.beside(self, top, total, || {
             Intake::run(self, |intake| {
                 let mut teller = Teller {
                     vault: self,

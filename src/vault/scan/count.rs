@@ -8,13 +8,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{ScanProgress, ScanReport};
+use super::ScanReport;
 use crate::model::PublicId;
 use crate::vault::intake::Intake;
 use crate::vault::{Result, Vault};
 
 /// Nobody wants to hear more often how far a walk is.
 const EVERY: Duration = Duration::from_millis(100);
+
+/// How far a walk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScanProgress {
+    /// What it has seen.
+    pub seen: ScanReport,
+    /// Bytes of that which are not stored yet.
+    pub bytes_waiting: u64,
+    /// Bytes that it will have seen in the end. `None`: they are not counted, or not yet.
+    pub bytes_total: Option<u64>,
+}
+
+/// Whether anybody wants to know how much there is in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Total {
+    Counted,
+    Unknown,
+}
 
 /// The count beside one walk.
 #[derive(Default)]
@@ -38,8 +56,12 @@ impl Count {
         &self,
         vault: &Vault,
         top: &PublicId,
+        total: Total,
         walk: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
+        if total == Total::Unknown {
+            return walk();
+        }
         thread::scope(|scope| {
             let _ends = Ends(self);
             let thread = thread::Builder::new().name("keepfs-count".into());
