@@ -1,9 +1,10 @@
 //! The answer to a check: what is damaged, what was repaired, what nobody needs.
 
 use super::checked::{CheckRequest, OrphanRow, RepairedRow, SampleRow};
+use super::event::{Item, ProblemRow, Progress};
 use super::execute::Door;
 use super::failure::{ErrorCode, Failure};
-use super::protocol::{Item, ProblemRow, Progress, Reply, Switch};
+use super::protocol::{Reply, Switch};
 use super::wire_path::WirePath;
 use crate::model::{PublicId, VersionId};
 use crate::store::{CheckDepth, Orphan, Sampled, ShareError};

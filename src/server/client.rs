@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use super::event::Event;
 use super::failure::{ErrorCode, Failure};
-use super::protocol::{Event, Line, Reply, Request};
+use super::protocol::{Line, Reply, Request};
 use super::socket;
 
 /// A connection to the daemon of one vault.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::event::Progress;
 use super::execute::Door;
 use super::failure::Failure;
-use super::protocol::Progress;
 use super::wire_path::WirePath;
 use crate::model::Deadline;
 use crate::vault::{DrainScope, Vault};

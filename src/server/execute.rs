@@ -4,8 +4,9 @@
 use std::ops::ControlFlow;
 
 use super::draining::{DrainRequest, drain};
+use super::event::{Event, Item, Progress};
 use super::failure::{ErrorCode, Failure};
-use super::protocol::{Event, Item, Progress, Reply, Request};
+use super::protocol::{Reply, Request};
 use super::{check, found, listing, migrate, restore, retention, usage};
 use crate::model::{Hold, PublicId, VersionIdPrefix};
 use crate::vault::{Purged, ScanProgress, ScanReport, Survey, Vault};

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::api::find;
+use super::event::Item;
 use super::execute::Door;
 use super::failure::{ErrorCode, Failure};
-use super::protocol::{Item, Reply};
+use super::protocol::Reply;
 use super::wire_path::WirePath;
 use crate::search::Order;
 use crate::vault::Vault;

@@ -1,8 +1,9 @@
 //! Versions and deleted assets as rows.
 
+use super::event::{DeletedRow, Item, VersionRow};
 use super::execute::Door;
 use super::failure::{ErrorCode, Failure};
-use super::protocol::{DeletedRow, Item, Reply, VersionRow};
+use super::protocol::Reply;
 use super::wire_path::WirePath;
 use crate::model::{Hold, PublicId, Version, VersionState};
 use crate::vault::{UploadProgress, Vault, VaultError};

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::event::{Item, ProblemRow, Progress};
 use super::execute::Door;
 use super::failure::{ErrorCode, Failure};
-use super::protocol::{Item, ProblemRow, Progress, Reply};
+use super::protocol::Reply;
 use super::wire_path::WirePath;
 use crate::model::StorePlace;
 use crate::vault::{Moved, Vault};

@@ -10,6 +10,7 @@ mod check;
 mod checked;
 mod client;
 mod draining;
+mod event;
 mod execute;
 mod failure;
 mod found;
@@ -27,13 +28,12 @@ mod wire_path;
 pub use checked::{CheckRequest, OrphanRow, RepairedRow, SampleRow};
 pub use client::Client;
 pub use draining::DrainRequest;
+pub use event::{DeletedRow, Event, Item, ProblemRow, Progress, VersionRow};
 pub use execute::{Door, execute};
 pub use failure::{ErrorCode, Failure, code_of_config, code_of_store};
 pub use found::{FoundRow, SearchRequest};
 pub use migrate::MigrateSummary;
-pub use protocol::{
-    DeletedRow, Event, Item, ProblemRow, Progress, Reply, Request, Switch, VersionRow,
-};
+pub use protocol::{Reply, Request, Switch};
 pub use restored::{RestoreRequest, RestoreSource, RestoredRow};
 pub use retention::{PinRow, PruneRequest, PruneRow, PruneSummary};
 pub use serve::Server;

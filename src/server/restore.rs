@@ -3,10 +3,11 @@
 //! Each file goes or fails on its own and is reported on its own; what was in the way
 //! stays as it was.
 
+use super::event::{Item, ProblemRow};
 use super::execute::{Door, prefix};
 use super::failure::{ErrorCode, Failure};
 use super::listing::nothing_there;
-use super::protocol::{Item, ProblemRow, Reply, Switch};
+use super::protocol::{Reply, Switch};
 use super::restored::{RestoreRequest, RestoreSource, RestoredRow};
 use super::wire_path::WirePath;
 use crate::catalog::Standing;

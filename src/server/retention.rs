@@ -4,9 +4,10 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::event::Item;
 use super::execute::{Door, prefix};
 use super::failure::Failure;
-use super::protocol::{Item, Reply, Switch};
+use super::protocol::{Reply, Switch};
 use super::wire_path::WirePath;
 use crate::config::Config;
 use crate::model::{Hold, PublicId, VersionIdPrefix};

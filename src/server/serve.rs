@@ -14,9 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::event::Event;
 use super::execute::{Door, execute};
 use super::failure::{ErrorCode, Failure};
-use super::protocol::{Event, Line, Request};
+use super::protocol::{Line, Request};
 use super::socket;
 use crate::model::PublicId;
 use crate::vault::Vault;

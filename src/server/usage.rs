@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::event::Item;
 use super::execute::Door;
 use super::failure::Failure;
-use super::protocol::{Item, Reply};
+use super::protocol::Reply;
 use super::wire_path::WirePath;
 use crate::catalog::{AgeSpace, Space, SpaceRow, SpaceRows, Standing};
 use crate::vault::{Age, Vault};
