@@ -100,8 +100,11 @@ fn a_kill_at_each_point_of_a_first_backup_loses_nothing_in_a_bucket() {
             m.run("\"$KEEPFS\" backup .");
             catches_up(&m);
             assert_eq!(m.json(&["status"])["versions"], 201, "{point}");
+            let live = live_files(&m);
+            // It could merge small packs while the rebuilt vault is checked.
+            m.unmount();
             let rebuilt = rebuilt_from(&m, &server.environment(), &server.url(&prefix));
-            assert_eq!(rebuilt, live_files(&m), "{point}");
+            assert_eq!(rebuilt, live, "{point}");
         }
     }
 }
