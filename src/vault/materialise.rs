@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use rustix::fs::{AtFlags, Mode, XattrFlags};
+use rustix::fs::{AtFlags, Mode, RenameFlags, XattrFlags, renameat_with};
 
 use crate::catalog::Durability;
 use crate::model::{ContentId, FileFacts, PublicId, Timestamp, Version, VersionState, failpoint};
@@ -50,6 +50,13 @@ pub struct Materialised {
     pub failed: Vec<(PublicId, VaultError)>,
     /// Files that ran as their owner or group, and do not any more.
     pub set_ids_left_out: u64,
+}
+
+/// What became of a temporary name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Temporary {
+    Named,
+    Left,
 }
 
 /// How far the catalog that a tree is made of is believed.
@@ -201,9 +208,13 @@ impl Vault {
                 &mut place.insert((parent, opened)).1
             }
         };
-        let found = live::find_in(directory.as_fd(), &name).map_err(io(&file.path))?;
-        if let Some(found) = found
-            && let Some(facts) = self.is_there(file, found, written)?
+        let there = |directory: &OwnedFd| {
+            let found = live::find_in(directory.as_fd(), &name).map_err(io(&file.path))?;
+            let whole = found.map(|found| self.is_there(file, found, written));
+            Ok::<_, VaultError>(whole.transpose()?.flatten())
+        };
+        if written.has_earlier()
+            && let Some(facts) = there(directory)?
         {
             return Ok(facts);
         }
@@ -219,15 +230,23 @@ impl Vault {
             let facts = facts_of(new.as_fd()).map_err(io(&file.path))?;
             written.note(&file.path, &facts).map_err(io(&file.path))?;
             failpoint::reach("rebuild.file-written");
-            rustix::fs::renameat(&*directory, &temporary, &*directory, name.as_os_str())
-                .map_err(io(&file.path))?;
+            let (at, to) = (&*directory, name.as_os_str());
+            let named = renameat_with(at, &temporary, at, to, RenameFlags::NOREPLACE);
+            if named.is_err() {
+                // Something is there, or this filesystem knows no such rename.
+                if let Some(facts) = there(at)? {
+                    return Ok((facts, Temporary::Left));
+                }
+                rustix::fs::renameat(at, &temporary, at, to).map_err(io(&file.path))?;
+            }
             failpoint::reach("rebuild.file-named");
-            facts_of(new.as_fd()).map_err(io(&file.path))
+            let facts = facts_of(new.as_fd()).map_err(io(&file.path))?;
+            Ok((facts, Temporary::Named))
         });
-        if brought.is_err() {
+        if !matches!(brought, Ok((_, Temporary::Named))) {
             let _ = rustix::fs::unlinkat(&*directory, &temporary, AtFlags::empty());
         }
-        brought
+        brought.map(|(facts, _)| facts)
     }
 
     /// What an earlier attempt brought, if it is whole.

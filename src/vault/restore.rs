@@ -355,6 +355,10 @@ pub(super) fn give_to(
     uid: u32,
     gid: u32,
 ) -> std::result::Result<(), rustix::io::Errno> {
+    let stat = rustix::fs::fstat(file)?;
+    if (stat.st_uid, stat.st_gid) == (uid, gid) {
+        return Ok(());
+    }
     let owner = Some(Uid::from_raw(uid));
     match rustix::fs::fchown(file, owner, Some(Gid::from_raw(gid))) {
         Err(rustix::io::Errno::PERM) => Ok(()),

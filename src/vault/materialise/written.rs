@@ -43,6 +43,11 @@ impl Written {
         Ok(Self { earlier, records })
     }
 
+    /// True when an earlier attempt wrote anything.
+    pub(super) fn has_earlier(&self) -> bool {
+        !self.earlier.is_empty()
+    }
+
     /// Notes a file that is about to be at `path`.
     pub(super) fn note(&self, path: &PublicId, facts: &FileFacts) -> io::Result<()> {
         let (inode, mtime) = mark_of(facts);

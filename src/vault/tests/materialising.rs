@@ -114,6 +114,29 @@ fn what_an_earlier_attempt_wrote_goes_and_what_people_made_stays() {
 }
 
 #[test]
+fn what_came_in_the_way_of_a_first_attempt_is_left_and_told() {
+    let vault = TestVault::new();
+    for (path, text) in [("a", "kept"), ("b", "kept, too"), ("c", "kept as well")] {
+        vault.write(path, text.as_bytes());
+    }
+    lose_live(&vault);
+    fs::write(vault.path("a"), "mine").unwrap();
+    fs::create_dir(vault.path("b")).unwrap();
+    let done = materialise(&vault, None);
+    let mut told = failures(&done);
+    told.sort();
+    assert!(told[0].starts_with("a: a file is there"), "{told:?}");
+    assert!(
+        told[1].starts_with("b: what is there is no regular file"),
+        "{told:?}"
+    );
+    assert_eq!(told.len(), 2);
+    assert_eq!(tree(&vault), ["a", "b", "c"]);
+    assert_eq!(vault.live("a").unwrap(), "mine");
+    assert_eq!(vault.live("c").unwrap(), "kept as well");
+}
+
+#[test]
 fn the_same_attempt_again_finds_all_of_it_there() {
     let vault = TestVault::new();
     vault.write("a", b"one");
