@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::codec::{each_chunk, pack_chunks, unpack_chunks};
+use super::namespace::require_one;
 use super::packs::{Known, chunk_from, select_chunk};
 use super::transaction::values;
 use super::{SqliteCatalog, invariant};
@@ -72,25 +73,30 @@ impl SqliteCatalog {
         chunk: &ChunkRecord,
     ) -> Result<Option<ContentId>> {
         let (stored, plain) = (i64::from(chunk.stored_bytes), i64::from(chunk.plain_bytes));
-        let added = self.write_one(
-            "INSERT INTO chunk (pack, offset, stored_bytes, plain_bytes, codec, hash, refs)
-             SELECT id, ?2, ?3, ?4, ?5, ?6, 1 FROM pack WHERE name = ?1
-             ON CONFLICT (hash) DO NOTHING
-             RETURNING id, pack",
+        let pack = chunk.pack.0.to_vec();
+        // Ignored: a hash that is known, and a pack that is not.
+        let added = self.write(
+            "INSERT OR IGNORE INTO chunk
+                    (pack, offset, stored_bytes, plain_bytes, codec, hash, refs)
+             VALUES ((SELECT id FROM pack WHERE name = ?1), ?2, ?3, ?4, ?5, ?6, 1)",
             values![
-                chunk.pack.0.to_vec(),
+                pack.clone(),
                 chunk.offset.cast_signed(),
                 stored,
                 plain,
                 i64::from(chunk.codec.number()),
                 chunk.hash.0.to_vec()
             ],
-            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
         )?;
-        let Some((row, pack)) = added else {
+        if added == 0 {
             return Ok(None);
-        };
-        self.add_to_pack(pack, stored, 0)?;
+        }
+        let row = self.connection.last_insert_rowid();
+        let counted = self.write(
+            "UPDATE pack SET live_bytes = live_bytes + ?2 WHERE name = ?1",
+            values![pack, stored],
+        )?;
+        require_one(counted, "pack of chunk", row)?;
         self.state.unique_bytes += plain;
         self.insert_list(blake3, size, &[row]).map(Some)
     }

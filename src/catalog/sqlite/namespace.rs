@@ -162,17 +162,16 @@ impl SqliteCatalog {
     pub(super) fn count(&mut self, directory: i64, (assets, deleted): (i64, i64)) -> Result<()> {
         let (mut at, mut assets, mut deleted) = (directory, assets, deleted);
         while assets != 0 || deleted != 0 {
-            let after = self.write_one(
-                "UPDATE directory SET assets = assets + ?2, deleted = deleted + ?3
-                 WHERE node = ?1 RETURNING assets, deleted",
-                values![at, assets, deleted],
-                |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
-            )?;
-            let Some(after) = after else {
+            let Some(before) = self.counts(at)? else {
                 return invariant(format!("no directory with node {at}"));
             };
-            assets = i64::from(after.0 > 0) - i64::from(after.0 - assets > 0);
-            deleted = i64::from(after.1 > 0) - i64::from(after.1 - deleted > 0);
+            let after = (before.0 + assets, before.1 + deleted);
+            self.write(
+                "UPDATE directory SET assets = ?2, deleted = ?3 WHERE node = ?1",
+                values![at, after.0, after.1],
+            )?;
+            assets = i64::from(after.0 > 0) - i64::from(before.0 > 0);
+            deleted = i64::from(after.1 > 0) - i64::from(before.1 > 0);
             if at == ROOT.0 {
                 break;
             }

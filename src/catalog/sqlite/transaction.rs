@@ -9,8 +9,8 @@
 //! would copy each page that is changed in one. To undo one, all is rolled back, and
 //! what came before it is done again.
 
+use rusqlite::Connection;
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row};
 
 use super::{SqliteCatalog, invariant};
 use crate::catalog::sqlite::state::State;
@@ -38,7 +38,9 @@ macro_rules! values {
 pub(super) use values;
 
 impl SqliteCatalog {
-    /// Executes a changing statement; returns how many rows it changed.
+    /// Executes a changing statement; returns how many rows it changed. Without RETURNING,
+    /// and with VALUES rather than SELECT: SQLite copies each page before it changes it for a
+    /// statement that it may have to undo in part.
     pub(super) fn write(&mut self, sql: &'static str, values: Vec<Value>) -> Result<usize> {
         self.begin()?;
         let change = Change { sql, values };
@@ -46,29 +48,6 @@ impl SqliteCatalog {
             Ok(rows) => {
                 self.redo.push(change);
                 Ok(rows)
-            }
-            Err(error) => {
-                let error = self.fail(error);
-                self.redo_if_rolled_back()?;
-                Err(error)
-            }
-        }
-    }
-
-    /// Executes a changing statement with RETURNING; `None` when it changed no row.
-    pub(super) fn write_one<T>(
-        &mut self,
-        sql: &'static str,
-        values: Vec<Value>,
-        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Option<T>> {
-        self.begin()?;
-        let change = Change { sql, values };
-        match change.execute_reading(&self.connection, read) {
-            Ok(read) => {
-                // It is done, whatever can be read of it.
-                self.redo.push(change);
-                read.transpose().map_err(|error| self.fail(error))
             }
             Err(error) => {
                 let error = self.fail(error);
@@ -278,23 +257,7 @@ impl Change {
     /// Returns how many rows it changed.
     fn execute(&self, connection: &Connection) -> rusqlite::Result<usize> {
         let mut statement = connection.prepare_cached(self.sql)?;
-        let values = rusqlite::params_from_iter(&self.values);
-        if statement.column_count() == 0 {
-            return statement.execute(values);
-        }
-        // With RETURNING: SQLite makes all changes before the first row comes.
-        statement.query(values)?.next()?;
-        Ok(connection.changes() as usize)
-    }
-
-    fn execute_reading<T>(
-        &self,
-        connection: &Connection,
-        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<Option<rusqlite::Result<T>>> {
-        let mut statement = connection.prepare_cached(self.sql)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(&self.values))?;
-        Ok(rows.next()?.map(read))
+        statement.execute(rusqlite::params_from_iter(&self.values))
     }
 }
 

@@ -64,12 +64,13 @@ impl SqliteCatalog {
             }
         };
         let a = &version.attributes;
-        let seq = self.write_one(
+        // An asset that is not known is NULL here, which the table refuses.
+        let seq = self.insert(
             "INSERT INTO version (asset, id, size, mode, uid, gid, mtime, xattrs, kept_at,
                                   origin, restored_from, content)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
-             FROM entry WHERE node = ?1 AND kind = 1 AND until = 9223372036854775807
-             RETURNING seq",
+             VALUES ((SELECT node FROM entry
+                      WHERE node = ?1 AND kind = 1 AND until = 9223372036854775807),
+                     ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             values![
                 version.asset.0,
                 version.id.0.to_vec(),
@@ -84,11 +85,7 @@ impl SqliteCatalog {
                 version.restored_from.map(|id| id.0.to_vec()),
                 content,
             ],
-            |row| row.get::<_, i64>(0),
         )?;
-        let Some(seq) = seq else {
-            return invariant(format!("no asset with node {}", version.asset.0));
-        };
         if let VersionState::Sealed { file, location } = &version.state {
             let mut values = values![seq, version.kept_at.nanos(), location_number(*location)];
             values.extend(file_values(file));
@@ -181,19 +178,17 @@ impl SqliteCatalog {
         content: ContentId,
         blake3: ChunkHash,
     ) -> Result<()> {
-        let size = self.write_one(
-            "UPDATE version SET content = ?2
-             WHERE seq = ?1 AND EXISTS (SELECT 1 FROM content WHERE id = ?2 AND blake3 = ?3)
-             RETURNING size",
-            values![seq.0, content.0, blake3.0.to_vec()],
-            |row| row.get::<_, i64>(0),
-        )?;
+        self.require_content(content, &blake3)?;
+        let size = self.one("SELECT size FROM version WHERE seq = ?1", [seq.0], |row| {
+            row.get::<_, i64>(0)
+        })?;
         let Some(size) = size else {
-            return invariant(format!(
-                "no version {}, or no content {} with that hash",
-                seq.0, content.0
-            ));
+            return invariant(format!("no version {}", seq.0));
         };
+        self.write(
+            "UPDATE version SET content = ?2 WHERE seq = ?1",
+            values![seq.0, content.0],
+        )?;
         self.drop_sealed(seq, size.cast_unsigned())
     }
 
