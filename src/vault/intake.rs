@@ -22,7 +22,7 @@ use crate::model::{FileFacts, Origin, PublicId, VersionState, Xattrs, failpoint}
 use crate::store::{AtBound, StoreError, Tail, Written};
 
 use super::file_reads::{FileReads, UnderWay};
-use super::live::{Found, facts_of, is_absent, user_xattrs};
+use super::live::{Finder, Found, facts_of, is_absent, user_xattrs};
 use super::seal::CLOCK_TICK;
 use super::workers::lower_priority;
 use super::{Result, Vault, VaultError, lock};
@@ -37,7 +37,7 @@ const UNRECORDED_BYTES_MAX: u64 = 64 << 20;
 /// How long they wait at most, while others still come.
 const UNRECORDED_AGE_MAX: Duration = Duration::from_secs(2);
 /// Versions in one turn at the catalog: whoever works in the mount waits for it.
-const TURN_VERSIONS: usize = 16;
+const TURN_VERSIONS: usize = 32;
 
 /// A file that no asset claims yet.
 #[derive(Debug)]
@@ -275,8 +275,10 @@ impl<'a> Intake<'a> {
                 failpoint::reach("intake.synced");
                 for turn in batch.chunks(TURN_VERSIONS) {
                     let mut catalog = self.vault.catalog();
+                    // No rename through the mount while the catalog is locked.
+                    let mut live = self.vault.live.finder();
                     for file in turn {
-                        match self.vault.record_first(catalog.as_mut(), file)? {
+                        match self.vault.record_first(catalog.as_mut(), &mut live, file)? {
                             true => lock(&self.taken).versions += 1,
                             false => others.push(file),
                         }
@@ -343,7 +345,12 @@ fn unless_catalog<T>(stored: std::result::Result<T, StoreError>) -> Result<Optio
 impl Vault {
     /// The first version of a file whose bytes are durable. False: the file is another by
     /// now, or its asset is known, or the content is gone again, and nothing was done.
-    fn record_first(&self, catalog: &mut dyn Catalog, file: &Unrecorded) -> Result<bool> {
+    fn record_first(
+        &self,
+        catalog: &mut dyn Catalog,
+        live: &mut Finder<'_>,
+        file: &Unrecorded,
+    ) -> Result<bool> {
         let Unrecorded {
             id,
             facts,
@@ -352,7 +359,7 @@ impl Vault {
         } = file;
         // Under the lock that every close takes: a close that came before is seen in the
         // file, one that comes later makes the next version.
-        let is_as_read = matches!(self.live.find(id), Ok(Some(Found::File(now))) if now == *facts);
+        let is_as_read = matches!(live.find(id), Ok(Some(Found::File(now))) if now == *facts);
         if !is_as_read
             || self.is_being_written(facts.inode)
             || !self.keeps(catalog, id, xattrs)?

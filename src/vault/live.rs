@@ -125,19 +125,52 @@ impl LiveTree {
     /// # Errors
     /// Any answer of the filesystem but "not there".
     pub fn find(&self, id: &PublicId) -> io::Result<Option<Found>> {
-        let Some((parent, name)) = id.split() else {
-            return Ok(Some(Found::from_stat(&rustix::fs::fstat(&self.root)?)));
-        };
-        match self.open_with(&parent, OFlags::PATH | OFlags::DIRECTORY) {
-            Ok(directory) => find_in(directory.as_fd(), &name),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(error),
+        self.finder().find(id)
+    }
+
+    /// The same for many names, most of them beside each other. For as long as no directory
+    /// is renamed: it keeps the last one open.
+    pub(super) fn finder(&self) -> Finder<'_> {
+        Finder {
+            live: self,
+            last: None,
         }
     }
 
     /// The root's own descriptor.
     pub fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
+    }
+}
+
+/// See [`LiveTree::finder`].
+pub(super) struct Finder<'a> {
+    live: &'a LiveTree,
+    last: Option<(PublicId, OwnedFd)>,
+}
+
+impl Finder<'_> {
+    /// # Errors
+    /// As [`LiveTree::find`].
+    pub fn find(&mut self, id: &PublicId) -> io::Result<Option<Found>> {
+        let Some((parent, name)) = id.split() else {
+            let root = rustix::fs::fstat(&self.live.root)?;
+            return Ok(Some(Found::from_stat(&root)));
+        };
+        let directory = match self.last.take() {
+            Some((last, directory)) if last == parent => directory,
+            _ => match self
+                .live
+                .open_with(&parent, OFlags::PATH | OFlags::DIRECTORY)
+            {
+                Ok(directory) => directory,
+                Err(error) if is_absent(&error) => return Ok(None),
+                Err(error) => return Err(error),
+            },
+        };
+        let found = find_in(directory.as_fd(), &name);
+        self.last = Some((parent, directory));
+        found
     }
 }
 

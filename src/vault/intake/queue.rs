@@ -11,7 +11,7 @@ use crate::vault::{Result, VaultError, lock};
 /// So many files the walk may be ahead of those who read.
 const FOUND_MAX: usize = 1024;
 /// Files and bytes that one reader asks the kernel for at once.
-const BATCH_FILES_MAX: usize = 32;
+const BATCH_FILES_MAX: usize = 64;
 const BATCH_BYTES_MAX: u64 = 4 << 20;
 
 /// What was found and not taken.
