@@ -41,16 +41,19 @@ function show({ status, usage, error }) {
 }
 
 function statusFacts(status) {
-  const waiting = status.pending_versions === 0
-    ? 'nothing'
-    : `${counted(status.pending_versions, 'version')}, ${size(status.pending_bytes)}`;
   const oldest = status.oldest_pending_seconds;
   return [
-    ['Waiting', waiting],
+    ['Waiting', waitingWords(status)],
     ['For', oldest === null ? null : duration(oldest)],
     ['Last success', status.last_success === null ? 'none yet' : time(status.last_success)],
     ['Store', status.store],
   ];
+}
+
+function waitingWords({ pending_versions: versions, pending_bytes: bytes, oldest_pending_seconds: oldest }) {
+  if (versions > 0) return `${counted(versions, 'version')}, ${size(bytes)}`;
+  if (bytes > 0) return `${size(bytes)} on the way to the store`;
+  return oldest === null ? 'nothing' : 'the record of what is new, on the way to the store';
 }
 
 function spaceFacts({ resources, backup }) {

@@ -381,6 +381,16 @@ async function backsUp(page, shot) {
   const stored = space['Stored, without repetitions and compressed'];
   assert.strictEqual(await page.textContent(test('usage')), `${space.Files}, ${stored} stored`);
   assert.ok(parseInt(space.Versions, 10) > 5 && parseInt(space['Deleted files that can be restored'], 10) > 1, JSON.stringify(space));
+  for (const [bytes, words] of [[3072, '3 KiB on the way to the store'], [0, 'the record of what is new, on the way to the store']]) {
+    await page.route('**/backup/status', async (route) => {
+      const now = await (await route.fetch()).json();
+      await route.fulfill({ json: { ...now, pending_versions: 0, pending_bytes: bytes, oldest_pending_seconds: 7 } });
+    });
+    await page.reload();
+    await page.waitForSelector(`${test('status-facts')}:has-text("${words}")`);
+    await page.unroute('**/backup/status');
+  }
+  await page.reload();
   await page.click(test('backup-switch'));
   await page.click(test('confirm-yes'));
   await message(page, 'Automatic backup is off');
