@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use crate::harness::{Mount, Setup, noise, not_run, text, wait_for};
+use crate::harness::{Disk, Mount, Setup, files_below, is_root, noise, not_run, text, wait_for};
 
 fn write_all(m: &Mount, path: &str, contents: &[&str]) {
     for content in contents {
@@ -125,6 +125,48 @@ fn a_reader_of_a_dropped_version_reads_on_and_its_bytes_go_when_it_closed() {
         let freed = m.json(&["prune"])["freed_bytes"].as_u64();
         (freed? >= 3_000_000).then_some(())
     });
+}
+
+#[test]
+fn a_prune_needs_room_for_one_pack_however_many_it_rewrites() {
+    const PACK_BYTES: u64 = 1 << 20;
+    if !is_root() {
+        return not_run("a prune on a full disk", "needs root to mount a disk");
+    }
+    let home = tempfile::tempdir().unwrap();
+    let place = home.path().join("disk");
+    let Some(disk) = Disk::mount(&place, "32m") else {
+        return not_run("a prune on a full disk", "no tmpfs can be mounted here");
+    };
+    let store = place.join("packs");
+    let setup = Setup::new().init(&["--store", store.to_str().unwrap()]);
+    let mut m = setup.config("pack_bytes", "\"1MiB\"").start();
+    let kept: Vec<_> = (0..80).map(|n| noise(1000 + n, 40_000)).collect();
+    for (n, bytes) in (0..).zip(&kept) {
+        m.write("dropped", noise(n, 100_000));
+        m.write(format!("kept{n}"), bytes);
+    }
+    m.run("\"$KEEPFS\" wait .");
+    m.set_retention("keep_last = 1");
+    let free = rustix::fs::statvfs(&place).expect("statvfs");
+    let free = free.f_bavail * free.f_frsize;
+    let filler = vec![0; (free - PACK_BYTES - PACK_BYTES / 2) as usize];
+    std::fs::write(place.join("filler"), filler).expect("the filler");
+    let freed = m.json(&["prune"])["freed_bytes"].as_u64();
+    assert!(freed > Some(7_500_000), "{freed:?}");
+    let left: u64 = files_below(&store)
+        .iter()
+        .map(|path| path.metadata().expect("a file of the store").len())
+        .sum();
+    assert!(left > 3 * PACK_BYTES, "all at once would not have fitted");
+    assert!(left < 5 * PACK_BYTES, "{left}");
+    for (n, bytes) in kept.iter().enumerate() {
+        assert!(m.contents(format!("kept{n}")) == [&bytes[..]], "kept{n}");
+    }
+    m.unmount();
+    m.check();
+    drop(m);
+    drop(disk);
 }
 
 #[test]
