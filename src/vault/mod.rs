@@ -50,6 +50,7 @@ mod status;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod unrecorded;
 mod upload;
 mod usage;
 mod workers;
@@ -127,6 +128,7 @@ pub struct Vault {
     distinct: Mutex<HashSet<VersionSeq>>,
     /// Contents that were stored for nobody; they go when ingest is idle.
     leftovers: Mutex<leftovers::Leftovers>,
+    unrecorded: unrecorded::Unrecorded,
 }
 
 impl std::fmt::Debug for Vault {
@@ -202,6 +204,7 @@ impl Vault {
             missed: AtomicBool::new(false),
             distinct: Mutex::default(),
             leftovers: Mutex::default(),
+            unrecorded: unrecorded::Unrecorded::default(),
         };
         vault.take_up()?;
         vault.sweep_temporary()?;
@@ -246,6 +249,7 @@ impl Vault {
         if durability == Durability::Power || catalog.has_uncommitted() {
             self.commit_locked(catalog.as_mut(), durability)?;
         }
+        self.forget_unrecorded();
         Ok(())
     }
 
@@ -367,12 +371,9 @@ impl Vault {
                 self.ingest.enqueue(version.seq, None);
             }
         }
-        for orphan in spooled.difference(&needed) {
-            self.spool
-                .discard(*orphan)
-                .map_err(|error| VaultError::io("clearing the spool", error))?;
-        }
-        Ok(())
+        let lost = self.clear_orphans(catalog.as_mut(), spooled.difference(&needed).copied())?;
+        drop(catalog);
+        self.put_back(lost)
     }
 }
 

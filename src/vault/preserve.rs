@@ -185,7 +185,7 @@ impl Vault {
             // A full disk must not keep anyone from deleting files. Where nothing was
             // promised the catalog goes on in memory and commits when there is room.
             Err(VaultError::Catalog(CatalogError::Full)) if durability == Durability::Process => {
-                Ok(())
+                self.note_unrecorded(held)
             }
             other => other,
         }

@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::model::{InodeKey, Location, VersionSeq, failpoint};
+use crate::model::{InodeKey, Location, Name, VersionSeq, failpoint};
 
 use super::live::facts_of;
 
@@ -170,6 +170,33 @@ impl Spool {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Gives the bytes of a version a free name elsewhere, as the same file where that can be.
+    ///
+    /// # Errors
+    /// As `linkat(2)`; for a copy as [`copy`](Self::copy), and none of it stays.
+    pub fn put_elsewhere(
+        &self,
+        seq: VersionSeq,
+        directory: BorrowedFd<'_>,
+        name: &Name,
+    ) -> io::Result<()> {
+        let (name, source) = (name.as_os_str(), file_name(seq));
+        let flags = AtFlags::empty();
+        match rustix::fs::linkat(&self.directory, &source, directory, name, flags) {
+            Err(Errno::XDEV | Errno::PERM | Errno::NOTSUP | Errno::MLINK) => {}
+            linked => return Ok(linked?),
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let Some(file) = self.open_present(seq)? else {
+            return Err(Errno::NOENT.into());
+        };
+        let size = facts_of(file.as_fd())?.size;
+        let copy = rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?;
+        copy_bytes(file.as_fd(), copy.as_fd(), size).inspect_err(|_| {
+            let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
+        })
     }
 
     /// How many of an inode's names are the spool's.

@@ -342,6 +342,70 @@ fn a_full_disk_loses_nothing_and_the_live_tree_stays_readable() {
 }
 
 #[test]
+fn what_is_deleted_while_not_even_the_catalog_has_room_is_there_after_the_next_mount() {
+    if !is_root() {
+        return not_run("deletions on a full disk", "needs root to mount a disk");
+    }
+    for ends_by_kill in [false, true] {
+        let home = tempfile::tempdir().unwrap();
+        let disk = home.path().join("disk");
+        let Some(end) = Disk::mount(&disk, "8m") else {
+            return not_run("deletions on a full disk", "no tmpfs can be mounted here");
+        };
+        let mut m = Setup::new().unmounted();
+        m.vault = disk.join("v");
+        let done = output(Command::new(keepfs_binary()).arg("init").arg(&m.vault));
+        assert!(done.status.success(), "{done:?}");
+        m.set_config("commit_interval_ms", "60000");
+        m.remount();
+        m.mkdir("d");
+        let contents: Vec<_> = (0..3).map(|n| noise(n, 1 << 20)).collect();
+        // What was there when a sealed file was written anew is on record.
+        for (name, bytes) in ["again", "again", "d/gone"].iter().zip(&contents) {
+            m.write(name, bytes);
+        }
+        let filled = crate::harness::closing(|| fs::write(m.path("filler"), noise(9, 8 << 20)));
+        assert_eq!(errno(filled), Errno::NOSPC);
+        m.remove("d/gone");
+        fs::remove_dir(m.path("d")).unwrap();
+        m.remove("again");
+        fs::File::create(m.path("again")).expect("an empty file");
+        assert!(fs::read(m.path(".deleted/d/gone")).unwrap() == contents[2]);
+        match ends_by_kill {
+            true => m.crash(),
+            false => {
+                let done = m.keepfs(&["umount", m.root.to_str().unwrap()]);
+                assert!(text(&done.stderr).contains("no space left for the catalog"));
+                assert!(!m.wait_for_exit().success());
+            }
+        }
+        let larger = ["-o", "remount,size=64m"];
+        let done = output(Command::new("mount").args(larger).arg(&disk));
+        assert!(done.status.success(), "{done:?}");
+        m.remount();
+        assert!(m.read("d/gone") == contents[2]);
+        // What is new after a stop that was not clean is looked for in the background.
+        m.run("\"$KEEPFS\" scan .");
+        assert!(m.contents("d/gone") == contents[2..]);
+        let names = m.list("");
+        let [second] = &names
+            .iter()
+            .filter(|name| name.starts_with("again.recovered-"))
+            .collect::<Vec<_>>()[..]
+        else {
+            panic!("{names:?}");
+        };
+        assert!(m.read(second) == contents[1]);
+        assert!(m.contents("again")[0] == contents[0]);
+        m.wait_for_log("d/gone: deleted while the disk was full");
+        m.unmount();
+        m.check();
+        drop(m);
+        drop(end);
+    }
+}
+
+#[test]
 fn a_full_disk_of_the_store_is_named_with_the_way_out() {
     if !is_root() {
         return not_run("a full disk of the store", "needs root to mount a disk");
