@@ -194,9 +194,13 @@ impl Spool {
         };
         let size = facts_of(file.as_fd())?.size;
         let copy = rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?;
-        copy_bytes(file.as_fd(), copy.as_fd(), size).inspect_err(|_| {
-            let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
-        })
+        // On the disk before the spool lets go of what may be the only one.
+        copy_bytes(file.as_fd(), copy.as_fd(), size)
+            .and_then(|()| Ok(rustix::fs::fsync(&copy)?))
+            .and_then(|()| Ok(rustix::fs::fsync(directory)?))
+            .inspect_err(|_| {
+                let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
+            })
     }
 
     /// How many of an inode's names are the spool's.
@@ -319,4 +323,31 @@ fn copy_by_reading(from: BorrowedFd<'_>, to: BorrowedFd<'_>, size: u64) -> io::R
         offset += count as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_get_a_name_elsewhere_on_this_filesystem_and_on_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir_in("/dev/shm").unwrap();
+        let spool = Spool::open(&directory.path().join("spool")).unwrap();
+        let source = directory.path().join("source");
+        std::fs::write(&source, "the only copy").unwrap();
+        let seq = VersionSeq(7);
+        let file = File::open(&source).unwrap();
+        spool.copy(seq, file.as_fd(), 13).unwrap();
+        let name = Name::new(b"there").unwrap();
+        for place in [directory.path(), other.path()] {
+            let to = File::open(place).unwrap();
+            spool.put_elsewhere(seq, to.as_fd(), &name).unwrap();
+            let found = std::fs::read(place.join("there")).unwrap();
+            assert_eq!(found, b"the only copy");
+            let again = spool.put_elsewhere(seq, to.as_fd(), &name).unwrap_err();
+            assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        }
+        assert!(spool.open_file(seq).unwrap().is_some());
+    }
 }
