@@ -936,13 +936,22 @@ pub fn assert_read_only<T: Debug>(what: &str, result: io::Result<T>) {
 pub struct Disk(PathBuf);
 
 impl Disk {
-    /// Mounts a disk of a size at a new directory. `None`: that cannot be done here.
-    pub fn mount(place: &Path, size: &str) -> Option<Self> {
+    /// Mounts a disk of a size at a new directory. `None`: that cannot be done here, and it
+    /// was said that `what` is not run.
+    pub fn mount(what: &str, place: &Path, size: &str) -> Option<Self> {
+        if !is_root() {
+            not_run(what, "needs root to mount a disk");
+            return None;
+        }
         fs::create_dir(place).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"]);
         let done = output(mount.arg(place));
-        done.status.success().then(|| Self(place.to_owned()))
+        if !done.status.success() {
+            not_run(what, "no tmpfs can be mounted here");
+            return None;
+        }
+        Some(Self(place.to_owned()))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use crate::harness::{Disk, Mount, Setup, files_below, is_root, noise, not_run, text, wait_for};
+use crate::harness::{Disk, Mount, Setup, files_below, noise, not_run, text, wait_for};
 
 fn write_all(m: &Mount, path: &str, contents: &[&str]) {
     for content in contents {
@@ -130,13 +130,10 @@ fn a_reader_of_a_dropped_version_reads_on_and_its_bytes_go_when_it_closed() {
 #[test]
 fn a_prune_needs_room_for_one_pack_however_many_it_rewrites() {
     const PACK_BYTES: u64 = 1 << 20;
-    if !is_root() {
-        return not_run("a prune on a full disk", "needs root to mount a disk");
-    }
     let home = tempfile::tempdir().unwrap();
     let place = home.path().join("disk");
-    let Some(disk) = Disk::mount(&place, "32m") else {
-        return not_run("a prune on a full disk", "no tmpfs can be mounted here");
+    let Some(disk) = Disk::mount("a prune on a full disk", &place, "32m") else {
+        return;
     };
     let store = place.join("packs");
     let setup = Setup::new().init(&["--store", store.to_str().unwrap()]);
