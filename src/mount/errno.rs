@@ -127,7 +127,7 @@ fn of_vault(error: &VaultError) -> Errno {
         VaultError::NotInTime { .. } => Errno::TIMEDOUT,
         VaultError::Io { error, .. } => of_io(error),
         VaultError::Catalog(error) => of_catalog(error),
-        VaultError::Store(error) => of_store(error),
+        VaultError::NotRemoved(error) | VaultError::Store(error) => of_store(error),
     }
 }
 

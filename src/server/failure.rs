@@ -88,7 +88,7 @@ fn code_of_vault(error: &VaultError) -> ErrorCode {
         VaultError::Config(error) => code_of_config(error),
         VaultError::Io { error, .. } => code_of_io(error),
         VaultError::Catalog(error) => code_of_catalog(error),
-        VaultError::Store(error) => code_of_store(error),
+        VaultError::NotRemoved(error) | VaultError::Store(error) => code_of_store(error),
     }
 }
 

@@ -69,7 +69,8 @@ pub struct Repacked {
 pub(super) fn repack(shared: &Shared, live_percent_min: u8) -> Result<Repacked> {
     let is_wasteful = |usage: &PackUse| {
         let (live, dead) = (u128::from(usage.live_bytes), u128::from(usage.dead_bytes));
-        dead > 0 && (live == 0 || live * 100 < (live + dead) * u128::from(live_percent_min))
+        // One without any chunk is there still because the store did not let it go.
+        live == 0 || dead > 0 && live * 100 < (live + dead) * u128::from(live_percent_min)
     };
     let mut wasteful: Vec<PackUse> = {
         let mut catalog = shared.catalog()?;

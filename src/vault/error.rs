@@ -94,6 +94,11 @@ pub enum VaultError {
         /// When it ended.
         until: Timestamp,
     },
+    /// A prune for the size budget of a store that does not let go what is dropped.
+    #[error(
+        "nothing is pruned: the store keeps packs that hold nothing any more, so dropping more versions makes it no smaller: {0}"
+    )]
+    NotRemoved(#[source] StoreError),
     /// A text that is no id.
     #[error(transparent)]
     BadId(#[from] IdError),

@@ -121,6 +121,7 @@ impl From<VaultError> for ApiError {
             | VaultError::StoreBlocked { .. }
             | VaultError::Unreadable { .. }
             | VaultError::NotInTime { .. }
+            | VaultError::NotRemoved(_)
             | VaultError::Store(_) => ApiError::internal(&error),
             VaultError::Catalog(error) => of_catalog(error),
         }

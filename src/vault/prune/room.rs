@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, PackUse};
 use crate::model::{ChunkHash, ContentId, PublicId, VersionId, VersionSeq, VersionState};
-use crate::vault::{Result, Vault};
+use crate::vault::{Result, Vault, VaultError};
 
 use super::judgement::{Judgement, content_of};
-use super::{BATCH, Run};
+use super::{BATCH, PruneMode, Run};
 
 /// Bytes of a chunk in its pack beside the stored ones: its record's header and its entry
 /// in the table.
@@ -58,6 +58,20 @@ impl Room {
     }
 }
 
+/// Bytes of packs that rewriting them would leave out, frames in proportion; all of a pack
+/// with nothing alive.
+fn wasted_bytes(packs: &[PackUse]) -> u64 {
+    let of_pack = |usage: &PackUse| {
+        let [all, live, dead] =
+            [usage.pack.bytes, usage.live_bytes, usage.dead_bytes].map(u128::from);
+        match live {
+            0 => usage.pack.bytes,
+            _ => u64::try_from(all * dead / (live + dead)).unwrap_or(u64::MAX),
+        }
+    };
+    packs.iter().map(of_pack).sum()
+}
+
 impl Vault {
     /// Counts what the drops of one history would set free.
     pub(super) fn add_doomed(&self, judgement: &Judgement, room: &mut Room) -> Result<()> {
@@ -76,7 +90,14 @@ impl Vault {
 
     /// Chooses what goes because the store is over its budget: the oldest versions that
     /// rules alone keep, until the rest fits.
+    ///
+    /// # Errors
+    /// [`VaultError::NotRemoved`] before any is chosen: a store that lets nothing go stays
+    /// over its budget however many versions are dropped.
     pub(super) fn choose_for_budget(&self, run: &mut Run<'_>, budget: u64) -> Result<()> {
+        if run.mode == PruneMode::Drop {
+            self.remove_emptied_packs()?;
+        }
         let mut room = Room::default();
         let mut yielding: Vec<(VersionId, VersionSeq, ContentId)> = Vec::new();
         self.for_each_asset(&PublicId::root(), &mut |_, asset, _| {
@@ -96,9 +117,8 @@ impl Vault {
         let needed = {
             let mut catalog = self.catalog();
             let stored = catalog.totals()?.pack_bytes;
-            let packs = catalog.pack_use()?;
-            let dead: u64 = packs.iter().map(|usage| usage.dead_bytes).sum();
-            stored.saturating_sub(dead).saturating_sub(budget)
+            let wasted = wasted_bytes(&catalog.pack_use()?);
+            stored.saturating_sub(wasted).saturating_sub(budget)
         };
         yielding.sort_unstable();
         for batch in yielding.chunks(BATCH) {
@@ -114,6 +134,14 @@ impl Vault {
         run.pruned.over_budget_bytes = needed.saturating_sub(room.bytes());
         run.pruned.freed_bytes = room.bytes();
         run.room = None;
+        Ok(())
+    }
+
+    fn remove_emptied_packs(&self) -> Result<()> {
+        let packs = self.catalog().pack_use()?;
+        if packs.iter().any(|usage| usage.live_bytes == 0) {
+            self.store.repack(0).map_err(VaultError::NotRemoved)?;
+        }
         Ok(())
     }
 }

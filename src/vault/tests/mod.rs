@@ -1,5 +1,6 @@
 //! The rules, shown on a vault in a temporary directory without a mount.
 
+mod budget;
 mod checking;
 mod committing;
 mod deleting;

@@ -8,7 +8,7 @@ use super::super::{ClockTrust, Prune, PruneMode, Pruned, Result, VaultError};
 use crate::model::{Clock, PublicId, Timestamp};
 use crate::policy::{PathRules, Retention, RetentionSettings, Rules, Verdict};
 
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 const KEEP_LAST_2: Rules = Rules {
     keep_last: Some(2),
@@ -21,7 +21,7 @@ const KEEP_LAST_2: Rules = Rules {
     keep_deleted_for: None,
 };
 
-fn settings(rules: Rules) -> RetentionSettings {
+pub(super) fn settings(rules: Rules) -> RetentionSettings {
     RetentionSettings {
         rules,
         repack_live_percent_min: 100,
@@ -29,14 +29,14 @@ fn settings(rules: Rules) -> RetentionSettings {
     }
 }
 
-fn within(days: u32) -> RetentionSettings {
+pub(super) fn within(days: u32) -> RetentionSettings {
     settings(Rules {
         keep_within: Some(DAY * days),
         ..Rules::default()
     })
 }
 
-fn run(
+pub(super) fn run(
     vault: &TestVault,
     settings: &RetentionSettings,
     mode: PruneMode,
@@ -60,7 +60,7 @@ fn run(
     Ok((pruned, lines))
 }
 
-fn prune(vault: &TestVault, settings: &RetentionSettings) -> Pruned {
+pub(super) fn prune(vault: &TestVault, settings: &RetentionSettings) -> Pruned {
     run(vault, settings, PruneMode::Drop, ClockTrust::Check)
         .unwrap()
         .0
@@ -206,52 +206,6 @@ fn paths_have_rules_of_their_own() {
     assert_eq!(vault.versions("logs/a"), ["2", "3"]);
     assert_eq!(vault.versions("logs/keep/a").len(), 3);
     assert_eq!(vault.versions("b").len(), 3);
-}
-
-#[test]
-fn over_the_budget_the_oldest_versions_go_but_no_head_and_none_that_is_pinned() {
-    let vault = TestVault::new();
-    // What does not compress.
-    let content = |seed: u128| -> Vec<u8> {
-        let drawn = (0..625)
-            .map(|n| (seed * 1000 + n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
-        drawn.flat_map(|n| (n ^ (n >> 61)).to_le_bytes()).collect()
-    };
-    for (path, seed) in [("a", 1), ("b", 2), ("a", 3), ("b", 4), ("a", 5), ("b", 6)] {
-        vault.clock.advance(DAY);
-        vault.write(path, &content(seed));
-    }
-    let first = vault.vault.versions_of(&id("a")).unwrap()[0].id;
-    let prefix = first.to_string().parse().unwrap();
-    vault.vault.pin(&id("a"), &[prefix]).unwrap();
-    vault.ingest_all();
-    vault.vault.store().flush().unwrap();
-    let budget = |bytes| RetentionSettings {
-        size_budget: Some(bytes),
-        ..within(365)
-    };
-    assert_eq!(prune(&vault, &budget(70_000)).dropped, 0);
-    let (rehearsed, _) = run(
-        &vault,
-        &budget(51_000),
-        PruneMode::Rehearse,
-        ClockTrust::Check,
-    )
-    .unwrap();
-    let pruned = prune(&vault, &budget(51_000));
-    assert_eq!((rehearsed.dropped, pruned.dropped), (1, 1));
-    assert!(rehearsed.freed_bytes >= 10_000 && pruned.freed_bytes >= 10_000);
-    assert!(vault.vault.status().unwrap().stored_bytes <= 51_000);
-    let left = |path: &str| vault.vault.versions_of(&id(path)).unwrap().len();
-    assert_eq!(
-        (left("a"), left("b")),
-        (3, 2),
-        "the oldest that may go was b's"
-    );
-    let out_of_reach = prune(&vault, &budget(20_000));
-    assert_eq!((left("a"), left("b")), (2, 1));
-    assert!(out_of_reach.over_budget_bytes > 10_000, "{out_of_reach:?}");
-    vault.assert_sound();
 }
 
 #[test]
