@@ -48,6 +48,7 @@ pub(super) fn rewrite(
     let mut done = Done::default();
     let mut rest = packs;
     if !rest.is_empty() {
+        // Asked again before each deletion: who lost it long ago need not begin.
         shared.lease.require(&shared.backend())?;
     }
     while !rest.is_empty() {
@@ -299,6 +300,8 @@ fn replace(
         shared.presence.pack_is_there(made.id);
         shared.open_packs.remove(made.id)?;
     }
+    // It may have been ours when this began: to read and to copy takes its time.
+    shared.lease.require(&shared.backend())?;
     let bytes_before: u64 = group.iter().map(|pack| pack.bytes).sum();
     for pack in group {
         shared.backend().delete(pack.id)?;

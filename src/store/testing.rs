@@ -1,12 +1,14 @@
 //! What the tests of the store share: sources of bytes, a store in a temporary
-//! directory, and in `facts` a catalog.
+//! directory, in `facts` a catalog, and in `line` a bucket that fails.
 
 mod facts;
+mod line;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use facts::{Facts, Failing};
+pub(crate) use line::{Answered, Asked, Faults};
 use object_store::memory::InMemory;
 
 use super::backend::Backend;
@@ -55,6 +57,8 @@ pub(crate) struct Bench {
     clock: Arc<ManualClock>,
     /// Where the packs are if not in the directory.
     pub(crate) objects: Option<Arc<InMemory>>,
+    /// What becomes of requests to them.
+    pub(crate) faults: Faults,
     store: Option<Store>,
 }
 
@@ -100,6 +104,7 @@ impl Bench {
             config,
             clock: Arc::new(ManualClock::at_seconds(1_700_000_000)),
             objects,
+            faults: Faults::default(),
             store: None,
         };
         bench.reopen();
@@ -135,7 +140,8 @@ impl Bench {
         let store = match self.objects.clone() {
             None => Store::open(&self.config, catalog, clock),
             Some(objects) => {
-                let backend = Backend::over(objects);
+                let faults = self.faults.clone();
+                let backend = Backend::over(Arc::new(line::Line { objects, faults }));
                 Store::start_over(&self.config, catalog, clock, backend, Answer::Welcome)
             }
         };

@@ -4,9 +4,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use object_store::ObjectStoreExt;
+
 use crate::catalog::Catalog;
 use crate::model::{ManualClock, StorePlace, VersionSeq, WriteClaim};
-use crate::store::testing::{Bench, Facts, noise};
+use crate::store::backend::object_path;
+use crate::store::testing::{Answered, Asked, Bench, Facts, noise};
 use crate::store::{AtBound, CheckDepth, Result, Store, StoreConfig, StoreError, Tail};
 
 /// Another directory of the same vault: a copy without its catalog, or one that was rebuilt.
@@ -165,6 +169,38 @@ fn who_was_taken_over_puts_and_deletes_nothing_more_and_can_still_read() {
         .unwrap();
     theirs.flush().unwrap();
     assert_eq!(bench.files("store").len(), packs.len() + 1);
+}
+
+#[test]
+fn who_is_taken_over_while_it_rewrites_deletes_nothing() {
+    let bench = Bench::in_a_bucket();
+    let objects = bench.objects.clone().unwrap();
+    let object = |key: &str| objects.get(&key.into()).now_or_never().unwrap();
+    let doomed = bench.write(&noise(300_000, 1));
+    let kept = bench.write(&noise(300_000, 2));
+    bench.store().flush().unwrap();
+    let before = bench.facts.all_packs();
+    bench
+        .facts
+        .clone()
+        .remove_version(VersionSeq(doomed.0))
+        .unwrap();
+    let taken = r#"{"format":1,"fence":2,"holder":"another","host":"attic","since":"now"}"#;
+    let theirs = objects.clone();
+    bench.faults.judge_by(move |asked, key| {
+        // The pack that is to take the place of the old one.
+        if asked == Asked::Put && key.starts_with("packs/") {
+            let lease = "lease.json".into();
+            let put = theirs.put(&lease, taken.into()).now_or_never();
+            put.unwrap().unwrap();
+        }
+        Answered::Well
+    });
+    assert!(is_fenced(bench.store().reclaim()));
+    for pack in &before {
+        object(object_path(pack.id).as_ref()).unwrap();
+    }
+    assert_eq!(bench.read(kept).unwrap(), noise(300_000, 2));
 }
 
 #[test]
