@@ -19,6 +19,7 @@ mod commands;
 mod config;
 mod directory;
 mod disk_cache;
+mod doomed;
 mod error;
 mod fetch;
 mod findings;
@@ -62,7 +63,6 @@ mod whole;
 mod wire;
 mod writer;
 
-use std::collections::HashSet;
 use std::io::Read;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, RwLock};
@@ -136,6 +136,7 @@ struct Shared {
     presence: presence::Presence,
     cache: cache::ChunkCache,
     disk_cache: disk_cache::DiskCache,
+    doomed: doomed::Doomed,
     sources: fetch::Sources,
     read_ahead: read_ahead::ReadAhead,
     readers: readers::Readers,
@@ -161,14 +162,6 @@ impl Shared {
             let detail = "a thread failed in the middle of a change".into();
             StoreError::Catalog(CatalogError::Invariant(detail))
         })
-    }
-
-    /// These chunks must not be kept anywhere any more.
-    fn forget_chunks(&self, chunks: &HashSet<ChunkHash>) -> Result<()> {
-        for chunk in chunks {
-            self.cache.forget(chunk);
-        }
-        self.disk_cache.forget(chunks)
     }
 }
 

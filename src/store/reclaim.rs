@@ -48,6 +48,7 @@ fn rewrite_where(shared: &Shared, is_meant: impl Fn(&PackUse, bool) -> bool) -> 
     match first_error {
         Some(error) => Err(error),
         None => {
+            shared.forget_doomed()?;
             abandoned::clear(&mut **shared.catalog()?, &noted)?;
             Ok(freed)
         }
@@ -91,6 +92,7 @@ pub(super) fn repack(shared: &Shared, live_percent_min: u8) -> Result<Repacked> 
     if let Some(error) = first_error {
         return Err(error);
     }
+    shared.forget_doomed()?;
     let left = shared.catalog()?.pack_use()?;
     Ok(Repacked {
         freed_bytes,

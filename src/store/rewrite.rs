@@ -5,11 +5,14 @@
 //! before the copy and with the move; a write may have taken a dead chunk back
 //! to life in between, and then the copy is thrown away and made again.
 
+mod copy;
+
 use std::collections::HashSet;
 
+use copy::Copy;
+
+use super::Shared;
 use super::error::{Result, StoreError};
-use super::pack::{self, HEADER_BYTES, RECORD_HEADER_BYTES};
-use super::{Shared, fetch};
 use crate::catalog::{Catalog, ChunkRecord, Durability, PackRecord, PackState, PackUse, Undo};
 use crate::model::failpoint::reach;
 use crate::model::{ChunkHash, PackId};
@@ -99,8 +102,8 @@ fn rewrite_group(
             }
             continue;
         }
-        if let Some(dead) = replace(shared, &group, &live, copy, open_dead, done)? {
-            return shared.forget_chunks(&dead);
+        if replace(shared, &group, &live, copy, open_dead, done)? == Replaced::Yes {
+            return Ok(());
         }
     }
     first_error.get_or_insert(StoreError::Io(
@@ -176,63 +179,6 @@ fn remove_dead(catalog: &mut dyn Catalog, group: &[PackRecord]) -> Result<Vec<Ch
     chunks_of(catalog, group)
 }
 
-/// A pack in the making.
-#[derive(Debug, Default)]
-struct Copy {
-    bytes: Vec<u8>,
-    chunks: Vec<ChunkRecord>,
-}
-
-impl Copy {
-    fn add(&mut self, shared: &Shared, chunk: &ChunkRecord, open_dead: OpenDead) -> Result<()> {
-        let mut stored = fetch::stored_bytes(shared, chunk)?;
-        if shared.coding.decode(chunk, stored.clone()).is_none() {
-            // Perhaps read through a descriptor of a damaged pack that was put back since.
-            shared.sources.forget(chunk.pack);
-            stored = fetch::stored_bytes(shared, chunk)?;
-        }
-        if shared.coding.decode(chunk, stored.clone()).is_none() {
-            if open_dead == OpenDead::Spare {
-                // Space can wait: a copy of the pack, put back under its name, heals it.
-                return Err(StoreError::ChunkDamaged {
-                    chunk: chunk.hash,
-                    pack: chunk.pack,
-                });
-            }
-            // Its live versions are no worse off than before, and the dead bytes of
-            // its pack must go all the same.
-            log::error!(
-                "chunk {} in pack {} is damaged; it is copied as it is",
-                chunk.hash,
-                chunk.pack
-            );
-            shared.presence.chunk_is_damaged(chunk.hash);
-        }
-        self.bytes
-            .resize(self.bytes.len().max(HEADER_BYTES as usize), 0);
-        let row = ChunkRecord {
-            offset: self.bytes.len() as u64 + RECORD_HEADER_BYTES,
-            ..*chunk
-        };
-        self.bytes.extend_from_slice(&pack::record_header(&row));
-        self.bytes.extend_from_slice(&stored);
-        self.chunks.push(row);
-        Ok(())
-    }
-
-    /// The whole pack, under its name.
-    fn finish(&mut self, id: PackId) -> Vec<u8> {
-        for chunk in &mut self.chunks {
-            chunk.pack = id;
-        }
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes[..HEADER_BYTES as usize].copy_from_slice(&pack::header(id));
-        let table_at = bytes.len() as u64;
-        bytes.extend_from_slice(&pack::table_and_trailer(&self.chunks, table_at));
-        bytes
-    }
-}
-
 /// How moving the rows to another pack ended.
 enum Moved {
     /// Nothing changed: the catalog has moved on, or it failed.
@@ -240,12 +186,20 @@ enum Moved {
     /// The rows are where they belong, and on disk. With the chunks that are gone.
     Durably(HashSet<ChunkHash>),
     /// Everybody sees the rows moved, but a crash may take that back: until a later
-    /// commit succeeds, the bytes are needed in both places.
-    Uncommitted(StoreError),
+    /// commit succeeds, the bytes are needed in both places. With the chunks whose rows
+    /// are gone.
+    Uncommitted(StoreError, HashSet<ChunkHash>),
 }
 
-/// Puts the copy in the place of the packs. Returns the chunks that are gone;
-/// `None`: the catalog has moved on, and nothing was changed.
+/// Whether the copy is in the place of the packs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replaced {
+    Yes,
+    /// The catalog has moved on, and nothing was changed.
+    No,
+}
+
+/// Puts the copy in the place of the packs.
 fn replace(
     shared: &Shared,
     group: &[PackRecord],
@@ -253,7 +207,7 @@ fn replace(
     mut copy: Copy,
     open_dead: OpenDead,
     done: &mut Done,
-) -> Result<Option<HashSet<ChunkHash>>> {
+) -> Result<Replaced> {
     let mut made = None;
     if !copy.chunks.is_empty() {
         // The empty file in the spool is the sign by which an open after a crash
@@ -284,17 +238,22 @@ fn replace(
             if let Some(made) = made {
                 discard(shared, made.id);
             }
-            return error.map_or(Ok(None), Err);
+            return error.map_or(Ok(Replaced::No), Err);
         }
-        Moved::Uncommitted(error) => {
+        Moved::Uncommitted(error, dead) => {
             log::error!("the rewritten packs are kept, and so is what replaces them: {error}");
             if let Some(made) = made {
                 shared.presence.pack_is_there(made.id);
                 shared.waiting.keep_mark(made.id);
             }
+            if let Err(error) = shared.doom(&dead) {
+                log::warn!("{error}");
+            }
             return Err(error);
         }
     };
+    // Before anything can fail: what no row names any more, no later rewrite would find.
+    let doomed = shared.doom(&dead);
     reach("store.reclaim.after-commit");
     if let Some(made) = made {
         shared.presence.pack_is_there(made.id);
@@ -313,7 +272,9 @@ fn replace(
     let bytes_after = made.map_or(0, |made| made.bytes);
     done.bytes_freed += bytes_before.saturating_sub(bytes_after);
     done.packs_gone += group.len() as u64 - u64::from(made.is_some());
-    Ok(Some(dead))
+    doomed?;
+    shared.forget_chunks(&dead)?;
+    Ok(Replaced::Yes)
 }
 
 /// What becomes of the chunks of a group.
@@ -346,14 +307,14 @@ fn move_rows(
             return match catalog.rollback() {
                 Ok(()) => Moved::Aborted(other.err()),
                 // Nobody knows what a later commit would write.
-                Err(error) => Moved::Uncommitted(error.into()),
+                Err(error) => Moved::Uncommitted(error.into(), HashSet::new()),
             };
         }
     };
     let released = catalog.release();
     match released.and_then(|()| catalog.commit(Durability::Power)) {
         Ok(()) => Moved::Durably(dead),
-        Err(error) => Moved::Uncommitted(error.into()),
+        Err(error) => Moved::Uncommitted(error.into(), dead),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::model::ContentId;
+use crate::store::testing::Failing;
 
 const MEGABYTE: usize = 1 << 20;
 
@@ -122,6 +123,57 @@ fn what_is_deleted_for_good_is_in_no_cache_any_more() {
     assert!(!bench.holds(&secret[MEGABYTE..MEGABYTE + 64]));
     assert!(entries(&bench).is_empty());
     assert_eq!(read_forward(&bench, other), noise(MEGABYTE, 5));
+}
+
+#[test]
+fn a_deletion_for_good_that_the_bucket_refuses_empties_the_caches_before_it_fails_and_after() {
+    let secret = noise(2 * MEGABYTE, 4);
+    let trace = &secret[MEGABYTE..MEGABYTE + 64];
+    let (bench, content, _) = after_one_read(&secret);
+    let reader = bench.store().reader(content).unwrap();
+    let chunks: Vec<_> = reader.chunks().iter().map(|chunk| chunk.hash).collect();
+    let in_memory = || {
+        let cache = &bench.store().shared.cache;
+        chunks.iter().any(|chunk| cache.get(chunk).is_some())
+    };
+    assert!(bench.holds(trace) && in_memory());
+    bench.faults.keep_packs();
+    removal::remove(&bench, content);
+    bench.store().reclaim().unwrap_err();
+    assert!(!bench.holds(trace) && !in_memory());
+    // The pack is there still, so who has it open can read on, and brings it back.
+    let mut bytes = vec![0; secret.len()];
+    reader.read_at(0, &mut bytes).unwrap();
+    drop(reader);
+    wait_for("the entries", || entries(&bench).len() == chunks.len());
+    assert!(bench.holds(trace) && in_memory());
+    bench.faults.heal();
+    bench.store().reclaim().unwrap();
+    assert!(!bench.holds(trace) && !in_memory());
+}
+
+#[test]
+fn a_deletion_for_good_that_could_not_be_committed_empties_the_caches() {
+    let secret = noise(2 * MEGABYTE, 4);
+    let mut bench = Bench::in_a_bucket();
+    let content = bench.write(&secret);
+    // In the same pack, so that another one takes its place.
+    let kept = bench.write(&noise(MEGABYTE, 5));
+    bench.store().flush().unwrap();
+    bench.reopen();
+    assert_eq!(read_forward(&bench, content), secret);
+    wait_for("the entries", || {
+        bench.holds(&secret[MEGABYTE..MEGABYTE + 64])
+    });
+    bench.facts.commit_now();
+    removal::remove(&bench, content);
+    bench.facts.fail_from_the_next_new_pack_on(Failing::Full);
+    bench.store().reclaim().unwrap_err();
+    assert!(entries(&bench).is_empty());
+    bench.facts.commit_again();
+    bench.store().reclaim().unwrap();
+    assert!(!bench.holds(&secret[MEGABYTE..MEGABYTE + 64]));
+    assert_eq!(read_forward(&bench, kept), noise(MEGABYTE, 5));
 }
 
 #[test]
