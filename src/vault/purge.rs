@@ -32,6 +32,15 @@ pub struct Purged {
     pub copy_at: Option<String>,
 }
 
+/// What went out of the rows of one asset.
+#[derive(Debug, Default)]
+pub(super) struct Removed {
+    /// Whether it ended with its last version: none or one.
+    pub assets: u64,
+    /// Those of the wanted versions that were there still.
+    pub versions: Vec<VersionSeq>,
+}
+
 impl Vault {
     /// Deletes versions of one asset for good. All prefixes must fit before any goes.
     ///
@@ -56,9 +65,15 @@ impl Vault {
             return Ok(Purged::default());
         };
         let deletion = self.clock.random().to_string();
-        let assets = self.remove_versions(&deletion, asset, &versions)?;
-        let seqs: Vec<VersionSeq> = versions.iter().map(|version| version.seq).collect();
-        self.make_irreversible(&deletion, assets, &seqs)
+        let removed = self.remove_versions(&deletion, asset, &versions)?;
+        if removed.versions.is_empty() {
+            let ids: Vec<String> = versions.iter().map(|v| v.id.to_string()).collect();
+            return Err(VaultError::NotFound {
+                path: id.clone(),
+                what: format!("version {}", ids.join(", ")),
+            });
+        }
+        self.make_irreversible(&deletion, &removed)
     }
 
     /// Deletes the whole history of an asset, or of every deleted asset below a
@@ -81,31 +96,41 @@ impl Vault {
             });
         }
         let deletion = self.clock.random().to_string();
-        let mut seqs = Vec::new();
-        let mut gone = 0;
+        let mut removed = Removed::default();
         for asset in assets {
             let versions = self.catalog().versions(asset)?;
-            seqs.extend(versions.iter().map(|version| version.seq));
-            gone += self.remove_versions(&deletion, asset, &versions)?;
+            let one = self.remove_versions(&deletion, asset, &versions)?;
+            removed.assets += one.assets;
+            removed.versions.extend(one.versions);
         }
-        self.make_irreversible(&deletion, gone, &seqs)
+        self.make_irreversible(&deletion, &removed)
     }
 
-    /// Returns how many assets ended with their last version: none or one.
+    /// Removes the rows of those that are there still: they were chosen without the lock,
+    /// and a prune or an ingest may have been faster.
     pub(super) fn remove_versions(
         &self,
         deletion: &str,
         asset: NodeId,
-        versions: &[Version],
-    ) -> Result<u64> {
-        let unique: BTreeSet<_> = versions.iter().map(|version| version.seq).collect();
+        chosen: &[Version],
+    ) -> Result<Removed> {
+        let unique: BTreeSet<_> = chosen.iter().map(|version| version.seq).collect();
         let mut catalog = self.catalog();
+        let mut versions = Vec::with_capacity(unique.len());
+        for seq in unique {
+            let found = catalog.version(seq)?;
+            versions.extend(found.filter(|version| version.asset == asset));
+        }
+        let is_gone = versions.is_empty() && !chosen.is_empty();
+        if is_gone || catalog.asset(asset)?.is_none() {
+            return Ok(Removed::default());
+        }
         let now = self.clock.now();
-        self.audit(catalog.as_mut(), asset, versions)?;
+        self.audit(catalog.as_mut(), asset, &versions)?;
         let ended = atomically(catalog.as_mut(), |catalog| {
             catalog.set_setting(UNFINISHED_SETTING, Some(deletion))?;
-            for seq in &unique {
-                catalog.remove_version(*seq)?;
+            for version in &versions {
+                catalog.remove_version(version.seq)?;
             }
             let ended = catalog.latest_versions(asset, 1)?.is_empty();
             if ended {
@@ -115,22 +140,20 @@ impl Vault {
         })?;
         self.commit_locked(catalog.as_mut(), Durability::Power)?;
         drop(catalog);
-        for version in versions {
+        for version in &versions {
             self.end_pin(version);
         }
-        Ok(u64::from(ended))
+        Ok(Removed {
+            assets: u64::from(ended),
+            versions: versions.iter().map(|version| version.seq).collect(),
+        })
     }
 
-    fn make_irreversible(
-        &self,
-        deletion: &str,
-        assets: u64,
-        seqs: &[VersionSeq],
-    ) -> Result<Purged> {
+    fn make_irreversible(&self, deletion: &str, removed: &Removed) -> Result<Purged> {
         // What was being ingested gives its bytes up only when it is recorded.
-        self.wait_for_ingest_of(seqs);
+        self.wait_for_ingest_of(&removed.versions);
         self.finish_batch()?;
-        let versions = seqs.len() as u64;
+        let (assets, versions) = (removed.assets, removed.versions.len() as u64);
         let deadline = Instant::now() + SHARED_PATIENCE;
         let mut left = self.remove_leftovers()?;
         while left == Left::Something && Instant::now() < deadline {

@@ -129,7 +129,7 @@ fn a_deletion_for_good_that_was_broken_off_is_finished_after_the_next_start() {
     let removed = vault
         .vault
         .remove_versions("broken off", first.asset, &versions[..1]);
-    assert_eq!(removed.unwrap(), 0);
+    assert_eq!(removed.unwrap().assets, 0);
     let vault = vault.crash();
     vault.vault.begin_recovery().unwrap();
     vault.vault.recover().unwrap();
@@ -157,6 +157,39 @@ fn deleting_single_versions_for_good_leaves_the_others() {
             .is_err()
     );
     vault.assert_sound();
+}
+
+#[test]
+fn a_version_that_went_since_it_was_chosen_to_be_deleted_for_good_is_passed_over() {
+    let vault = TestVault::new();
+    vault.write("a", b"first");
+    vault.write("a", b"second!");
+    vault.ingest_all();
+    let chosen = vault.vault.choose_version(&id("a"), None).unwrap();
+    let versions = vault.vault.versions_of(&id("a")).unwrap();
+    let remove = |wanted| {
+        let removed = vault.vault.remove_versions("one", chosen.asset, wanted);
+        removed.unwrap()
+    };
+    assert_eq!(remove(&versions[..1]).versions, [versions[0].seq]);
+    // Chosen before, by somebody who was slower.
+    let rest = remove(&versions);
+    assert_eq!(
+        (rest.assets, &rest.versions[..]),
+        (1, &[versions[1].seq][..])
+    );
+    let nothing = remove(&versions);
+    assert_eq!((nothing.assets, nothing.versions.len()), (0, 0));
+    let audited = std::fs::read_to_string(vault.vault.config().vault_dir.join("audit.log"));
+    let audited = audited.unwrap();
+    assert_eq!(audited.lines().count(), 2, "{audited}");
+    for version in &versions {
+        assert_eq!(
+            audited.matches(&version.id.to_string()).count(),
+            1,
+            "{audited}"
+        );
+    }
 }
 
 pub(super) fn files_below(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
