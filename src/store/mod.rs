@@ -241,6 +241,15 @@ impl Store {
         journal::publish(&self.shared)
     }
 
+    /// Publishes all that the catalog knows by now, and removes what was published before:
+    /// nothing in the journal speaks any more of what is gone.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn publish_anew(&self) -> Result<()> {
+        journal::publish_anew(&self.shared)
+    }
+
     /// The same, for who does not wait for ever. What is begun goes on.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! Irreversible deletion: the rows go, then the bytes, from every pack that has them.
+//! Irreversible deletion: the rows go, then the bytes, from every pack that has them, then
+//! what the store's journal says of them.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -161,6 +162,8 @@ impl Vault {
             left = self.remove_leftovers()?;
         }
         let freed_bytes = self.store.reclaim()?;
+        // Or a rebuild would bring back the names, and versions without bytes.
+        self.store.publish_anew()?;
         log::warn!("deleted for good: {versions} versions, {assets} assets, {freed_bytes} bytes");
         if left == Left::Something {
             log::warn!("{}", VaultError::BytesShared);
@@ -190,6 +193,7 @@ impl Vault {
             let left = self.remove_leftovers()?;
             self.store.reclaim()?;
             if left == Left::Nothing {
+                self.store.publish_anew()?;
                 self.note_finished(&deletion)?;
                 log::warn!("what was deleted for good before is gone from the store");
             }

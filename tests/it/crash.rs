@@ -344,10 +344,9 @@ fn a_kill_at_each_named_point_loses_nothing_that_was_promised() {
     }
     let mut points = crash_points();
     // Those of a rebuild are no daemon's: see `rebuild`.
-    // Those of uploads are in api.rs: the load here comes through the mount. It repairs
-    // nothing either: see `journal`.
+    // Those of uploads are in api.rs: the load here comes through the mount.
     // Those of a first backup are in `backup`.
-    let elsewhere = ["rebuild.", "upload.", "intake.", "journal.before-anew"];
+    let elsewhere = ["rebuild.", "upload.", "intake."];
     points.retain(|point| !elsewhere.iter().any(|start| point.starts_with(start)));
     assert!(!points.is_empty(), "the sources name no crash point");
     kill_at_each(&points, &[1, 4], |_| {}, Setup::new);

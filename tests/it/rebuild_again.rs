@@ -53,6 +53,25 @@ fn another_instant_leaves_nothing_of_the_first_attempt_and_all_that_people_made(
 }
 
 #[test]
+fn what_was_deleted_for_good_stays_so_when_the_machine_is_lost_at_once() {
+    let server = BucketServer::start(Kind::S3);
+    let setup = vault_in(&server).config("pack_age_max", "\"1h\"");
+    let mut m = setup.start();
+    m.write("kept", noise(1, 50_000));
+    m.write("secret", noise(2, 50_000));
+    m.run("\"$KEEPFS\" wait .");
+    m.remove("secret");
+    m.run("\"$KEEPFS\" wait .; \"$KEEPFS\" purge --yes secret");
+    lose(&mut m);
+    rebuilt(&m, &server, &["--live"]);
+    m.remount();
+    m.run("\"$KEEPFS\" check --read-data .");
+    assert!(m.deleted().is_empty(), "{:?}", m.deleted());
+    m.rename("kept", "secret");
+    assert_eq!(m.contents("secret"), [noise(1, 50_000)]);
+}
+
+#[test]
 fn what_was_rewritten_after_the_journal_is_found_where_it_is_now() {
     let mut server = BucketServer::start(Kind::S3);
     let mut m = vault_in(&server).start();

@@ -1,7 +1,10 @@
 //! What a deletion leaves: history, a reserved name, or nothing.
 
+use crate::catalog::sqlite::SqliteCatalog;
+use crate::catalog::{Catalog, Child};
 use crate::config::InitOptions;
-use crate::model::Override;
+use crate::model::{Override, ROOT};
+use crate::store::{Gap, replay};
 
 use super::super::VaultError;
 use super::super::testing::{TestVault, id};
@@ -157,6 +160,36 @@ fn deleting_single_versions_for_good_leaves_the_others() {
             .is_err()
     );
     vault.assert_sound();
+}
+
+#[test]
+fn what_is_deleted_for_good_is_not_in_the_journal_of_the_store_either() {
+    let vault = TestVault::new();
+    vault.write("kept", b"stays");
+    vault.write("secret", b"one");
+    vault.ingest_all();
+    let store = vault.vault.store();
+    store.publish().unwrap();
+    vault.write("secret", b"another");
+    vault.ingest_all();
+    vault.remove("secret");
+    store.publish().unwrap();
+    let config = vault.vault.config();
+    let journal = config.vault_dir.join("store/catalog");
+    assert_eq!(files_below(&journal).len(), 2, "a snapshot, and changes");
+    vault.vault.purge(&id("secret")).unwrap();
+    let objects = files_below(&journal);
+    let [object] = &objects[..] else {
+        panic!("{objects:?}");
+    };
+    assert!(object.extension().is_some_and(|kind| kind == "snapshot"));
+    let path = vault.directory.path().join("rebuilt.db");
+    replay(&config.store, None, Gap::Refuse, None, &path).unwrap();
+    let mut rebuilt = SqliteCatalog::open(&path).unwrap();
+    let mut names = rebuilt.children(ROOT, None, 10).unwrap();
+    names.retain(|child| !matches!(child, Child::Asset { name, .. } if name.as_bytes() == b"kept"));
+    assert_eq!(names, []);
+    assert!(rebuilt.setting("purge.unfinished").unwrap().is_some());
 }
 
 #[test]
