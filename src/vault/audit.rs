@@ -3,7 +3,7 @@
 //! It is written and flushed before the rows go, because nothing knows their names after
 //! that. So a line may speak of a deletion that failed; none is missing.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
@@ -60,6 +60,10 @@ impl Vault {
             .open(path)
             .map_err(failed)?;
         file.write_all(text.as_bytes()).map_err(failed)?;
-        file.sync_all().map_err(failed)
+        file.sync_all().map_err(failed)?;
+        // Its name, too, and not only where this made it: a kill may have come in between.
+        File::open(&self.config.vault_dir)
+            .and_then(|directory| directory.sync_all())
+            .map_err(failed)
     }
 }
