@@ -11,6 +11,7 @@ mod fence;
 mod ids;
 mod labels;
 mod path;
+pub mod percent;
 mod reserved;
 mod shell;
 mod store_place;

@@ -7,6 +7,8 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::percent;
+
 /// Where packs lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StorePlace {
@@ -101,7 +103,10 @@ impl StorePlace {
 impl fmt::Display for StorePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StorePlace::Directory(path) => write_file_url(f, path),
+            StorePlace::Directory(path) => {
+                let path = percent::encode_path(path.as_os_str().as_bytes());
+                write!(f, "file://{path}")
+            }
             StorePlace::Bucket(place) => place.fmt(f),
         }
     }
@@ -208,33 +213,8 @@ impl BucketPlace {
     }
 }
 
-fn write_file_url(f: &mut fmt::Formatter<'_>, path: &Path) -> fmt::Result {
-    f.write_str("file://")?;
-    // RFC 3986, section 2.3: what is not reserved, and the slash, stay as they are.
-    for &byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'/' | b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-                write!(f, "{}", char::from(byte))?;
-            }
-            _ => write!(f, "%{byte:02X}")?,
-        }
-    }
-    Ok(())
-}
-
 fn directory_of(url: &str) -> Option<PathBuf> {
-    let path = url.strip_prefix("file://")?;
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let mut digit = || char::from(rest.next()?).to_digit(16);
-            let (high, low) = (digit()?, digit()?);
-            bytes.push((high * 16 + low) as u8);
-        } else {
-            bytes.push(byte);
-        }
-    }
+    let bytes = percent::decode(url.strip_prefix("file://")?)?;
     let is_absolute = bytes.first() == Some(&b'/') && !bytes.contains(&0);
     is_absolute.then(|| std::ffi::OsString::from_vec(bytes).into())
 }

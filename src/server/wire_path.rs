@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::PublicId;
+use crate::model::{PublicId, percent};
 
 /// A public_id on its way through the socket.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -24,7 +24,8 @@ impl WirePath {
     /// # Errors
     /// A sentence that names the text.
     pub fn decode(text: &str) -> Result<Self, String> {
-        let bytes = decode(text).ok_or_else(|| format!("'{text}': a '%' needs two hex digits"))?;
+        let bytes =
+            percent::decode(text).ok_or_else(|| format!("'{text}': a '%' needs two hex digits"))?;
         PublicId::new(&bytes)
             .map(Self)
             .map_err(|error| error.to_string())
@@ -71,21 +72,6 @@ fn escape(text: &mut String, bytes: &[u8]) {
         // Writing to a String cannot fail.
         let _ = write!(text, "%{byte:02X}");
     }
-}
-
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let mut digit = || char::from(rest.next()?).to_digit(16);
-            let (high, low) = (digit()?, digit()?);
-            bytes.push((high * 16 + low) as u8);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
