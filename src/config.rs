@@ -12,6 +12,7 @@ mod layout;
 mod moved_store;
 mod notify;
 mod retention;
+mod section;
 mod strange;
 mod switched;
 mod template;

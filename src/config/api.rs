@@ -1,11 +1,8 @@
 //! The table `[api]`: what the HTTP server may do, and how others reach it.
 
-use std::path::Path;
-
 use toml::de::DeValue;
 
-use super::ConfigError;
-use super::file::{line_of, string, wrong_type};
+use super::section::{Wrong, entries_of, string, truth};
 use super::units::parse_bytes;
 
 const KEYS: [&str; 4] = [
@@ -40,40 +37,16 @@ impl Default for ApiSettings {
     }
 }
 
-/// Reads the table that stands at `table_line` of `text`.
-pub(super) fn read(
-    file: &Path,
-    text: &str,
-    table_line: usize,
-    value: &DeValue<'_>,
-) -> Result<ApiSettings, ConfigError> {
-    let bad_value = |line, key: String, problem| ConfigError::BadValue {
-        file: file.to_owned(),
-        line,
-        key,
-        problem,
-    };
-    let table = value.as_table().ok_or_else(|| {
-        let problem = wrong_type(value, "a table, with [api] on a line of its own");
-        bad_value(table_line, "api".into(), problem)
-    })?;
+/// Reads the table, whose name stands at `at`.
+pub(super) fn read(value: &DeValue<'_>, at: usize) -> Result<ApiSettings, Wrong> {
     let mut settings = ApiSettings::default();
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    for (key, value) in entries {
-        let name = key.get_ref().as_ref();
-        let line = line_of(text, key.span().start);
-        if !KEYS.contains(&name) {
-            return Err(ConfigError::UnknownKey {
-                file: file.to_owned(),
-                line,
-                key: format!("api.{}", name.escape_debug()),
-                known: KEYS.join(", "),
-            });
+    for (key, value, at) in entries_of(value, at, "api")? {
+        if !KEYS.contains(&key) {
+            return Err(Wrong::unknown(at, Some("api"), key, &KEYS));
         }
         settings
-            .set(name, value.get_ref())
-            .map_err(|problem| bad_value(line, format!("api.{name}"), problem))?;
+            .set(key, value)
+            .map_err(|problem| Wrong::value(at, format!("api.{key}"), problem))?;
     }
     Ok(settings)
 }
@@ -81,11 +54,7 @@ pub(super) fn read(
 impl ApiSettings {
     fn set(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), String> {
         match key {
-            "allow_fetch" => {
-                self.allow_fetch = value
-                    .as_bool()
-                    .ok_or_else(|| wrong_type(value, "true or false"))?;
-            }
+            "allow_fetch" => self.allow_fetch = truth(value)?,
             "public_url" => self.public_url = Some(address(string(value)?)?),
             "notification_url" => self.notification_url = Some(address(string(value)?)?),
             "upload_bytes_max" => self.upload_bytes_max = parse_bytes(string(value)?)?,
@@ -109,7 +78,9 @@ fn address(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::file;
+    use std::path::Path;
+
+    use super::super::{ConfigError, file};
     use super::*;
 
     fn api(lines: &str) -> Result<ApiSettings, ConfigError> {

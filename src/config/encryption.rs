@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
-use super::ConfigError;
-use super::file::{line_of, string, wrong_type};
+use super::section::{Wrong, entries_of, string};
 
 const KEYS: [&str; 2] = ["key_file", "passphrase_file"];
 
@@ -43,53 +42,32 @@ impl SecretPlace {
     }
 }
 
-/// Reads the table that stands at `table_line` of `text`.
-pub(super) fn read(
-    file: &Path,
-    text: &str,
-    table_line: usize,
-    value: &DeValue<'_>,
-) -> Result<SecretPlace, ConfigError> {
-    let bad_value = |line, key: &str, problem: String| ConfigError::BadValue {
-        file: file.to_owned(),
-        line,
-        key: key.to_owned(),
-        problem,
-    };
-    let table = value.as_table().ok_or_else(|| {
-        let problem = wrong_type(value, "a table, with [encryption] on a line of its own");
-        bad_value(table_line, "encryption", problem)
-    })?;
+/// Reads the table, whose name stands at `at`.
+pub(super) fn read(value: &DeValue<'_>, at: usize) -> Result<SecretPlace, Wrong> {
     let mut place = SecretPlace::Asked;
-    for (key, value) in table {
-        let name = key.get_ref().as_ref();
-        let line = line_of(text, key.span().start);
-        let bad_value = |problem| bad_value(line, &format!("encryption.{name}"), problem);
-        let path = |value: &DeValue<'_>| match string(value) {
-            Ok(path) if !path.is_empty() && !path.contains(char::is_control) => Ok(path.into()),
-            Ok(_) => Err(bad_value("must name a file".into())),
-            Err(problem) => Err(bad_value(problem)),
+    for (key, value, at) in entries_of(value, at, "encryption")? {
+        let secret_in = match key {
+            "key_file" => SecretPlace::KeyFile,
+            "passphrase_file" => SecretPlace::PassphraseFile,
+            _ => return Err(Wrong::unknown(at, Some("encryption"), key, &KEYS)),
         };
-        let named = match name {
-            "key_file" => SecretPlace::KeyFile(path(value.get_ref())?),
-            "passphrase_file" => SecretPlace::PassphraseFile(path(value.get_ref())?),
-            _ => {
-                return Err(ConfigError::UnknownKey {
-                    file: file.to_owned(),
-                    line,
-                    key: format!("encryption.{}", name.escape_debug()),
-                    known: KEYS.join(", "),
-                });
-            }
-        };
+        let value_is = |problem| Wrong::value(at, format!("encryption.{key}"), problem);
+        let path = file_name(value).map_err(value_is)?;
         if place != SecretPlace::Asked {
-            return Err(bad_value(
-                "a vault has a key file or a passphrase: keep one".into(),
-            ));
+            let problem = "a vault has a key file or a passphrase: keep one";
+            return Err(value_is(problem.into()));
         }
-        place = named;
+        place = secret_in(path);
     }
     Ok(place)
+}
+
+fn file_name(value: &DeValue<'_>) -> Result<PathBuf, String> {
+    let name = string(value)?;
+    if name.is_empty() || name.contains(char::is_control) {
+        return Err("must name a file".into());
+    }
+    Ok(name.into())
 }
 
 #[cfg(test)]

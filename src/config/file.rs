@@ -4,7 +4,7 @@
 //! error can then name its line and key, and `format` is judged before any other
 //! key, so that a newer file is called newer and not wrong.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use toml::de::{DeTable, DeValue};
 use super::api::{self, ApiSettings};
 use super::encryption::{self, SecretPlace};
 use super::notify::{self, MailSettings};
-use super::retention::{self, Problem, Wrong};
-use super::units::{Interval, parse_bytes, parse_duration, parse_interval};
+use super::retention;
+use super::section::{Wrong, bytes, entries, integer, line_of, string, truth, wrong_type};
+use super::units::{Interval, parse_duration, parse_interval};
 use super::{CommitMode, ConfigError};
 use crate::model::{Override, StorePlace};
 use crate::policy::{Policy, PolicySettings, RetentionSettings};
@@ -105,95 +106,50 @@ impl Default for Settings {
 
 /// Reads the text of `file`, which is named in errors only.
 pub(super) fn read(file: &Path, text: &str) -> Result<Settings, ConfigError> {
-    let line = |span: Range<usize>| line_of(text, span.start);
     let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
         file: file.to_owned(),
-        line: error.span().map_or(1, line),
+        line: error.span().map_or(1, |span| line_of(text, span.start)),
         problem: error.message().replace('\n', " "),
     })?;
     let table = table.get_ref();
-    let bad_value = |line, key: &str, problem| ConfigError::BadValue {
-        file: file.to_owned(),
-        line,
-        key: key.to_owned(),
-        problem,
-    };
-
-    let Some((key, value)) = table.get_key_value("format") else {
-        let problem = format!("is missing: add the line format = {FORMAT}");
-        return Err(bad_value(1, "format", problem));
-    };
-    match integer(value.get_ref()) {
-        Ok(FORMAT) => {}
-        Ok(format) if format > FORMAT => {
-            return Err(ConfigError::NewerFormat {
-                file: file.to_owned(),
-                line: line(key.span()),
-                format,
-            });
-        }
-        Ok(format) => {
-            let problem = format!("there is no format {format}: write {FORMAT}");
-            return Err(bad_value(line(key.span()), "format", problem));
-        }
-        Err(problem) => return Err(bad_value(line(key.span()), "format", problem)),
-    }
-
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    let mut settings = Settings::default();
-    for (key, value) in entries {
-        let name = key.get_ref().as_ref();
-        if !KEYS.contains(&name) {
-            return Err(ConfigError::UnknownKey {
-                file: file.to_owned(),
-                line: line(key.span()),
-                key: name.escape_debug().to_string(),
-                known: KEYS.join(", "),
-            });
-        }
-        if name == "encryption" {
-            let place = encryption::read(file, text, line(key.span()), value.get_ref())?;
-            settings.encryption = Some(place);
-            continue;
-        }
-        if name == "notify" {
-            let mail = notify::read(file, text, line(key.span()), value.get_ref())?;
-            settings.mail = Some(mail);
-            continue;
-        }
-        if name == "api" {
-            settings.api = api::read(file, text, line(key.span()), value.get_ref())?;
-            continue;
-        }
-        if name == "retention" {
-            let read = retention::read(value.get_ref(), key.span().start);
-            settings.retention = read.map_err(|wrong| of_retention(file, text, wrong))?;
-            continue;
-        }
-        settings
-            .set(name, value.get_ref())
-            .map_err(|problem| bad_value(line(key.span()), name, problem))?;
-    }
-    Ok(settings)
+    check_format(file, text, table)?;
+    settings(table).map_err(|wrong| wrong.of_file(file, text))
 }
 
-fn of_retention(file: &Path, text: &str, wrong: Wrong) -> ConfigError {
-    let (file, line, key) = (file.to_owned(), line_of(text, wrong.at), wrong.key);
-    match wrong.problem {
-        Problem::Value(problem) => ConfigError::BadValue {
-            file,
-            line,
-            key,
-            problem,
-        },
-        Problem::Unknown { known } => ConfigError::UnknownKey {
-            file,
-            line,
-            key,
-            known,
-        },
+/// Before anything else: what a newer keepfs wrote may have keys that are unknown here.
+fn check_format(file: &Path, text: &str, table: &DeTable<'_>) -> Result<(), ConfigError> {
+    let bad_format = |at, problem| Err(Wrong::value(at, "format", problem).of_file(file, text));
+    let Some((key, value)) = table.get_key_value("format") else {
+        return bad_format(0, format!("is missing: add the line format = {FORMAT}"));
+    };
+    let at = key.span().start;
+    match integer(value.get_ref()) {
+        Ok(FORMAT) => Ok(()),
+        Ok(format) if format > FORMAT => Err(ConfigError::NewerFormat {
+            file: file.to_owned(),
+            line: line_of(text, at),
+            format,
+        }),
+        Ok(format) => bad_format(at, format!("there is no format {format}: write {FORMAT}")),
+        Err(problem) => bad_format(at, problem),
     }
+}
+
+fn settings(table: &DeTable<'_>) -> Result<Settings, Wrong> {
+    let mut settings = Settings::default();
+    for (key, value, at) in entries(table) {
+        match key {
+            "encryption" => settings.encryption = Some(encryption::read(value, at)?),
+            "notify" => settings.mail = Some(notify::read(value, at)?),
+            "api" => settings.api = api::read(value, at)?,
+            "retention" => settings.retention = retention::read(value, at)?,
+            _ if KEYS.contains(&key) => settings
+                .set(key, value)
+                .map_err(|problem| Wrong::value(at, key, problem))?,
+            _ => return Err(Wrong::unknown(at, None, key, &KEYS)),
+        }
+    }
+    Ok(settings)
 }
 
 impl Settings {
@@ -204,11 +160,7 @@ impl Settings {
             "live" => self.live = directory(string(value)?)?,
             "store" => self.store = StorePlace::parse(string(value)?)?,
             "exclude" => self.policy.exclude = exclude(value)?,
-            "skip_fetched" => {
-                self.policy.skip_fetched = value
-                    .as_bool()
-                    .ok_or_else(|| wrong_type(value, "true or false"))?;
-            }
+            "skip_fetched" => self.policy.skip_fetched = truth(value)?,
             "checkpoint_interval" => self.checkpoint_interval = parse_interval(string(value)?)?,
             "commit_interval_ms" => {
                 let millis = u64::try_from(integer(value)?).unwrap_or(0);
@@ -353,36 +305,4 @@ fn exclude(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     };
     Policy::new(&settings).map_err(|error| error.to_string())?;
     Ok(settings.exclude)
-}
-
-pub(super) fn bytes(value: &DeValue<'_>) -> Result<u64, String> {
-    match value {
-        DeValue::Integer(_) => {
-            u64::try_from(integer(value)?).map_err(|_| "must not be negative".to_owned())
-        }
-        DeValue::String(text) => parse_bytes(text),
-        _ => Err(wrong_type(value, "a size like \"256MiB\"")),
-    }
-}
-
-pub(super) fn integer(value: &DeValue<'_>) -> Result<i64, String> {
-    value
-        .as_integer()
-        .and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok())
-        .ok_or_else(|| wrong_type(value, "a whole number"))
-}
-
-pub(super) fn string<'v>(value: &'v DeValue<'_>) -> Result<&'v str, String> {
-    value
-        .as_str()
-        .ok_or_else(|| wrong_type(value, "text in quotes"))
-}
-
-pub(super) fn wrong_type(value: &DeValue<'_>, wanted: &str) -> String {
-    format!("is of type {}: write {wanted}", value.type_str())
-}
-
-pub(super) fn line_of(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().iter().take(offset);
-    before.filter(|byte| **byte == b'\n').count() + 1
 }

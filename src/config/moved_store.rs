@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::file::{self, line_of};
+use super::file;
+use super::section::line_of;
 use super::strange::without_reach;
 use super::{Config, ConfigError, FILE_NAME};
 use crate::model::StorePlace;

@@ -3,12 +3,11 @@
 //! The password is not among it: only the name of a file that has it. Addresses are
 //! looked at for what no address has; what the mail library makes of them is `notify`'s.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use toml::de::DeValue;
 
-use super::ConfigError;
-use super::file::{integer, line_of, string, wrong_type};
+use super::section::{Wrong, entries_of, integer, string, wrong_type};
 
 const KEYS: [&str; 7] = [
     "smtp_host",
@@ -73,44 +72,20 @@ struct Draft {
     password_file: Option<PathBuf>,
 }
 
-/// Reads the table that stands at `table_line` of `text`.
-pub(super) fn read(
-    file: &Path,
-    text: &str,
-    table_line: usize,
-    value: &DeValue<'_>,
-) -> Result<MailSettings, ConfigError> {
-    let bad_value = |line, key: String, problem| ConfigError::BadValue {
-        file: file.to_owned(),
-        line,
-        key,
-        problem,
-    };
-    let table = value.as_table().ok_or_else(|| {
-        let problem = wrong_type(value, "a table, with [notify] on a line of its own");
-        bad_value(table_line, "notify".into(), problem)
-    })?;
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
+/// Reads the table, whose name stands at `at`.
+pub(super) fn read(value: &DeValue<'_>, at: usize) -> Result<MailSettings, Wrong> {
     let mut draft = Draft::default();
-    for (key, value) in entries {
-        let name = key.get_ref().as_ref();
-        let line = line_of(text, key.span().start);
-        if !KEYS.contains(&name) {
-            return Err(ConfigError::UnknownKey {
-                file: file.to_owned(),
-                line,
-                key: format!("notify.{}", name.escape_debug()),
-                known: KEYS.join(", "),
-            });
+    for (key, value, at) in entries_of(value, at, "notify")? {
+        if !KEYS.contains(&key) {
+            return Err(Wrong::unknown(at, Some("notify"), key, &KEYS));
         }
         draft
-            .set(name, value.get_ref())
-            .map_err(|problem| bad_value(line, format!("notify.{name}"), problem))?;
+            .set(key, value)
+            .map_err(|problem| Wrong::value(at, format!("notify.{key}"), problem))?;
     }
     draft
         .finish()
-        .map_err(|(key, problem)| bad_value(table_line, format!("notify.{key}"), problem))
+        .map_err(|(key, problem)| Wrong::value(at, format!("notify.{key}"), problem))
 }
 
 impl Draft {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::file::{bytes, integer, string, wrong_type};
+use super::section::{Wrong, bytes, entries, entries_of, integer, string, wrong_type};
 use super::units::{parse_duration, parse_percent};
 use crate::policy::{PathRules, Retention, RetentionSettings, Rules};
 
@@ -20,27 +20,10 @@ const RULES: [&str; 8] = [
 ];
 const OF_ALL: [&str; 3] = ["size_budget", "repack_live_share_min", "path"];
 
-/// What is wrong with one key.
-pub(super) struct Wrong {
-    /// Byte in the text where the key begins.
-    pub at: usize,
-    /// The key, with the tables it is in.
-    pub key: String,
-    pub problem: Problem,
-}
-
-pub(super) enum Problem {
-    /// There is no such key, but these.
-    Unknown { known: String },
-    /// The value will not do.
-    Value(String),
-}
-
 /// Reads the table; `at` is where its name stands.
 pub(super) fn read(value: &DeValue<'_>, at: usize) -> Result<RetentionSettings, Wrong> {
-    let table = table_of(value, at, "retention")?;
     let mut settings = RetentionSettings::default();
-    for (key, value, at) in entries(table) {
+    for (key, value, at) in entries_of(value, at, "retention")? {
         let value_is = |problem| Wrong::value(at, format!("retention.{key}"), problem);
         match key {
             "size_budget" => {
@@ -54,22 +37,23 @@ pub(super) fn read(value: &DeValue<'_>, at: usize) -> Result<RetentionSettings, 
             rule if RULES.contains(&rule) => {
                 set_rule(&mut settings.rules, rule, value).map_err(value_is)?;
             }
-            _ => return Err(Wrong::unknown(at, "retention", key, &OF_ALL)),
+            _ => return Err(unknown(at, "retention", key, &OF_ALL)),
         }
     }
     Ok(settings)
 }
 
 fn paths(value: &DeValue<'_>, at: usize) -> Result<Vec<PathRules>, Wrong> {
-    let name = "retention.path";
-    let list = value.as_array().ok_or_else(|| {
+    let no_section = |value, at| {
         let problem = wrong_type(value, "sections that begin with [[retention.path]]");
-        Wrong::value(at, name.into(), problem)
-    })?;
+        Wrong::value(at, "retention.path", problem)
+    };
+    let list = value.as_array().ok_or_else(|| no_section(value, at))?;
     list.iter()
         .map(|section| {
-            let at = section.span().start;
-            path(table_of(section.get_ref(), at, name)?, at)
+            let (section, at) = (section.get_ref(), section.span().start);
+            let table = section.as_table().ok_or_else(|| no_section(section, at))?;
+            path(table, at)
         })
         .collect()
 }
@@ -86,12 +70,12 @@ fn path(table: &DeTable<'_>, at: usize) -> Result<PathRules, Wrong> {
             rule if RULES.contains(&rule) => {
                 set_rule(&mut rules, rule, value).map_err(value_is)?;
             }
-            _ => return Err(Wrong::unknown(at, "retention.path", key, &["pattern"])),
+            _ => return Err(unknown(at, "retention.path", key, &["pattern"])),
         }
     }
     let pattern = pattern.ok_or_else(|| {
-        let problem = "is missing: say which files, like pattern = \"logs/**\"".into();
-        Wrong::value(at, "retention.path.pattern".into(), problem)
+        let problem = "is missing: say which files, like pattern = \"logs/**\"";
+        Wrong::value(at, "retention.path.pattern", problem)
     })?;
     Ok(PathRules { pattern, rules })
 }
@@ -141,45 +125,9 @@ fn duration(value: &DeValue<'_>) -> Result<Duration, String> {
     }
 }
 
-fn table_of<'v, 't>(
-    value: &'v DeValue<'t>,
-    at: usize,
-    name: &str,
-) -> Result<&'v DeTable<'t>, Wrong> {
-    value.as_table().ok_or_else(|| {
-        let problem = wrong_type(value, "a section of its own");
-        Wrong::value(at, name.to_owned(), problem)
-    })
-}
-
-/// Keys with values and where they stand, in the order of the file.
-fn entries<'v, 't>(table: &'v DeTable<'t>) -> Vec<(&'v str, &'v DeValue<'t>, usize)> {
-    let mut entries: Vec<_> = table
-        .iter()
-        .map(|(key, value)| (key.get_ref().as_ref(), value.get_ref(), key.span().start))
-        .collect();
-    entries.sort_by_key(|(_, _, at)| *at);
-    entries
-}
-
-impl Wrong {
-    fn value(at: usize, key: String, problem: String) -> Self {
-        Self {
-            at,
-            key,
-            problem: Problem::Value(problem),
-        }
-    }
-
-    fn unknown(at: usize, table: &str, key: &str, others: &[&str]) -> Self {
-        Self {
-            at,
-            key: format!("{table}.{}", key.escape_debug()),
-            problem: Problem::Unknown {
-                known: [others, &RULES].concat().join(", "),
-            },
-        }
-    }
+/// Every table here has the rules among its keys.
+fn unknown(at: usize, table: &str, key: &str, others: &[&str]) -> Wrong {
+    Wrong::unknown(at, Some(table), key, &[others, &RULES].concat())
 }
 
 #[cfg(test)]

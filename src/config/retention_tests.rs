@@ -59,7 +59,7 @@ fn wrong_retention_is_refused_with_line_key_and_way_out() {
     for (text, words) in [
         (
             "retention = 3",
-            "line 2: retention: is of type integer: write a section",
+            "line 2: retention: is of type integer: write a table, with [retention] on a line of its own",
         ),
         (
             "[retention]\nkeep_lst = 1",
