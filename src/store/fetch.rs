@@ -135,7 +135,10 @@ fn fetch(shared: &Shared, chunk: &ChunkRecord) -> Result<Vec<u8>> {
     }
     match &first {
         StoreError::ChunkDamaged { .. } => shared.presence.chunk_is_damaged(chunk.hash),
-        StoreError::PackMissing { .. } => shared.presence.pack_is_missing(now.pack),
+        // Cut short counts as missing: nothing new may rely on it.
+        StoreError::PackMissing { .. } | StoreError::PackDamaged { .. } => {
+            shared.presence.pack_is_missing(now.pack);
+        }
         _ => {}
     }
     Err(first)

@@ -4,6 +4,7 @@
 //! The surprise: a chunk and the content that it is alone become known in one step, so
 //! that the many small files of a first backup ask the catalog as little as possible.
 
+mod known;
 mod long;
 mod small;
 

@@ -141,6 +141,57 @@ fn a_missing_pack_is_named_and_its_content_can_be_written_again() {
     assert_eq!(bench.damages(CheckDepth::ReadData), []);
 }
 
+/// The same content was cut otherwise then: the chunks of now do not vouch for its list.
+#[test]
+fn a_content_that_lost_its_tail_is_whole_again_when_it_is_written_with_another_tail() {
+    let mut bench = Bench::with_pack_bytes(1 << 20);
+    let source = noise(3 << 20, 1);
+    let content = bench.write(&source);
+    bench.store().flush().unwrap();
+    let packs = bench.files("store");
+    assert!(packs.len() > 1, "{packs:?}");
+    for lost in &packs {
+        let bytes = fs::read(lost).unwrap();
+        fs::remove_file(lost).unwrap();
+        bench.reopen();
+        let written = bench
+            .store()
+            .write(&mut &source[..], Tail::Fine, AtBound::Wait)
+            .unwrap();
+        assert_eq!(written.content, content);
+        assert_eq!(bench.read(content).unwrap(), source, "{lost:?}");
+        bench.store().flush().unwrap();
+        assert_eq!(bench.damages(CheckDepth::ReadData), []);
+        fs::write(lost, bytes).unwrap();
+    }
+}
+
+#[test]
+fn nothing_new_relies_on_a_pack_that_a_reader_found_cut_short() {
+    let bench = Bench::new();
+    let source = noise(1 << 20, 1);
+    let content = bench.write(&source);
+    bench.store().flush().unwrap();
+    // Seen whole in this run.
+    let again = |bench: &Bench| {
+        let written = bench
+            .store()
+            .write(&mut &source[..], Tail::Whole, AtBound::Wait);
+        written.unwrap().new_bytes
+    };
+    assert_eq!(again(&bench), 0);
+    let path = bench.files("store")[0].clone();
+    writable(&path).set_len(1000).unwrap();
+    let shared = &bench.store().shared;
+    for chunk in shared.catalog().unwrap().content_chunks(content).unwrap() {
+        shared.cache.forget(&chunk.hash);
+    }
+    let error = bench.read(content).unwrap_err();
+    assert!(matches!(error, StoreError::PackDamaged { .. }), "{error}");
+    assert_eq!(again(&bench), 1 << 20);
+    assert_eq!(bench.read(content).unwrap(), source);
+}
+
 #[test]
 fn nothing_is_deduplicated_against_strangers_bytes_of_the_same_length() {
     let mut bench = Bench::new();

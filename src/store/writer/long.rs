@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
-use super::{Scratch, content, store_plain};
-use crate::model::ChunkHash;
+use super::known::complete;
+use super::{Scratch, store_plain};
+use crate::model::{ChunkHash, ContentId};
 use crate::store::chunker::{Chunker, Tail};
 use crate::store::error::{Result, StoreError};
 use crate::store::finish::AtBound;
@@ -73,12 +74,32 @@ pub(super) fn write(
     }
     scratch.long = chunker.into_buffer();
     let blake3 = ChunkHash(*long.whole.finalize().as_bytes());
-    let content = content(&mut **shared.catalog()?, &blake3, long.size, &chunks)?;
+    let content = match known(shared, &blake3, long.size, &chunks)? {
+        Known::No(content) => content,
+        Known::Yes(content) => {
+            complete(shared, at_bound, content, &chunks, &mut scratch.encoder)?;
+            content
+        }
+    };
     Ok(Written {
         content,
         blake3,
         size: long.size,
         new_bytes,
+    })
+}
+
+/// Whether a content was there before.
+enum Known {
+    Yes(ContentId),
+    No(ContentId),
+}
+
+fn known(shared: &Shared, blake3: &ChunkHash, size: u64, chunks: &[ChunkHash]) -> Result<Known> {
+    let mut catalog = shared.catalog()?;
+    Ok(match catalog.content_by_hash(blake3, size)? {
+        Some(content) => Known::Yes(content),
+        None => Known::No(catalog.add_content(blake3, size, chunks)?),
     })
 }
 
