@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Method;
 use http::header::CONTENT_LENGTH;
+use http::{Method, Uri};
 use http_body::{Body, Frame};
 use object_store::ClientOptions;
 use object_store::client::{
@@ -69,6 +69,23 @@ impl HttpConnector for Wire {
     }
 }
 
+/// Whatever else is asked for says so in the query. That of an object holds at most who may
+/// read it: a shared access signature of Azure.
+fn is_object(uri: &Uri) -> bool {
+    let Some(query) = uri.query() else {
+        return true;
+    };
+    let keys: Vec<_> = query
+        .split('&')
+        .map(|pair| pair.split('=').next())
+        .collect();
+    keys.contains(&Some("sig"))
+        && !["comp", "restype"]
+            .map(Some)
+            .iter()
+            .any(|key| keys.contains(key))
+}
+
 /// How long to wait for the answer to a request that sends so many bytes.
 fn patience_for(patience: Duration, bytes: u64) -> Duration {
     patience + Duration::from_secs(bytes / UPLOAD_BYTES_PER_SECOND_MIN)
@@ -84,7 +101,7 @@ struct Watched {
 impl HttpService for Watched {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let bytes = request.body().content_length() as u64;
-        let is_object = request.method() == Method::GET && request.uri().query().is_none();
+        let may_be_long = request.method() == Method::GET && is_object(request.uri());
         let within = patience_for(self.patience, bytes);
         let answer = timeout(within, self.client.execute(request)).await;
         let mut answer =
@@ -92,7 +109,7 @@ impl HttpService for Watched {
         forgive(&mut answer);
         // Of an object, the reader chooses what to take into memory.
         let has_length = answer.headers().contains_key(CONTENT_LENGTH);
-        let bytes_left = match is_object && has_length && answer.status().is_success() {
+        let bytes_left = match may_be_long && has_length && answer.status().is_success() {
             true => u64::MAX,
             false => ANSWER_BYTES_MAX,
         };
@@ -156,6 +173,23 @@ impl Body for WatchedBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_object_may_be_longer_than_memory_whoever_signs_for_it() {
+        let is_object = |query| is_object(&format!("http://h/c/p{query}").parse().unwrap());
+        for object in ["", "?sv=2022-11-02&sp=rl&sig=a%3D"] {
+            assert!(is_object(object), "{object}");
+        }
+        for other in [
+            "?list-type=2&prefix=p",
+            "?restype=container&comp=list&sv=1&sig=a",
+            "?sv=1&sig=a&comp=list",
+            "?lifecycle",
+            "?",
+        ] {
+            assert!(!is_object(other), "{other}");
+        }
+    }
 
     #[test]
     fn a_pack_has_time_in_proportion_to_its_length() {
