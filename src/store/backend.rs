@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use super::bucket::{self, refused};
 use super::directory;
 use super::error::{Result, StoreError};
+use super::refusal;
 use crate::model::{PackId, StorePlace};
 
 /// The packs are below this.
@@ -35,6 +36,9 @@ const ONE_REQUEST_BYTES_MAX: usize = 32 << 20;
 const PART_BYTES: usize = 8 << 20;
 const PARTS_AT_ONCE: usize = 4;
 const ABORT_PATIENCE: Duration = Duration::from_secs(20);
+/// It is there, and can be read again when its owner says so.
+const ARCHIVED: &str = "the bucket moved it to an archive: bring it back there, and take away the \
+                        life-cycle rule";
 /// No store has more: a listing without an end is not kept in memory.
 const PACKS_MAX: u64 = 16 << 20;
 const SUFFIX: &str = ".pack";
@@ -321,7 +325,13 @@ pub(super) fn object_path(pack: PackId) -> ObjectPath {
 fn failed(doing: &str, pack: PackId, error: object_store::Error) -> StoreError {
     match error {
         object_store::Error::NotFound { .. } => StoreError::PackMissing { pack },
-        error => refused(&format!("{doing} pack {pack}"), error),
+        error => match refusal::archived(&error.to_string()) {
+            true => StoreError::PackDamaged {
+                pack,
+                detail: ARCHIVED.into(),
+            },
+            false => refused(&format!("{doing} pack {pack}"), error),
+        },
     }
 }
 

@@ -60,6 +60,8 @@ pub(super) fn check(
     depth: CheckDepth,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Findings> {
+    // Put before a kill, and the bucket was away at the start: not lost.
+    recover::adopt_marked(shared)?;
     let packs = shared.catalog()?.packs()?;
     let listing: HashMap<PackId, u64> = shared.backend().list()?.into_iter().collect();
     let sample = match depth {
@@ -146,8 +148,12 @@ pub(super) fn has_chunk(shared: &Shared, chunk: &ChunkRecord) -> Result<bool> {
     let table = source.and_then(|source| read_table(&backend, &source, chunk.pack, bytes));
     match table {
         Ok(entries) => Ok(flaw_of_table(&entries, std::slice::from_ref(chunk)).is_none()),
-        Err(StoreError::PackMissing { .. } | StoreError::PackDamaged { .. }) => Ok(false),
-        Err(error) => Err(error),
+        Err(error) if error.is_no_answer() => Err(error),
+        // Missing, damaged, or on a bad place of the disk.
+        Err(error) => {
+            log::warn!("pack {}: {error}", chunk.pack);
+            Ok(false)
+        }
     }
 }
 
@@ -230,7 +236,9 @@ fn flaw_of_stored(
         Ok(entries) => flaw_of_table(&entries, chunks),
         Err(StoreError::PackDamaged { detail, .. }) => Some(detail),
         Err(StoreError::PackMissing { .. }) => return Ok(Some(lost("missing from the store"))),
-        Err(error) => return Err(error),
+        Err(error) if error.is_no_answer() => return Err(error),
+        // As a rule a bad place on the disk.
+        Err(error) => Some(format!("its table cannot be read: {error}")),
     };
     Ok(detail.map(|detail| Flaw {
         detail,

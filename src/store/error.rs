@@ -281,10 +281,26 @@ impl StoreError {
     }
 
     /// True when the bucket could not be asked: that says nothing of what is in it.
-    pub(super) fn is_no_answer(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable { .. } | Self::Denied { .. } | Self::NoCredentials { .. }
-        )
+    pub fn is_no_answer(&self) -> bool {
+        self.no_answer().is_some()
+    }
+
+    /// The same for whoever asks next. `None`: it was an answer.
+    pub(super) fn no_answer(&self) -> Option<Self> {
+        match self {
+            Self::Unreachable { doing, detail } => Some(Self::Unreachable {
+                doing: doing.clone(),
+                detail: detail.clone(),
+            }),
+            Self::Denied { doing, detail } => Some(Self::Denied {
+                doing: doing.clone(),
+                detail: detail.clone(),
+            }),
+            Self::NoCredentials { doing, way_out } => Some(Self::NoCredentials {
+                doing: doing.clone(),
+                way_out,
+            }),
+            _ => None,
+        }
     }
 }

@@ -7,8 +7,9 @@
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::error::Result;
+use super::error::{Result, StoreError};
 use super::{Shared, check};
 use crate::catalog::ChunkRecord;
 use crate::model::{ChunkHash, ContentId, PackId};
@@ -18,7 +19,13 @@ struct State {
     there: HashSet<PackId>,
     missing: HashSet<PackId>,
     damaged: HashSet<ChunkHash>,
+    /// What a bucket that does not answer let somebody wait for in vain, and until when
+    /// nobody else tries.
+    silence: Option<(Instant, StoreError)>,
 }
+
+/// So long nobody asks again: each question takes about as long before it is given up.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// What is known of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,24 +51,36 @@ pub(super) fn is_uploaded(shared: &Shared, content: ContentId) -> Result<bool> {
 }
 
 /// Looks whether the pack of a chunk is there with its table, once in a run.
+///
+/// # Errors
+/// When the bucket does not answer: then nobody knows, and it is too early to store the
+/// chunk anew. Until that is in the store, the good bytes there are the only ones.
 pub(super) fn is_there(shared: &Shared, chunk: &ChunkRecord) -> Result<bool> {
     match shared.presence.of(chunk) {
         Verdict::There => return Ok(true),
         Verdict::Gone => return Ok(false),
         Verdict::Unknown => {}
     }
+    if let Some(silence) = shared.presence.silence() {
+        return Err(silence);
+    }
+    let has_chunk = |chunk| {
+        let looked = check::has_chunk(shared, chunk);
+        looked.inspect_err(|error| shared.presence.note_silence(error))
+    };
     // The pack may have been rewritten since the chunk was looked up; the name of
     // the chunk decides, not that of the pack.
-    if check::has_chunk(shared, chunk)? {
+    if has_chunk(chunk)? {
         shared.presence.pack_is_there(chunk.pack);
         return Ok(true);
     }
     let now = shared.catalog()?.chunk(&chunk.hash)?;
     match now {
-        Some(now) if now.pack != chunk.pack => check::has_chunk(shared, &now),
+        Some(now) if now.pack != chunk.pack => has_chunk(&now),
         _ => {
             log::error!(
-                "pack {} is missing or cut short: its chunks are stored anew where they occur",
+                "pack {} is missing or cannot be relied on: its chunks are stored anew where they \
+                 occur",
                 chunk.pack
             );
             shared.presence.pack_is_missing(chunk.pack);
@@ -113,6 +132,18 @@ impl Presence {
     /// True when any pack is known not to be there.
     fn misses_any(&self) -> bool {
         !self.state().missing.is_empty()
+    }
+
+    fn silence(&self) -> Option<StoreError> {
+        let state = self.state();
+        let (until, error) = state.silence.as_ref()?;
+        error.no_answer().filter(|_| Instant::now() < *until)
+    }
+
+    fn note_silence(&self, error: &StoreError) {
+        if let Some(error) = error.no_answer() {
+            self.state().silence = Some((Instant::now() + SILENCE, error));
+        }
     }
 
     /// The pack was removed on purpose.

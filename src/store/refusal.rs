@@ -30,6 +30,14 @@ const ROLES: [(&str, &str); 4] = [
 const AMAZON: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile \
                       of ~/.aws/credentials";
 
+/// True when an object cannot be read because a life-cycle rule put it away: the codes of S3
+/// and of Azure.
+pub(super) fn archived(text: &str) -> bool {
+    ["InvalidObjectState", "BlobArchived"]
+        .iter()
+        .any(|code| text.contains(&format!("<Code>{code}</Code>")))
+}
+
 /// One line of bounded length, and no query of a URL: signatures stand there. Nor how long it
 /// took: the same refusal is the same line, and is told once.
 pub(super) fn line(text: &str) -> String {

@@ -7,10 +7,15 @@ use crate::store::StoreError;
 use super::seal::hash_file;
 use super::{Result, Vault, VaultError, lock};
 
+/// True when the store takes nothing for a while, and that is nobody's fault here.
+fn cannot_store_now(error: &StoreError) -> bool {
+    matches!(error, StoreError::SpoolAtBound { .. }) || error.is_no_answer()
+}
+
 impl Vault {
     /// Settles what history shows of an asset: each sealed version that may be the same
-    /// content as the one before it is ingested now. Where the spool is at its bound, the
-    /// bytes are compared where they are.
+    /// content as the one before it is ingested now. Where the spool is at its bound or the
+    /// bucket away, the bytes are compared where they are.
     ///
     /// # Errors
     /// When one could not be ingested for another reason.
@@ -20,7 +25,7 @@ impl Vault {
                 .ingest_now(before.seq)
                 .and_then(|()| self.ingest_now(version.seq));
             match ingested {
-                Err(VaultError::Store(error @ StoreError::SpoolAtBound { .. })) => {
+                Err(VaultError::Store(error)) if cannot_store_now(&error) => {
                     if self.differ(&before, &version)? {
                         lock(&self.distinct).insert(version.seq);
                     } else {

@@ -240,10 +240,9 @@ impl Vault {
         }
     }
 
+    /// A pack that is old enough goes however much is written meanwhile; the rest waits for
+    /// a quiet moment.
     fn flush_packs(&self, chores: &mut Chores) {
-        if !lock(&self.ingest.queue).is_idle() {
-            return;
-        }
         let flushed = self.store.flush().and_then(|()| self.store.publish());
         let refused = flushed.as_ref().err().map(ToString::to_string);
         let before = std::mem::replace(&mut lock(&self.ingest.queue).unflushed, refused.clone());
@@ -251,6 +250,9 @@ impl Vault {
             if before.as_ref() != Some(&reason) {
                 log::error!("packs stay in the spool: {reason}");
             }
+            return;
+        }
+        if !lock(&self.ingest.queue).is_idle() {
             return;
         }
         chores.done("versions of half contents stay", self.drop_superseded());
@@ -290,14 +292,20 @@ impl Chores {
     }
 }
 
-/// The file itself cannot be read at the moment: no reason to keep others waiting.
+/// The file itself cannot be read or stored at the moment: no reason to keep others waiting.
 fn concerns_one_file(error: &VaultError) -> bool {
     matches!(
         error,
         VaultError::Io { .. }
             | VaultError::NotFound { .. }
             | VaultError::Store(StoreError::Source(_))
-    )
+    ) || is_unanswered(error)
+}
+
+/// Only a file that shares chunks with what is in a bucket needs an answer from there to be
+/// stored; all others can go to the spool.
+fn is_unanswered(error: &VaultError) -> bool {
+    matches!(error, VaultError::Store(error) if error.is_no_answer())
 }
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {

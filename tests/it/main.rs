@@ -53,5 +53,6 @@ mod servers;
 mod smtp;
 mod telling;
 mod tools;
+mod unanswered;
 mod usage;
 mod versions;

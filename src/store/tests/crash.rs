@@ -2,6 +2,7 @@
 //! spool, and then the versions are named and nothing new relies on them.
 
 use std::fs::{self, File};
+use std::path::PathBuf;
 
 use super::Bench;
 use crate::catalog::{Catalog, PackRecord, PackState};
@@ -9,7 +10,7 @@ use crate::model::{StorePlace, VersionSeq};
 use crate::store::testing::noise;
 use crate::store::{CheckDepth, StoreError};
 
-fn spool_file(bench: &Bench) -> std::path::PathBuf {
+fn spool_file(bench: &Bench) -> PathBuf {
     let files = bench.files("spool");
     assert_eq!(files.len(), 1);
     files[0].clone()
@@ -250,15 +251,11 @@ fn a_store_on_another_filesystem_holds_the_same_packs() {
     assert_eq!(bench.damages(CheckDepth::ReadData), []);
 }
 
-#[test]
-fn a_pack_that_was_put_is_not_lost_when_the_bucket_is_away_at_the_next_start() {
-    use crate::store::membership::Answer;
-    use crate::store::recover::recover;
-    let bench = Bench::new();
-    let content = bench.write(&noise(50_000, 1));
+/// As after a kill between the mark of a pack that was put and the commit of its row.
+/// Returns the mark.
+fn put_and_not_recorded(bench: &Bench) -> PathBuf {
     bench.store().flush().unwrap();
     let id = bench.facts.all_packs()[0].id;
-    // As after a kill between the mark and the commit of the row.
     let open = PackRecord {
         id,
         state: PackState::Open,
@@ -267,6 +264,30 @@ fn a_pack_that_was_put_is_not_lost_when_the_bucket_is_away_at_the_next_start() {
     bench.facts.clone().set_pack(&open).unwrap();
     let mark = bench.directory.path().join(format!("spool/{id}.open"));
     fs::write(&mark, b"").unwrap();
+    mark
+}
+
+#[test]
+fn a_check_takes_up_what_was_put_while_the_start_found_no_bucket() {
+    use crate::store::membership::Answer;
+    use crate::store::recover::recover;
+    let bench = Bench::new();
+    let content = bench.write(&noise(50_000, 1));
+    let mark = put_and_not_recorded(&bench);
+    let packs = bench.facts.all_packs();
+    recover(&bench.store().shared, &packs, Answer::None).unwrap();
+    assert_eq!(bench.damages(CheckDepth::ReadData), []);
+    assert!(!mark.exists());
+    assert_eq!(bench.read(content).unwrap(), noise(50_000, 1));
+}
+
+#[test]
+fn a_pack_that_was_put_is_not_lost_when_the_bucket_is_away_at_the_next_start() {
+    use crate::store::membership::Answer;
+    use crate::store::recover::recover;
+    let bench = Bench::new();
+    let content = bench.write(&noise(50_000, 1));
+    let mark = put_and_not_recorded(&bench);
     let packs = bench.facts.all_packs();
     assert_eq!(
         recover(&bench.store().shared, &packs, Answer::None).unwrap(),

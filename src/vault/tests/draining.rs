@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::super::testing::{TestVault, id};
 use super::super::{DrainScope, UploadProgress, Vault, VaultError, Workers, lock};
 use crate::catalog::Durability;
-use crate::model::Deadline;
+use crate::model::{Deadline, VersionSeq};
+use crate::store::{AtBound, Tail};
 
 /// Version `one` of `gone` cannot be read: its file went behind the mount's back, and the
 /// scan that may find it under another name has not passed.
@@ -96,4 +97,32 @@ fn a_version_is_sealed_then_stored_then_uploaded_and_the_last_put_outlives_a_cra
     assert!(put.is_some());
     let vault = vault.crash();
     assert_eq!(vault.vault.status().unwrap().last_success, put);
+}
+
+#[test]
+fn a_pack_goes_at_its_age_though_more_is_always_on_the_way() {
+    let TestVault {
+        vault, directory, ..
+    } = TestVault::with_settings(|config| {
+        config.pack_age_max = Duration::from_millis(20);
+    });
+    let vault = Arc::new(vault);
+    // As if somebody closed a file at every moment.
+    lock(&vault.ingest.queue)
+        .active
+        .insert(VersionSeq(i64::MAX));
+    let pack = vault
+        .store()
+        .write(&mut &b"important"[..], Tail::Whole, AtBound::Wait);
+    let content = pack.unwrap().content;
+    assert!(!vault.store().is_uploaded(content).unwrap());
+    let workers = Workers::start(vault.clone()).unwrap();
+    let deadline = Deadline::after(Duration::from_secs(60));
+    while !vault.store().is_uploaded(content).unwrap() {
+        assert!(!deadline.has_passed(), "the pack waits for a quiet moment");
+        std::thread::yield_now();
+    }
+    lock(&vault.ingest.queue).active.clear();
+    drop(workers);
+    drop(directory);
 }
