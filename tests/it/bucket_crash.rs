@@ -25,12 +25,19 @@ fn catches_up(m: &Mount) {
     m.run("\"$KEEPFS\" check --read-data .");
 }
 
-fn a_kill_loses_nothing_in(kind: Kind, times: &[usize]) {
+/// Who can read the bucket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Readers {
+    Anybody,
+    OnlyTheKeysOwner,
+}
+
+fn a_kill_loses_nothing_in(kind: Kind, readers: Readers, themes: &[&str], times: &[usize]) {
     if cfg!(not(debug_assertions)) {
         return not_run("named crash points on buckets", "a release build has none");
     }
     let mut points = crash_points();
-    points.retain(|point| THEMES.iter().any(|theme| point.starts_with(theme)));
+    points.retain(|point| themes.iter().any(|theme| point.starts_with(theme)));
     // Where the pack is a file that is linked into a directory.
     points.retain(|point| point != "store.ended");
     let server = BucketServer::start(kind);
@@ -40,28 +47,46 @@ fn a_kill_loses_nothing_in(kind: Kind, times: &[usize]) {
     // Each vault has a prefix of its own in the one bucket.
     let vaults = Cell::new(0);
     let prefix = || format!("vault{}", vaults.get());
+    let keys = tempfile::tempdir().expect("a directory");
+    let key_file = || format!("{}/{}.key", keys.path().display(), prefix());
     let settled = |m: &Mount| {
         catches_up(m);
         if m.json(&["status"])["store"] != server.url(&prefix()) {
             // The load moved it away.
             return;
         }
-        assert_eq!(
-            rebuilt_from(m, &server.environment(), &server.url(&prefix())),
-            live_files(m)
-        );
+        let mut env = server.environment();
+        let key_file = key_file();
+        if readers == Readers::OnlyTheKeysOwner {
+            env.push(("KEEPFS_KEY_FILE", &key_file));
+        }
+        assert_eq!(rebuilt_from(m, &env, &server.url(&prefix())), live_files(m));
     };
     kill_at_each(&points, times, settled, || {
         vaults.set(vaults.get() + 1);
-        setup(&server, &prefix()).config("pack_bytes", "\"256KiB\"")
+        let setup = setup(&server, &prefix()).config("pack_bytes", "\"256KiB\"");
+        match readers {
+            Readers::Anybody => setup,
+            Readers::OnlyTheKeysOwner => setup.init(&["--encrypt", "--key-file", &key_file()]),
+        }
     });
 }
 
 #[test]
 fn a_kill_at_each_point_of_upload_and_prune_loses_nothing_in_a_bucket() {
     for kind in kinds(&[Kind::S3]) {
-        a_kill_loses_nothing_in(kind, &[1, 2, 5][..count(1, 3)]);
+        let times = &[1, 2, 5][..count(1, 3)];
+        a_kill_loses_nothing_in(kind, Readers::Anybody, &THEMES, times);
     }
+}
+
+#[test]
+fn a_kill_at_each_point_of_the_journal_loses_nothing_of_an_encrypted_vault() {
+    let themes = match count(0, 1) {
+        0 => &["journal."][..],
+        _ => &THEMES,
+    };
+    a_kill_loses_nothing_in(Kind::S3, Readers::OnlyTheKeysOwner, themes, &[1]);
 }
 
 #[test]
