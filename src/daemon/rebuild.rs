@@ -21,8 +21,8 @@ use crate::model::{
     Clock, Fence, PackId, StorePlace, SystemClock, Timestamp, VersionSeq, WriteClaim,
 };
 use crate::store::{
-    Gap, Listing, Replayed, Secret, VaultKey, key_document_at, list_packs, reconcile, replay,
-    versions_in_packs,
+    Gap, Listing, Replayed, Secret, VaultKey, key_document_at, list_packs, note_replayed,
+    reconcile, replay, versions_in_packs,
 };
 use crate::vault::{Materialised, Settled, Trust, VaultError, settle_rebuilt};
 
@@ -173,6 +173,7 @@ fn make_catalog<L: FnOnce() -> Option<Listing>>(
     reach("rebuild.replayed");
     let mut catalog = SqliteCatalog::open(&path).map_err(VaultError::from)?;
     let catalog: &mut dyn Catalog = &mut catalog;
+    note_replayed(catalog, &replayed).map_err(VaultError::from)?;
     let packs = match was_at_rest(catalog)? {
         true => Packs::Expected(listing),
         false => Packs::Compared(compare(place, catalog, listing())?),

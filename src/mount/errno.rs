@@ -164,6 +164,7 @@ fn of_store(error: &StoreError) -> Errno {
         | StoreError::NoJournal { .. }
         | StoreError::JournalGap { .. }
         | StoreError::LeaseHeld(_)
+        | StoreError::CatalogIsOlder { .. }
         | StoreError::Fenced(_)
         | StoreError::NoCredentials { .. }
         | StoreError::Denied { .. }

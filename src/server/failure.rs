@@ -137,6 +137,7 @@ pub fn code_of_store(error: &StoreError) -> ErrorCode {
         | StoreError::OtherVault { .. }
         | StoreError::Namesake { .. }
         | StoreError::LeaseHeld(_)
+        | StoreError::CatalogIsOlder { .. }
         | StoreError::NotEmpty { .. }
         | StoreError::MigrationRuns { .. }
         | StoreError::WrongKey { .. }

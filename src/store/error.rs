@@ -88,6 +88,17 @@ pub enum StoreError {
         "{0}: it took the store over, and nothing of this vault is written or deleted there any more; what is sealed stays in the spool; `keepfs mount --take-over` takes it back"
     )]
     Fenced(Writer),
+    /// The journal in the store was written on from a newer catalog than the one that is here.
+    #[error(
+        "{place}: the journal of writer {fence} there says more than this vault's catalog.db, which seems to be an older copy: nothing is written or deleted there; `keepfs rebuild --store {} --writer {fence} DIRECTORY` makes a vault of all that it says; `keepfs mount --take-over` goes on with this catalog and leaves that journal as it is",
+        ShellWord(.place)
+    )]
+    CatalogIsOlder {
+        /// The store.
+        place: String,
+        /// Whose journal it is.
+        fence: Fence,
+    },
     /// Neither the environment nor a file has credentials, and the machine has no role.
     #[error("{doing}: no credentials were found, and this machine has no role: {way_out}")]
     NoCredentials {

@@ -7,7 +7,9 @@
 
 mod audit;
 mod behind;
+mod group;
 mod object;
+mod own;
 mod replay;
 
 use std::panic::resume_unwind;
@@ -18,15 +20,17 @@ use std::time::{Duration, Instant};
 
 pub(super) use audit::{AuditDepth, audit};
 pub(super) use behind::since;
+pub use own::note_replayed;
+pub(super) use own::{Whose, ahead, leave_behind};
 pub use replay::{Gap, Replayed, replay};
 
-use self::object::{Header, Kind};
+use self::group::Group;
+use self::object::Kind;
 use super::Shared;
 use super::backend::Backend;
-use super::cipher::Cipher;
 use super::error::{Result, StoreError};
 use crate::catalog::{
-    Catalog, ChangeMark, Changes, Durability, Extent, JournalPosition, Unpublished,
+    Catalog, CatalogError, ChangeMark, Changes, Durability, Extent, JournalPosition, Unpublished,
 };
 use crate::model::Fence;
 use crate::model::failpoint::reach;
@@ -43,12 +47,15 @@ pub(super) struct Published {
     at: Option<Instant>,
     /// Whose journal was seen to end where the catalog says.
     seen_to_end: Option<Fence>,
+    /// The number of a group that is noted as this catalog's, and was not begun.
+    drawn: Option<u64>,
 }
 
 impl Published {
     /// The next publishing is a snapshot, behind whatever there is.
     pub(super) fn begin_anew(&mut self, catalog: &mut dyn Catalog) -> Result<()> {
         self.seen_to_end = None;
+        own::keep_end(catalog)?;
         Ok(catalog.set_published(ChangeMark(0), &JournalPosition::default())?)
     }
 
@@ -112,11 +119,11 @@ pub(super) fn lock(shared: &Shared) -> MutexGuard<'_, Published> {
 
 fn publish_alone(shared: &Shared, published: &mut Published) -> Result<()> {
     published.at = Some(Instant::now());
-    let Some(unpublished) = unpublished(shared)? else {
+    let Some(unpublished) = unpublished(shared, &mut published.drawn)? else {
         return Ok(());
     };
     let backend = shared.backend();
-    let put = put(shared, &backend, unpublished, published.seen_to_end)?;
+    let put = put(shared, &backend, unpublished, published)?;
     published.seen_to_end = Some(put.fence);
     record(shared, &backend, &put)
 }
@@ -124,8 +131,10 @@ fn publish_alone(shared: &Shared, published: &mut Published) -> Result<()> {
 /// Puts all there is to say into a store that is to become this vault's. The catalog knows
 /// nothing of it until it is [recorded](record).
 pub(super) fn begin_in(shared: &Shared, backend: &Backend) -> Result<Option<Put>> {
+    let mut published = Published::default();
     let unpublished = {
         let mut catalog = shared.catalog()?;
+        published.drawn = Some(own::draw(&mut **catalog, &*shared.clock)?);
         catalog.commit(Durability::Power)?;
         catalog.unpublished()?
     };
@@ -133,24 +142,29 @@ pub(super) fn begin_in(shared: &Shared, backend: &Backend) -> Result<Option<Put>
         position: JournalPosition::default(),
         ..unpublished
     });
-    all.map(|all| put(shared, backend, all, None)).transpose()
+    all.map(|all| put(shared, backend, all, &mut published))
+        .transpose()
 }
 
 fn put(
     shared: &Shared,
     backend: &Backend,
     unpublished: Unpublished,
-    seen_to_end: Option<Fence>,
+    published: &mut Published,
 ) -> Result<Put> {
     let fence = shared.lease.require(backend)?;
     let Unpublished {
         changes,
         mut position,
     } = unpublished;
-    if seen_to_end != Some(fence) {
+    if published.seen_to_end != Some(fence) {
         find_end(backend, fence, &mut position)?;
     }
-    let group = Group::begin(shared, backend, fence, &position, changes.format());
+    let Some(drawn) = published.drawn.take() else {
+        let detail = "a group of the journal without a number".into();
+        return Err(StoreError::Catalog(CatalogError::Invariant(detail)));
+    };
+    let group = Group::begin(shared, backend, fence, &position, changes.format(), drawn);
     let (first, extent) = (group.header.number, group.extent());
     let group = put_while_reading(&changes, extent, group)?;
     Ok(Put {
@@ -199,6 +213,7 @@ pub(super) fn record(shared: &Shared, backend: &Backend, put: &Put) -> Result<()
     {
         let mut catalog = shared.catalog()?;
         catalog.set_published(put.up_to, &put.position)?;
+        own::forget_end(&mut **catalog)?;
         if !catalog.has_unpublished()? {
             behind::forget(&mut **catalog)?;
         }
@@ -217,8 +232,9 @@ pub(super) fn record(shared: &Shared, backend: &Backend, put: &Put) -> Result<()
 }
 
 /// What the journal lacks. Nothing in it can be lost by a power failure: the journal must
-/// not know what the catalog has forgotten.
-fn unpublished(shared: &Shared) -> Result<Option<Unpublished>> {
+/// not know what the catalog has forgotten. Nor can the number of the group that it will be,
+/// in `drawn`.
+fn unpublished(shared: &Shared, drawn: &mut Option<u64>) -> Result<Option<Unpublished>> {
     let mut catalog = shared.catalog()?;
     catalog.commit(Durability::Process)?;
     let known = shared.lease.last_held();
@@ -228,12 +244,16 @@ fn unpublished(shared: &Shared) -> Result<Option<Unpublished>> {
     if !catalog.unpublished()?.as_ref().is_some_and(is_news) {
         return Ok(None);
     }
+    if drawn.is_none() {
+        *drawn = Some(own::draw(&mut **catalog, &*shared.clock)?);
+    }
     catalog.commit(Durability::Power)?;
     Ok(catalog.unpublished()?)
 }
 
-/// What the journal has beyond the position in the catalog is what a crash left, or the
-/// catalog is an old copy of itself: a new snapshot goes behind it all.
+/// What the journal has beyond the position in the catalog is what a crash left of this
+/// catalog's own, or the lease would not be [held](super::lease::Lease::require): a new
+/// snapshot goes behind it all.
 fn find_end(backend: &Backend, fence: Fence, position: &mut JournalPosition) -> Result<()> {
     let names = backend.names_below(&below(fence))?;
     let numbers = names.iter().filter_map(|name| number_of(name));
@@ -249,97 +269,6 @@ fn find_end(backend: &Backend, fence: Fence, position: &mut JournalPosition) -> 
         };
     }
     Ok(())
-}
-
-/// The objects of one publishing, put one after the other.
-struct Group<'a> {
-    backend: &'a Backend,
-    cipher: Option<&'a Cipher>,
-    header: Header,
-    /// Not put yet: it may be the last.
-    batch: Option<Vec<u8>>,
-    bytes: u64,
-}
-
-impl<'a> Group<'a> {
-    fn begin(
-        shared: &'a Shared,
-        backend: &'a Backend,
-        fence: Fence,
-        position: &JournalPosition,
-        format: u32,
-    ) -> Self {
-        let goes_on = position.fence == Some(fence) && position.format == format;
-        let limit = position.snapshot_bytes.max(CHANGE_BYTES_MIN);
-        let (kind, number) = match position.fence {
-            Some(_) if goes_on && position.change_bytes <= limit => {
-                (Kind::Changes, position.number)
-            }
-            Some(before) if before == fence => (Kind::Snapshot, position.number),
-            _ => (Kind::Snapshot, 1),
-        };
-        Self {
-            backend,
-            cipher: shared.coding.cipher(),
-            header: Header {
-                kind,
-                catalog_format: format,
-                fence,
-                number,
-                group: shared.clock.random() as u64,
-                after: position.group,
-                index: 0,
-                is_last: false,
-                published_at: shared.clock.now(),
-            },
-            batch: None,
-            bytes: 0,
-        }
-    }
-
-    fn extent(&self) -> Extent {
-        match self.header.kind {
-            Kind::Snapshot => Extent::Everything,
-            Kind::Changes => Extent::Changed,
-        }
-    }
-
-    fn push(&mut self, batch: Vec<u8>) -> Result<()> {
-        match self.batch.replace(batch) {
-            Some(before) => self.put(&before),
-            None => Ok(()),
-        }
-    }
-
-    fn put(&mut self, batch: &[u8]) -> Result<()> {
-        let object = object::write(&self.header, batch, self.cipher)?;
-        self.bytes += object.len() as u64;
-        reach("journal.before-put");
-        let key = key(self.header.fence, self.header.number, self.header.kind);
-        self.backend.put_object(&key, object)?;
-        self.header.number += 1;
-        self.header.index += 1;
-        Ok(())
-    }
-
-    /// Where the journal is when its last object is in the store.
-    fn end(mut self, before: &JournalPosition) -> Result<JournalPosition> {
-        self.header.is_last = true;
-        let batch = self.batch.take().unwrap_or_default();
-        self.put(&batch)?;
-        let (snapshot_bytes, change_bytes) = match self.header.kind {
-            Kind::Snapshot => (self.bytes, 0),
-            Kind::Changes => (before.snapshot_bytes, before.change_bytes + self.bytes),
-        };
-        Ok(JournalPosition {
-            fence: Some(self.header.fence),
-            number: self.header.number,
-            group: self.header.group,
-            format: self.header.catalog_format,
-            snapshot_bytes,
-            change_bytes,
-        })
-    }
 }
 
 /// Removes what a snapshot made unnecessary. What cannot be removed is tried again

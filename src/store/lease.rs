@@ -6,58 +6,29 @@
 //! lease was not seen lost, for a pack too many harms nobody; but whatever changes what
 //! the store *says* or deletes from it asks first: [`Lease::require`].
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+mod holder;
+mod record;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
+use self::holder::{holder, host};
+use self::record::{FORMAT, NOT_OURS, Record, bad, older, writer};
 use super::backend::Backend;
 use super::error::{Result, StoreError, Writer};
+use super::journal::{self, Whose};
 use super::membership::Answer;
 use super::objects::Seen;
 use super::records::RecordFlaw;
 use super::{Store, StoreConfig};
-use crate::catalog::{CatalogGuard, Durability, SharedCatalog, take_turn};
+use crate::catalog::{CatalogGuard, SharedCatalog, take_turn};
 use crate::model::{Clock, Fence, WriteClaim};
 
 /// The object's name.
 pub const LEASE_NAME: &str = "lease.json";
 /// Where what belongs to a number lies, by that number.
 const CATALOG: &str = "catalog";
-const FORMAT: u32 = 1;
-/// Random, so that no two vaults are the same holder.
-const INSTANCE_SETTING: &str = "local.store_instance";
 /// The number that this vault held last.
 const FENCE_SETTING: &str = "local.store_fence";
-const MACHINE_ID: &str = "/etc/machine-id";
-
-/// The object.
-#[derive(Debug, Serialize, Deserialize)]
-struct Record {
-    format: u32,
-    fence: Fence,
-    holder: String,
-    host: String,
-    since: String,
-}
-
-impl Record {
-    /// # Errors
-    /// What is wrong with it, and the way out.
-    fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let text: serde_json::Value =
-            serde_json::from_slice(bytes).map_err(|_| String::from(NOT_OURS))?;
-        match text.get("format").and_then(serde_json::Value::as_u64) {
-            Some(format) if format > FORMAT.into() => Err(format!(
-                "{LEASE_NAME} was written by a newer keepfs (format {format}; this one knows \
-                 {FORMAT}): update keepfs"
-            )),
-            _ => serde_json::from_value(text).map_err(|_| NOT_OURS.into()),
-        }
-    }
-}
 
 /// What this vault knows of the lease.
 #[derive(Debug, Clone)]
@@ -68,6 +39,8 @@ enum Standing {
     Held(Fence),
     /// It is another's.
     Lost(Writer),
+    /// It is ours, but the journal of this writer there says what the catalog does not know.
+    Older { place: String, fence: Fence },
 }
 
 /// The lease of one store, as one vault sees it.
@@ -76,6 +49,9 @@ pub(super) struct Lease {
     catalog: SharedCatalog,
     clock: Arc<dyn Clock>,
     standing: Mutex<Standing>,
+    /// Whose journal says what the catalog does not know, where somebody who was told so
+    /// goes on with this catalog.
+    left_behind: Option<Fence>,
 }
 
 impl std::fmt::Debug for Lease {
@@ -90,7 +66,8 @@ impl Lease {
     /// the first write.
     ///
     /// # Errors
-    /// [`StoreError::LeaseHeld`], unless it is to be taken over or nothing shall be written.
+    /// [`StoreError::LeaseHeld`] and [`StoreError::CatalogIsOlder`], unless it is to be taken
+    /// over or nothing shall be written.
     pub(super) fn open(
         config: &StoreConfig,
         backend: &Backend,
@@ -98,17 +75,18 @@ impl Lease {
         clock: &Arc<dyn Clock>,
         answer: Answer,
     ) -> Result<(Self, Answer)> {
-        let lease = Self {
+        let mut lease = Self {
             holder: holder(&config.vault_dir, catalog, &**clock)?,
             catalog: catalog.clone(),
             clock: clock.clone(),
             standing: Mutex::new(Standing::Unknown),
+            left_behind: None,
         };
         let answer = lease.begin(backend, config.write_claim, answer)?;
         Ok((lease, answer))
     }
 
-    fn begin(&self, backend: &Backend, claim: WriteClaim, answer: Answer) -> Result<Answer> {
+    fn begin(&mut self, backend: &Backend, claim: WriteClaim, answer: Answer) -> Result<Answer> {
         if answer == Answer::None {
             return match claim {
                 WriteClaim::TakeOver => Err(StoreError::Unreachable {
@@ -118,46 +96,73 @@ impl Lease {
                 WriteClaim::Keep | WriteClaim::ReadOnly => Ok(answer),
             };
         }
-        let found = match self.read(backend) {
+        let (found, ahead) = match self.look(backend) {
             Err(error @ StoreError::Unreachable { .. }) if claim != WriteClaim::TakeOver => {
                 log::warn!("{error}: asked again before anything is written");
                 return Ok(Answer::None);
             }
-            found => found?,
+            looked => looked?,
         };
-        match (found, claim) {
-            (Some((_, record)), _) if record.holder == self.holder => {
+        if let (Some(fence), WriteClaim::TakeOver) = (ahead, claim) {
+            log::warn!("{}", older(backend, fence));
+            self.left_behind = Some(fence);
+        }
+        let is_ours = matches!(&found, Some((_, record)) if record.holder == self.holder);
+        match (found, claim, ahead) {
+            (Some((_, record)), _, None) if is_ours => {
                 self.note_held(record.fence)?;
                 Ok(answer)
             }
-            (Some((_, record)), WriteClaim::Keep) => {
+            (Some(_), WriteClaim::ReadOnly, Some(fence)) if is_ours => {
+                *self.standing() = Standing::Older {
+                    place: backend.place.to_string(),
+                    fence,
+                };
+                Ok(Answer::None)
+            }
+            (Some(_), WriteClaim::Keep, Some(fence)) if is_ours => Err(older(backend, fence)),
+            (None, WriteClaim::Keep, Some(fence)) => Err(older(backend, fence)),
+            (Some((_, record)), WriteClaim::Keep, _) => {
                 Err(StoreError::LeaseHeld(writer(backend, &record)))
             }
-            (Some((seen, record)), WriteClaim::TakeOver) => {
+            (Some((seen, record)), WriteClaim::TakeOver, _) => {
                 log::warn!("{}: it is taken over", writer(backend, &record));
                 self.take(backend, Some((&seen, record.fence)))?;
                 Ok(answer)
             }
-            (Some((_, record)), WriteClaim::ReadOnly) => {
+            (Some((_, record)), WriteClaim::ReadOnly, _) => {
                 *self.standing() = Standing::Lost(writer(backend, &record));
                 Ok(Answer::None)
             }
-            (None, WriteClaim::ReadOnly) => Ok(Answer::None),
-            (None, _) => self.take(backend, None).map(|_| answer),
+            (None, WriteClaim::ReadOnly, _) => Ok(Answer::None),
+            (None, WriteClaim::Keep | WriteClaim::TakeOver, _) => {
+                self.take(backend, None).map(|_| answer)
+            }
         }
+    }
+
+    /// The lease as it lies there, and whose journal says what the catalog does not know.
+    fn look(&self, backend: &Backend) -> Result<(Option<(Seen, Record)>, Option<Fence>)> {
+        let found = self.read(backend)?;
+        let whose = match &found {
+            Some((_, record)) if record.holder == self.holder => Whose::Own(Some(record.fence)),
+            // What another one wrote meanwhile is asked for by who takes over.
+            Some(_) => Whose::Own(None),
+            None => Whose::All,
+        };
+        let ahead = journal::ahead(backend, &self.catalog, whose)?;
+        Ok((found, ahead))
     }
 
     /// Takes the lease of the store that this one moves to.
     ///
     /// # Errors
-    /// As [`open`](Self::open), and when that store does not answer.
+    /// [`StoreError::LeaseHeld`], and what that store answers.
     pub(super) fn settle(&self, new: &Backend) -> Result<()> {
-        match self.begin(new, WriteClaim::Keep, Answer::Welcome)? {
-            Answer::Welcome => Ok(()),
-            Answer::None => Err(StoreError::Unreachable {
-                doing: format!("taking the lease of {}", new.place),
-                detail: "try again when it does".into(),
-            }),
+        match self.read(new)? {
+            Some((_, record)) if record.holder == self.holder => self.note_held(record.fence),
+            Some((_, record)) => Err(StoreError::LeaseHeld(writer(new, &record))),
+            None => self.take(new, None).map(|_| ()),
         }
     }
 
@@ -167,18 +172,30 @@ impl Lease {
     /// The number is greater than before where the lease had vanished from the store.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] when another one has it, and what the store answers.
+    /// [`StoreError::Fenced`] when another one has it, [`StoreError::CatalogIsOlder`], and
+    /// what the store answers.
     pub(super) fn require(&self, backend: &Backend) -> Result<Fence> {
-        let before = self.standing().clone();
-        match (self.read(backend)?, before) {
-            (Some((_, record)), _) if record.holder == self.holder => {
-                self.note_held(record.fence)?;
-                Ok(record.fence)
+        if let Some(refusal @ StoreError::CatalogIsOlder { .. }) = self.refusal() {
+            return Err(refusal);
+        }
+        let standing = self.standing().clone();
+        let fence = match (self.read(backend)?, standing) {
+            (Some((_, record)), _) if record.holder != self.holder => {
+                return Err(self.lose(writer(backend, &record)));
             }
-            (Some((_, record)), _) => Err(self.lose(writer(backend, &record))),
             // Somebody removed it; that does not undo that it was taken from us.
-            (None, Standing::Lost(writer)) => Err(self.lose(writer)),
-            (None, Standing::Unknown | Standing::Held(_)) => self.take(backend, None),
+            (None, Standing::Lost(writer)) => return Err(self.lose(writer)),
+            (Some((_, record)), Standing::Held(fence)) if record.fence == fence => {
+                return Ok(fence);
+            }
+            (None, Standing::Held(_)) => return self.take(backend, None),
+            (found, _) => found.map(|(_, record)| record.fence),
+        };
+        let whose = fence.map_or(Whose::All, |fence| Whose::Own(Some(fence)));
+        match (journal::ahead(backend, &self.catalog, whose)?, fence) {
+            (Some(ahead), _) => Err(self.stop(backend, ahead)),
+            (None, Some(fence)) => self.note_held(fence).map(|()| fence),
+            (None, None) => self.take(backend, None),
         }
     }
 
@@ -198,8 +215,13 @@ impl Lease {
     pub(super) fn last_held(&self) -> Option<Fence> {
         match &*self.standing() {
             Standing::Held(fence) => Some(*fence),
-            Standing::Unknown | Standing::Lost(_) => None,
+            Standing::Unknown | Standing::Lost(_) | Standing::Older { .. } => None,
         }
+    }
+
+    /// True where the store may hold what only a newer catalog than this one knew.
+    pub(super) fn left_something_behind(&self) -> bool {
+        self.left_behind.is_some()
     }
 
     /// What is wrong with the lease in the store. `None`: nothing, or it was never ours.
@@ -207,6 +229,12 @@ impl Lease {
     /// # Errors
     /// When the store gives no answer.
     pub(super) fn flaw(&self, backend: &Backend) -> Result<Option<RecordFlaw>> {
+        if let Standing::Older { fence, .. } = &*self.standing() {
+            return Ok(Some(RecordFlaw {
+                object: format!("{CATALOG}/{:010}", fence.0),
+                problem: "it says more than catalog.db, which seems to be an older copy".into(),
+            }));
+        }
         if self.last_held().is_none() {
             return Ok(None);
         }
@@ -223,21 +251,24 @@ impl Lease {
         }))
     }
 
-    /// Why nothing is written: another one has the lease, as far as is known.
+    /// Why nothing is written: another one has the lease, or wrote the journal on, as far as
+    /// is known.
     pub(super) fn refusal(&self) -> Option<StoreError> {
-        match &*self.standing() {
-            Standing::Lost(writer) => Some(StoreError::Fenced(writer.clone())),
+        match self.standing().clone() {
+            Standing::Lost(writer) => Some(StoreError::Fenced(writer)),
+            Standing::Older { place, fence } => Some(StoreError::CatalogIsOlder { place, fence }),
             Standing::Unknown | Standing::Held(_) => None,
         }
     }
 
     /// Takes the lease that nobody has, or that was `seen` to be another's.
     fn take(&self, backend: &Backend, seen: Option<(&Seen, Fence)>) -> Result<Fence> {
-        let last = match seen {
-            Some((_, fence)) => fence,
-            None => self.last_fence(backend)?,
-        };
-        let fence = last.next().ok_or_else(|| bad(backend, NOT_OURS.into()))?;
+        let last = seen
+            .map(|(_, fence)| fence)
+            .max(Some(self.last_fence(backend)?));
+        let fence = last
+            .and_then(Fence::next)
+            .ok_or_else(|| bad(backend, NOT_OURS.into()))?;
         let record = Record {
             format: FORMAT,
             fence,
@@ -270,7 +301,7 @@ impl Lease {
         }
     }
 
-    /// The greatest number that is known where the lease itself is gone.
+    /// The greatest number that is known beside the lease itself, which may be gone.
     fn last_fence(&self, backend: &Backend) -> Result<Fence> {
         let listed = backend.names_below(CATALOG)?;
         let own = self.catalog()?.setting(FENCE_SETTING)?;
@@ -316,6 +347,16 @@ impl Lease {
         error
     }
 
+    fn stop(&self, backend: &Backend, fence: Fence) -> StoreError {
+        let error = older(backend, fence);
+        log::error!("{error}");
+        *self.standing() = Standing::Older {
+            place: backend.place.to_string(),
+            fence,
+        };
+        error
+    }
+
     fn standing(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -332,66 +373,11 @@ pub(super) fn fence_of_lease(backend: &Backend) -> Result<Option<Fence>> {
     Ok(record.map(|record| record.fence))
 }
 
-const NOT_OURS: &str = "lease.json is not what keepfs wrote: put it back from a copy, or remove \
-                        it if no other machine writes there";
-
 impl Store {
-    /// Why nothing is written to the store any more: another one has taken it over, as far
-    /// as is known. `None`: it is this vault's, or nobody asked yet.
+    /// Why nothing is written to the store any more: another one has taken it over, or the
+    /// catalog is an older one than its journal, as far as is known. `None`: it is this vault's, or
+    /// nobody asked yet.
     pub fn taken_over(&self) -> Option<StoreError> {
         self.shared.lease.refusal()
     }
-}
-
-fn writer(backend: &Backend, record: &Record) -> Writer {
-    Writer {
-        place: backend.place.to_string(),
-        host: shown(&record.host),
-        since: shown(&record.since),
-        fence: record.fence,
-    }
-}
-
-fn bad(backend: &Backend, reason: String) -> StoreError {
-    StoreError::BadPlace {
-        place: backend.place.to_string(),
-        reason,
-    }
-}
-
-/// What somebody else wrote, fit for a line.
-fn shown(text: &str) -> String {
-    let plain = text.chars().filter(|c| !c.is_control());
-    plain.take(100).collect()
-}
-
-/// What tells this vault directory from every other, copies of itself included.
-fn holder(vault_dir: &Path, catalog: &SharedCatalog, clock: &dyn Clock) -> Result<String> {
-    let machine = fs::read_to_string(MACHINE_ID).unwrap_or_default();
-    let metadata = fs::metadata(vault_dir)
-        .map_err(|error| StoreError::Io(format!("{}: {error}", vault_dir.display())))?;
-    let parts = [
-        machine.trim(),
-        &instance(catalog, clock)?,
-        &metadata.ino().to_string(),
-    ];
-    Ok(blake3::hash(parts.join("\n").as_bytes())
-        .to_hex()
-        .to_string())
-}
-
-fn instance(catalog: &SharedCatalog, clock: &dyn Clock) -> Result<String> {
-    let mut catalog = take_turn(catalog).unwrap_or_else(PoisonError::into_inner);
-    if let Some(instance) = catalog.setting(INSTANCE_SETTING)? {
-        return Ok(instance);
-    }
-    let instance = format!("{:032x}", clock.random());
-    catalog.set_setting(INSTANCE_SETTING, Some(&instance))?;
-    // Before the store hears of it: a kill must not make us another holder.
-    catalog.commit(Durability::Power)?;
-    Ok(instance)
-}
-
-fn host() -> String {
-    shown(&rustix::system::uname().nodename().to_string_lossy())
 }

@@ -78,7 +78,7 @@ pub use disk_cache::DiskCacheUse;
 pub use error::{Result, StoreError, Writer};
 pub use findings::{CheckDepth, Damage, Findings};
 pub use finish::{AtBound, Attempts};
-pub use journal::{Gap, Replayed, replay};
+pub use journal::{Gap, Replayed, note_replayed, replay};
 pub use key_document::{KEY_NAME, KeyDocument, VaultKey};
 pub use key_object::key_document_at;
 pub use lease::LEASE_NAME;

@@ -66,6 +66,26 @@ impl Backend {
         }
     }
 
+    /// The first bytes of an object, fewer where it is shorter. `None`: it is not there.
+    pub(super) fn object_head(&self, key: &str, bytes_max: usize) -> Result<Option<Vec<u8>>> {
+        let path = ObjectPath::from(key);
+        let got = self.wait_for(async {
+            let mut stream = self.objects().get(&path).await?.into_stream();
+            let mut head = Vec::new();
+            while head.len() < bytes_max
+                && let Some(bytes) = stream.try_next().await?
+            {
+                head.extend_from_slice(&bytes[..bytes.len().min(bytes_max - head.len())]);
+            }
+            Ok(head)
+        });
+        match got {
+            Ok(head) => Ok(Some(head)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(refused(&format!("reading {key}"), error)),
+        }
+    }
+
     /// True when an object is there.
     pub(super) fn has_object(&self, key: &str) -> Result<bool> {
         let path = ObjectPath::from(key);

@@ -9,8 +9,8 @@ use super::error::{Result, StoreError};
 use super::membership::Answer;
 use super::{
     Shared, Store, StoreConfig, backend, cache, codec, disk_cache, doomed, fetch, finish,
-    in_flight, key_object, lease, membership, migrate, open_pack, presence, read_ahead, readers,
-    recover, writer,
+    in_flight, journal, key_object, lease, membership, migrate, open_pack, presence, read_ahead,
+    readers, recover, writer,
 };
 use crate::catalog::SharedCatalog;
 use crate::model::{Clock, StorePlace};
@@ -19,7 +19,8 @@ impl Store {
     /// Opens the store and takes up the open packs that an earlier run left.
     ///
     /// # Errors
-    /// [`StoreError::LeaseHeld`] when another one writes to it. When the URL is none that can
+    /// [`StoreError::LeaseHeld`] when another one writes to it, [`StoreError::CatalogIsOlder`]
+    /// when the catalog is not the one that did. When the URL is none that can
     /// be opened, or spool or catalog fail. Lost bytes are no error: see
     /// [`recovered_damage`](Self::recovered_damage).
     pub fn open(
@@ -87,6 +88,7 @@ impl Store {
             migrations: migrate::Migrations::default(),
         });
         let recovered_damage = recover::recover(&shared, &packs, answer)?;
+        journal::leave_behind(&shared)?;
         let mut store = Self {
             shared,
             threads: Vec::new(),

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::model::Fence;
 use crate::store::error::{StoreError, Writer};
 
 const STORING: &str = "storing a pack";
@@ -15,6 +16,7 @@ pub(super) enum Failure {
     Denied(String),
     NoCredentials(&'static str),
     Fenced(Writer),
+    Older(String, Fence),
     Other(String),
 }
 
@@ -26,6 +28,7 @@ impl Failure {
             StoreError::Denied { detail, .. } => Failure::Denied(detail.clone()),
             StoreError::NoCredentials { way_out, .. } => Failure::NoCredentials(way_out),
             StoreError::Fenced(writer) => Failure::Fenced(writer.clone()),
+            StoreError::CatalogIsOlder { place, fence } => Failure::Older(place.clone(), *fence),
             other => Failure::Other(other.to_string()),
         }
     }
@@ -37,6 +40,10 @@ impl Failure {
                 directory: directory.clone(),
             },
             Failure::Fenced(writer) => StoreError::Fenced(writer.clone()),
+            Failure::Older(place, fence) => StoreError::CatalogIsOlder {
+                place: place.clone(),
+                fence: *fence,
+            },
             Failure::Away(detail) => StoreError::Unreachable {
                 doing: STORING.into(),
                 detail: detail.clone(),

@@ -12,7 +12,7 @@ use crate::store::error::{Result, StoreError};
 const MAGIC: [u8; 8] = *b"KEEPJRNL";
 /// Of the object; that of the catalog's rows is in the header.
 const FORMAT: u32 = 1;
-const HEADER_BYTES: usize = 80;
+pub(super) const HEADER_BYTES: usize = 80;
 const HASH_BYTES: usize = 32;
 const LAST: u32 = 1;
 const SNAPSHOT: u32 = 2;
@@ -146,6 +146,12 @@ pub(super) fn read(
         return Err(cut());
     }
     Ok((header, batch))
+}
+
+/// The group that an object says it is of, by its first bytes alone: they may be anything.
+pub(super) fn group_of(bytes: &[u8]) -> Option<u64> {
+    let head = bytes.first_chunk::<HEADER_BYTES>()?;
+    (head[..8] == MAGIC).then(|| u64_at(head, 32))
 }
 
 fn u32_at(head: &[u8; HEADER_BYTES], at: usize) -> u32 {

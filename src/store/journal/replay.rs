@@ -35,6 +35,8 @@ pub struct Replayed {
     pub fence: Fence,
     /// The number of its last object that was used.
     pub number: u64,
+    /// The number behind the last object that was there.
+    pub end: u64,
     /// When that was written, by the clock of the machine that did.
     pub published_at: Timestamp,
     /// The first object that was missing, where that was accepted.
@@ -201,6 +203,7 @@ impl<'a> Journal<'a> {
         let mut replayed = Replayed {
             fence: self.fence,
             number: last.number,
+            end: self.end(),
             published_at: last.published_at,
             missing: None,
         };
@@ -250,6 +253,12 @@ impl<'a> Journal<'a> {
         }
         builder.end_group(Group::Unfinished)?;
         Ok(None)
+    }
+
+    /// The number behind the last object.
+    fn end(&self) -> u64 {
+        let newest = self.snapshots.last().max(self.changes.last());
+        newest.map_or(1, |newest| newest.saturating_add(1))
     }
 
     /// The first object that is not there although a later one is.

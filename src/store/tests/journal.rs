@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::Bench;
 use crate::catalog::sqlite::SqliteCatalog;
 use crate::catalog::{Catalog, Durability, SharedCatalog};
-use crate::model::{AssetId, Fence, ManualClock, Name, ROOT, StorePlace, Timestamp};
+use crate::model::{AssetId, Fence, ManualClock, Name, ROOT, StorePlace, Timestamp, WriteClaim};
 use crate::store::{Gap, Replayed, Store, StoreConfig, StoreError, replay};
 
 /// A store with a catalog in a file.
@@ -16,19 +16,19 @@ pub(super) struct Journaled {
     pub(super) directory: tempfile::TempDir,
     pub(super) config: StoreConfig,
     pub(super) clock: Arc<ManualClock>,
-    catalog: SharedCatalog,
+    pub(super) catalog: SharedCatalog,
     pub(super) store: Store,
 }
 
-fn open(
+pub(super) fn try_open(
     directory: &Path,
     config: &StoreConfig,
     clock: &Arc<ManualClock>,
-) -> (SharedCatalog, Store) {
+) -> Result<(SharedCatalog, Store), StoreError> {
     let catalog = SqliteCatalog::open(&directory.join("catalog.db")).unwrap();
     let catalog: SharedCatalog = Arc::new(Mutex::new(Box::new(catalog)));
-    let store = Store::open(config, catalog.clone(), clock.clone()).unwrap();
-    (catalog, store)
+    let store = Store::open(config, catalog.clone(), clock.clone())?;
+    Ok((catalog, store))
 }
 
 impl Journaled {
@@ -41,7 +41,7 @@ impl Journaled {
             ..Bench::new().config.clone()
         };
         let clock = Arc::new(ManualClock::at_seconds(1_700_000_000));
-        let (catalog, store) = open(directory.path(), &config, &clock);
+        let (catalog, store) = try_open(directory.path(), &config, &clock).unwrap();
         Self {
             directory,
             config,
@@ -53,6 +53,15 @@ impl Journaled {
 
     /// Ends it, does something to its directory, and opens it anew.
     pub(super) fn reopened_after(self, work: impl FnOnce(&Path)) -> Self {
+        self.claimed_after(WriteClaim::Keep, work).unwrap()
+    }
+
+    /// The same, with a claim. An error leaves nothing of it.
+    pub(super) fn claimed_after(
+        self,
+        write_claim: WriteClaim,
+        work: impl FnOnce(&Path),
+    ) -> Result<Self, (tempfile::TempDir, StoreError)> {
         let Self {
             directory,
             config,
@@ -62,13 +71,19 @@ impl Journaled {
         } = self;
         drop((store, catalog));
         work(directory.path());
-        let (catalog, store) = open(directory.path(), &config, &clock);
-        Self {
-            directory,
-            config,
-            clock,
-            catalog,
-            store,
+        let config = StoreConfig {
+            write_claim,
+            ..config
+        };
+        match try_open(directory.path(), &config, &clock) {
+            Ok((catalog, store)) => Ok(Self {
+                directory,
+                config,
+                clock,
+                catalog,
+                store,
+            }),
+            Err(error) => Err((directory, error)),
         }
     }
 
@@ -113,12 +128,21 @@ impl Journaled {
 
     /// What another machine makes of the store alone.
     pub(super) fn replayed(&self, gap: Gap) -> Result<(Replayed, SqliteCatalog), StoreError> {
+        self.replayed_of(None, gap)
+    }
+
+    /// The same of one writer.
+    pub(super) fn replayed_of(
+        &self,
+        writer: Option<Fence>,
+        gap: Gap,
+    ) -> Result<(Replayed, SqliteCatalog), StoreError> {
         let path = self.directory.path().join("other.db");
         for suffix in ["", "-wal", "-shm"] {
             let _ = fs::remove_file(format!("{}{suffix}", path.display()));
         }
         let cipher = self.config.key.as_ref().map(|key| &**key.cipher());
-        let replayed = replay(&self.config.place, None, gap, cipher, &path)?;
+        let replayed = replay(&self.config.place, writer, gap, cipher, &path)?;
         Ok((replayed, SqliteCatalog::open(&path).unwrap()))
     }
 
@@ -334,55 +358,4 @@ fn an_object_under_another_objects_name_is_refused() {
     fs::rename(&objects[3], &objects[2]).unwrap();
     let error = refused(vault.replayed(Gap::Refuse)).to_string();
     assert!(error.contains("another name"), "{error}");
-}
-
-/// The power fails after a publishing, and the catalog forgets how far the journal was.
-fn forgetful(work: impl FnOnce(&[PathBuf])) -> Journaled {
-    let vault = Journaled::new();
-    vault.set("a");
-    vault.publish();
-    vault.set("b");
-    vault.publish();
-    let vault = vault.reopened_after(|directory| {
-        fs::copy(directory.join("catalog.db"), directory.join("before.db")).unwrap();
-    });
-    for key in ["c", "d"] {
-        vault.set(key);
-        vault.publish();
-    }
-    let objects = vault.objects();
-    let vault = vault.reopened_after(|directory| {
-        fs::rename(directory.join("before.db"), directory.join("catalog.db")).unwrap();
-        work(&objects);
-    });
-    vault.set("e");
-    vault.publish();
-    vault
-}
-
-#[test]
-fn a_catalog_that_forgot_what_it_said_says_all_it_knows_behind_it() {
-    let vault = forgetful(|_| ());
-    let objects = vault.objects();
-    assert_eq!(objects.len(), 1);
-    assert!(objects[0].ends_with("0000000005.snapshot"), "{objects:?}");
-    vault.assert_replays();
-}
-
-/// Another machine that looks in between finds the new number 3 and the old number 4.
-#[test]
-fn what_was_said_before_a_power_failure_is_no_sequel_to_what_is_said_after() {
-    let mut old = None;
-    let vault = forgetful(|objects| {
-        fs::remove_file(&objects[2]).unwrap();
-        old = Some((objects[3].clone(), fs::read(&objects[3]).unwrap()));
-        fs::remove_file(&objects[3]).unwrap();
-    });
-    let (object, bytes) = old.unwrap();
-    fs::write(object, bytes).unwrap();
-    assert_eq!(vault.objects().len(), 4);
-    let (replayed, mut other) = vault.replayed(Gap::Refuse).unwrap();
-    assert_eq!(replayed.number, 3);
-    assert_eq!(other.setting("e").unwrap(), Some("set".into()));
-    assert_eq!(other.setting("d").unwrap(), None);
 }
