@@ -9,11 +9,14 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use super::error::Result;
 use super::open_pack::OpenPacks;
 use crate::model::PackId;
 
 /// The extension of a mark that is on its way to its name.
 const UNFINISHED: &str = "mark";
+/// The extension of a pack that only a newer catalog knew. Nothing touches it.
+const LEFT: &str = "left";
 
 /// Removes marks that a kill left on their way.
 pub(super) fn remove_unfinished(spool: &Path) -> io::Result<()> {
@@ -33,6 +36,21 @@ impl OpenPacks {
         let mark = self.path(pack).with_extension(UNFINISHED);
         File::create(&mark)?;
         fs::rename(mark, self.path(pack))
+    }
+
+    /// Takes a pack that the catalog does not know out of the way. Its bytes stay, in the
+    /// spool or, where they were put, in the store.
+    pub(super) fn set_aside(&self, pack: PackId) -> Result<()> {
+        if self.is_mark(pack) {
+            log::warn!("pack {pack} in the store is not known to the catalog; left alone");
+            return self.remove(pack);
+        }
+        let left = self.path(pack).with_extension(LEFT);
+        log::warn!(
+            "spool: pack {pack} is not known to the catalog; kept as {}",
+            left.display()
+        );
+        fs::rename(self.path(pack), left).map_err(|error| self.failed(error))
     }
 
     /// True where the file of a pack is only a mark: the pack has been put.

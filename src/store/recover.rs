@@ -37,12 +37,18 @@ pub(super) fn recover(
         match known.get(&pack) {
             Some(PackState::Open) => {}
             Some(PackState::Stored) => shared.open_packs.remove(pack)?,
-            // Its rows were never committed, so nothing refers to its bytes. A catalog
-            // without any pack is no witness, though: it may just have been replaced.
+            // Its rows were never committed, so nothing refers to its bytes: the lease is ours
+            // only where the journal says no more than the catalog. A catalog without any
+            // pack is no witness, though: it may just have been replaced.
             None if answer == Answer::None => {
                 log::warn!("spool: pack {pack} stays until a start that finds the bucket");
             }
+            // A newer catalog may have known it, and the journal says what for.
+            None if shared.lease.left_something_behind() => {
+                shared.open_packs.set_aside(pack)?;
+            }
             None if !known.is_empty() => {
+                log::info!("pack {pack} is removed: no row ever spoke of it");
                 shared.backend().delete(pack)?;
                 shared.open_packs.remove(pack)?;
             }

@@ -273,3 +273,59 @@ fn a_catalog_that_was_made_of_the_journal_is_no_older_one() {
     vault.publish();
     vault.assert_replays();
 }
+
+/// What a kill leaves in the spool of packs that were put, and of one that was not.
+#[test]
+fn a_pack_that_only_a_newer_catalog_knew_stays_whatever_the_spool_says() {
+    let vault = with_a_copy();
+    let write = |vault: &Journaled, seed| {
+        vault
+            .store
+            .write(&mut &*noise(50_000, seed), Tail::Whole, AtBound::Wait)
+            .unwrap();
+    };
+    let packs = |directory: &Path| {
+        let fans = fs::read_dir(directory.join("store/packs")).unwrap();
+        let files = fans.flat_map(|fan| fs::read_dir(fan.unwrap().path()).unwrap());
+        files.map(|file| file.unwrap().path()).collect::<Vec<_>>()
+    };
+    // A pack that the copy knows, so that it is no empty catalog.
+    write(&vault, 1);
+    vault.store.flush().unwrap();
+    vault.publish();
+    let vault = vault.reopened_after(keep_copy);
+    write(&vault, 2);
+    vault.store.flush().unwrap();
+    write(&vault, 3);
+    vault.publish();
+    let stored = packs(vault.directory.path());
+    assert_eq!(stored.len(), 2);
+    let leave_marks = |directory: &Path| {
+        put_copy_back(directory);
+        for pack in &stored {
+            let name = pack.file_stem().unwrap().to_str().unwrap();
+            fs::write(directory.join(format!("spool/{name}.open")), "").unwrap();
+        }
+    };
+    let vault = vault.claimed_after(WriteClaim::TakeOver, leave_marks);
+    let vault = vault.unwrap_or_else(|(_, error)| panic!("{error}"));
+    let kept = |directory: &Path| {
+        let spool = fs::read_dir(directory.join("spool")).unwrap();
+        let names = spool.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect::<Vec<_>>()
+    };
+    let vault = vault.reopened_after(|_| ());
+    {
+        let directory = vault.directory.path();
+        assert_eq!(packs(directory), stored);
+        let kept = kept(directory);
+        assert_eq!(kept.len(), 1, "{kept:?}");
+        assert!(kept[0].ends_with(".left"), "{kept:?}");
+        assert!(
+            fs::metadata(directory.join("spool").join(&kept[0]))
+                .unwrap()
+                .len()
+                > 50_000
+        );
+    }
+}
