@@ -49,7 +49,7 @@ pub struct Rebuild {
     /// The live tree as it was then: 2026-11-23T10:00:00Z, or with another offset
     #[arg(long, value_name = "TIME", requires = "live", value_parser = parse_time)]
     at: Option<Timestamp>,
-    /// Take what is before a missing part of the catalog's journal
+    /// Take what is before a missing or damaged part of the catalog's journal
     #[arg(long)]
     accept_gap: bool,
     /// Read the journal of a former writer: N in catalog/N in the store [default: the newest]
@@ -68,6 +68,7 @@ struct Summary {
     as_of: String,
     writer: u64,
     journal_missing: Option<u64>,
+    journal_flaws: Vec<String>,
     assets: u64,
     deleted: u64,
     versions: u64,
@@ -150,6 +151,7 @@ fn summary(rebuilt: &Rebuilt) -> Summary {
         as_of: rebuilt.replayed.published_at.to_string(),
         writer: rebuilt.replayed.fence.0,
         journal_missing: rebuilt.replayed.missing,
+        journal_flaws: rebuilt.replayed.flaws.clone(),
         assets: rebuilt.totals.assets_live,
         deleted: rebuilt.totals.assets_deleted,
         versions: rebuilt.totals.versions,
@@ -203,9 +205,9 @@ fn sentences(rebuilt: &Rebuilt) -> String {
             count(rebuilt.settled.dropped, "version", "versions")
         ));
     }
-    if let Some(number) = rebuilt.replayed.missing {
+    for flaw in &rebuilt.replayed.flaws {
         lines.push(format!(
-            "part {number} of the journal is missing: what came after it is not known"
+            "the journal's {flaw}: what it said, and what came after it, is not known"
         ));
     }
     let packs = [

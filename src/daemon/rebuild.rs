@@ -40,7 +40,7 @@ pub struct RebuildRequest {
     pub place: StorePlace,
     /// Whose journal is read. `None`: the newest writer's.
     pub writer: Option<Fence>,
-    /// What is done where an object of the journal is missing.
+    /// What is done where an object of the journal is missing or damaged.
     pub gap: Gap,
     /// Where the live tree is. `None`: where the settings say.
     pub live_dir: Option<PathBuf>,

@@ -137,13 +137,15 @@ pub enum StoreError {
         /// The store.
         place: String,
     },
-    /// An object of the journal is missing between others.
+    /// An object of the journal is missing between others, or is not what was written.
     #[error(
-        "the journal in the store has a gap: {key} is missing; put it back from a copy of the store, or take what is before it with --accept-gap"
+        "the journal in the store has a gap: {key} {problem}; put it back from a copy of the store, or take what is before it with --accept-gap"
     )]
     JournalGap {
         /// The object's key below the store.
         key: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// A secret that does not open the vault's key.
     #[error(

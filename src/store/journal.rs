@@ -8,6 +8,7 @@
 mod audit;
 mod behind;
 mod group;
+mod listed;
 mod object;
 mod own;
 mod replay;

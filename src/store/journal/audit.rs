@@ -4,8 +4,8 @@
 //! object must be there, and follow the one before it. The surprise: what lies behind that
 //! end is what a kill left, and no damage.
 
+use super::listed::Journal;
 use super::object::{Header, Kind};
-use super::replay::Journal;
 use super::{below, key, lock};
 use crate::catalog::JournalPosition;
 use crate::model::Fence;
@@ -75,7 +75,7 @@ enum Stopped {
 impl From<StoreError> for Stopped {
     fn from(error: StoreError) -> Self {
         let (object, problem) = match error {
-            StoreError::JournalGap { key } => (key, NOT_THERE.into()),
+            StoreError::JournalGap { key, .. } => (key, NOT_THERE.into()),
             StoreError::Foreign { key, problem } => (key, problem),
             error => return Stopped::By(error),
         };

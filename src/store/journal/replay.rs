@@ -2,24 +2,24 @@
 //!
 //! The newest whole snapshot comes first, then one group of changes after the other, for
 //! as long as each names the one before it. The surprise: what stands at the end and does
-//! not fit is no damage; a kill leaves that behind. What is missing in the middle is.
+//! not fit is no damage; a kill leaves that behind. What is missing in the middle is, and
+//! what was written later than the last that fits.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
+use std::{fs, io};
 
-use super::object::{self, Header, Kind, OBJECT_BYTES_MAX};
-use super::{JOURNAL, below, key, number_of};
-use crate::catalog::{CatalogBuilder, Group};
+use super::listed::Journal;
+use super::object::{Header, Kind};
+use super::{JOURNAL, below, key};
+use crate::catalog::{CatalogBuilder, CatalogError, Group};
 use crate::model::{Fence, StorePlace, Timestamp};
 use crate::store::backend::Backend;
 use crate::store::cipher::Cipher;
 use crate::store::error::{Result, StoreError};
 use crate::store::lease::fence_of_lease;
 
-/// A listing that is not up to date lacks a few.
-const ASKED_MAX: u64 = 1000;
-
-/// What to do about an object that is missing between others.
+/// What to do about an object that is missing between others, or not what was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gap {
     /// Stop with an error.
@@ -29,7 +29,7 @@ pub enum Gap {
 }
 
 /// What was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replayed {
     /// Whose journal it was.
     pub fence: Fence,
@@ -39,16 +39,18 @@ pub struct Replayed {
     pub end: u64,
     /// When that was written, by the clock of the machine that did.
     pub published_at: Timestamp,
-    /// The first object that was missing, where that was accepted.
+    /// The first object that was missing or damaged, where that was accepted.
     pub missing: Option<u64>,
+    /// What was wrong, a line for each, where that was accepted.
+    pub flaws: Vec<String>,
 }
 
 /// Makes a new catalog file out of the journal in a store: of the newest writer, or of
 /// the one with the number `fence`. `cipher` is `None` where the store has no key document.
 ///
 /// # Errors
-/// `NoJournal`, `JournalGap`, `Foreign`, and what the store and the file say. The file is
-/// then of no use.
+/// `NoJournal`, `JournalGap`, and what the store and the file say. The file is then of no
+/// use.
 pub fn replay(
     place: &StorePlace,
     fence: Option<Fence>,
@@ -61,16 +63,27 @@ pub fn replay(
         Some(fence) => vec![fence],
         None => fences(&backend)?,
     };
+    let mut flaws = Flaws {
+        gap,
+        accepted: Vec::new(),
+    };
     while let Some(fence) = fences.pop() {
         let mut journal = Journal::list(&backend, fence, cipher)?;
-        journal.ask_for_unlisted()?;
-        if let Some(snapshot) = journal.newest_snapshot()? {
-            return journal.apply(&snapshot, gap, catalog);
+        journal.ask_for_unlisted(gap)?;
+        if let Some(replayed) = Replay(&journal).apply_newest(&mut flaws, catalog)? {
+            return Ok(Replayed {
+                flaws: flaws.lines(),
+                ..replayed
+            });
         }
     }
-    Err(StoreError::NoJournal {
-        place: place.to_string(),
-    })
+    match flaws.accepted.is_empty() {
+        true => Err(StoreError::NoJournal {
+            place: place.to_string(),
+        }),
+        // There is nothing before them.
+        false => Err(flaws.accepted.swap_remove(0).error()),
+    }
 }
 
 /// The writers that the store has a journal of, the newest last. A listing may not know the
@@ -83,13 +96,74 @@ fn fences(backend: &Backend) -> Result<Vec<Fence>> {
     Ok(fences.into_iter().collect())
 }
 
-/// The objects of one writer.
-pub(super) struct Journal<'a> {
-    backend: &'a Backend,
-    pub(super) fence: Fence,
-    cipher: Option<&'a Cipher>,
-    pub(super) snapshots: BTreeSet<u64>,
-    pub(super) changes: BTreeSet<u64>,
+/// Why a part of the journal is not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Flaw {
+    key: String,
+    problem: String,
+}
+
+impl Flaw {
+    fn of(key: String, problem: &str) -> Self {
+        Self {
+            key,
+            problem: problem.into(),
+        }
+    }
+
+    fn error(self) -> StoreError {
+        StoreError::JournalGap {
+            key: self.key,
+            problem: self.problem,
+        }
+    }
+}
+
+/// What is wrong with the journal, as far as somebody accepts that.
+struct Flaws {
+    gap: Gap,
+    accepted: Vec<Flaw>,
+}
+
+impl Flaws {
+    fn note(&mut self, flaw: Flaw) -> Result<()> {
+        if self.gap == Gap::Refuse {
+            return Err(flaw.error());
+        }
+        if !self.accepted.contains(&flaw) {
+            self.accepted.push(flaw);
+        }
+        Ok(())
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let line = |flaw: &Flaw| format!("{} {}", flaw.key, flaw.problem);
+        self.accepted.iter().map(line).collect()
+    }
+}
+
+/// Why a reading ended.
+enum Stopped {
+    /// There is something else than what was written.
+    At(Flaw),
+    By(StoreError),
+}
+
+impl<E: Into<StoreError>> From<E> for Stopped {
+    fn from(error: E) -> Self {
+        Stopped::By(error.into())
+    }
+}
+
+type Read<T> = std::result::Result<T, Stopped>;
+
+/// Makes of what is a flaw an entry, and nothing of what it was read for.
+fn or_noted<T>(read: Read<Option<T>>, flaws: &mut Flaws) -> Result<Option<T>> {
+    match read {
+        Ok(value) => Ok(value),
+        Err(Stopped::At(flaw)) => flaws.note(flaw).map(|()| None),
+        Err(Stopped::By(error)) => Err(error),
+    }
 }
 
 /// The first and the last object of a snapshot, and its group.
@@ -98,129 +172,100 @@ struct Snapshot {
     last: Header,
 }
 
-impl<'a> Journal<'a> {
-    pub(super) fn list(
-        backend: &'a Backend,
-        fence: Fence,
-        cipher: Option<&'a Cipher>,
-    ) -> Result<Self> {
-        let names = backend.names_below(&below(fence))?;
-        let (mut snapshots, mut changes) = (BTreeSet::new(), BTreeSet::new());
-        for (number, kind) in names.iter().filter_map(|name| number_of(name)) {
-            match kind {
-                Kind::Snapshot => snapshots.insert(number),
-                Kind::Changes => changes.insert(number),
-            };
-        }
-        Ok(Self {
-            backend,
-            fence,
-            cipher,
-            snapshots,
-            changes,
-        })
-    }
+/// Reads one writer's journal.
+struct Replay<'a>(&'a Journal<'a>);
 
-    /// Asks for the objects that a listing may lack although they are there: what follows the
-    /// newest snapshot that it has, to the end and behind it.
-    fn ask_for_unlisted(&mut self) -> Result<()> {
-        let newest = self.snapshots.iter().chain(&self.changes).max().copied();
-        let snapshot = self.snapshots.last().copied();
-        let begin = snapshot.or_else(|| self.changes.first().map(|first| first.saturating_sub(1)));
-        let mut asked = 0;
-        for number in begin.unwrap_or(0).. {
-            if self.snapshots.contains(&number) || self.changes.contains(&number) {
-                continue;
-            }
-            if self.has(number, Kind::Changes)? {
-                self.changes.insert(number);
-            } else if self.has(number, Kind::Snapshot)? {
-                self.snapshots.insert(number);
-            } else if newest.is_none_or(|newest| number > newest) {
-                break;
-            }
-            asked += 1;
-            if asked == ASKED_MAX {
-                return Err(StoreError::Io(format!(
-                    "listing {}: it lacks more than {ASKED_MAX} objects; try again later",
-                    below(self.fence)
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether an object is there, listed or not.
-    fn has(&self, number: u64, kind: Kind) -> Result<bool> {
-        let listed = match kind {
-            Kind::Snapshot => &self.snapshots,
-            Kind::Changes => &self.changes,
-        };
-        match listed.contains(&number) {
-            true => Ok(true),
-            false => self.backend.has_object(&key(self.fence, number, kind)),
-        }
-    }
-
-    /// The newest snapshot of which every object is there. `None`: there is none.
-    fn newest_snapshot(&self) -> Result<Option<Snapshot>> {
-        for &number in self.snapshots.iter().rev() {
-            let (last, _) = self.object(number, Kind::Snapshot)?;
-            let Some(first) = number.checked_sub(last.index.into()) else {
+impl Replay<'_> {
+    /// Makes a catalog of the newest snapshot that can be used. `None`: there is none.
+    fn apply_newest(&self, flaws: &mut Flaws, catalog: &Path) -> Result<Option<Replayed>> {
+        let Self(journal) = self;
+        for &number in journal.snapshots.iter().rev() {
+            let Some(snapshot) = or_noted(self.snapshot_at(number), flaws)? else {
                 continue;
             };
-            let is_whole = || -> Result<bool> {
-                for number in first..number {
-                    if !self.has(number, Kind::Snapshot)? {
-                        return Ok(false);
-                    }
-                }
-                Ok(true)
-            };
-            if last.is_last && is_whole()? {
-                let (begin, _) = self.object(first, Kind::Snapshot)?;
-                if begin.group == last.group {
-                    return Ok(Some(Snapshot { first, last }));
-                }
+            let built = self.build(&snapshot, catalog).map(Some);
+            if let Some(builder) = or_noted(built, flaws)? {
+                return self.follow(builder, &snapshot.last, flaws).map(Some);
             }
+            remove(catalog).map_err(|error| StoreError::Io(format!("the catalog: {error}")))?;
+        }
+        if !journal.changes.is_empty() {
+            let problem = "has changes of the catalog, and no whole snapshot";
+            flaws.note(Flaw::of(below(journal.fence), problem))?;
         }
         Ok(None)
     }
 
-    fn apply(&self, snapshot: &Snapshot, gap: Gap, catalog: &Path) -> Result<Replayed> {
+    /// The snapshot that ends with this object. `None`: none does, as after a kill.
+    fn snapshot_at(&self, number: u64) -> Read<Option<Snapshot>> {
+        let (last, _) = self.object(number, Kind::Snapshot)?;
+        let first = number.checked_sub(last.index.into());
+        let Some(first) = first.filter(|_| last.is_last) else {
+            return Ok(None);
+        };
+        for number in first..number {
+            if !self.0.has(number, Kind::Snapshot)? {
+                return Err(self.flaw(number, Kind::Snapshot, MISSING));
+            }
+        }
+        // One that was begun anew may be shorter than what a kill left of it.
+        let (begin, _) = self.object(first, Kind::Snapshot)?;
+        Ok((begin.group == last.group).then_some(Snapshot { first, last }))
+    }
+
+    fn build(&self, snapshot: &Snapshot, catalog: &Path) -> Read<CatalogBuilder> {
         let last = &snapshot.last;
         let mut builder = CatalogBuilder::create(catalog, last.catalog_format)?;
         for number in snapshot.first..=last.number {
             let (header, batch) = self.object(number, Kind::Snapshot)?;
             if header.group != last.group {
-                let problem = "it belongs to another snapshot".into();
-                return Err(foreign(self.fence, number, Kind::Snapshot, problem));
+                let problem = "belongs to another snapshot";
+                return Err(self.flaw(number, Kind::Snapshot, problem));
             }
             // In commits of their own: what fails later fails the whole file.
             builder.begin_group()?;
-            builder.apply(&batch)?;
+            self.apply(&mut builder, &header, &batch)?;
         }
-        let mut replayed = Replayed {
-            fence: self.fence,
-            number: last.number,
-            end: self.end(),
-            published_at: last.published_at,
-            missing: None,
-        };
-        let mut group = last.group;
-        while let Some(end) = self.apply_group(&mut builder, replayed.number + 1, group)? {
-            (replayed.number, replayed.published_at) = (end.number, end.published_at);
-            group = end.group;
+        Ok(builder)
+    }
+
+    /// Applies the changes after a snapshot.
+    fn follow(
+        &self,
+        mut builder: CatalogBuilder,
+        snapshot: &Header,
+        flaws: &mut Flaws,
+    ) -> Result<Replayed> {
+        let mut last = *snapshot;
+        let mut missing = None;
+        loop {
+            match self.apply_group(&mut builder, last.number.saturating_add(1), last.group) {
+                Ok(Some(end)) => last = end,
+                Ok(None) => break,
+                Err(Stopped::At(flaw)) => {
+                    builder.end_group(Group::Unfinished)?;
+                    flaws.note(flaw)?;
+                    missing = Some(last.number.saturating_add(1));
+                    break;
+                }
+                Err(Stopped::By(error)) => return Err(error),
+            }
         }
-        replayed.missing = self.missing_after(replayed.number);
-        if let (Some(number), Gap::Refuse) = (replayed.missing, gap) {
-            return Err(StoreError::JournalGap {
-                key: key(self.fence, number, Kind::Changes),
-            });
+        if missing.is_none() {
+            missing = or_noted(self.lost_after(&last).map(|()| Some(())), flaws)?
+                .is_none()
+                .then_some(last.number.saturating_add(1));
         }
         builder.forget_files()?;
         builder.finish()?;
-        Ok(replayed)
+        Ok(Replayed {
+            fence: self.0.fence,
+            number: last.number,
+            end: self.0.end(),
+            published_at: last.published_at,
+            missing,
+            flaws: Vec::new(),
+        })
     }
 
     /// Applies the group that begins at `first` and follows `after`, and returns the last
@@ -230,11 +275,11 @@ impl<'a> Journal<'a> {
         builder: &mut CatalogBuilder,
         first: u64,
         after: u64,
-    ) -> Result<Option<Header>> {
+    ) -> Read<Option<Header>> {
         let mut group = None;
         builder.begin_group()?;
-        for number in first.. {
-            if !self.changes.contains(&number) {
+        for number in first..=u64::MAX {
+            if !self.0.changes.contains(&number) {
                 break;
             }
             let (header, batch) = self.object(number, Kind::Changes)?;
@@ -245,7 +290,7 @@ impl<'a> Journal<'a> {
             if !is_next {
                 break;
             }
-            builder.apply(&batch)?;
+            self.apply(builder, &header, &batch)?;
             if header.is_last {
                 builder.end_group(Group::Whole)?;
                 return Ok(Some(header));
@@ -255,40 +300,77 @@ impl<'a> Journal<'a> {
         Ok(None)
     }
 
-    /// The number behind the last object.
-    fn end(&self) -> u64 {
-        let newest = self.snapshots.last().max(self.changes.last());
-        newest.map_or(1, |newest| newest.saturating_add(1))
-    }
-
-    /// The first object that is not there although a later one is.
-    fn missing_after(&self, number: u64) -> Option<u64> {
-        let newest = *self.changes.last()?;
-        (number + 1..newest).find(|number| !self.changes.contains(number))
-    }
-
-    /// # Errors
-    /// `JournalGap` where it is not there, `Foreign` where it is not what was written.
-    pub(super) fn object(&self, number: u64, kind: Kind) -> Result<(Header, Vec<u8>)> {
-        let key = key(self.fence, number, kind);
-        let bytes = self.backend.object(&key, OBJECT_BYTES_MAX)?;
-        let bytes = bytes.ok_or_else(|| StoreError::JournalGap { key: key.clone() })?;
-        let foreign = |problem| StoreError::Foreign { key, problem };
-        let (header, batch) = object::read(&bytes, self.cipher).map_err(foreign)?;
-        let is_its_own = (header.kind, header.fence, header.number) == (kind, self.fence, number);
-        match is_its_own {
-            true => Ok((header, batch)),
-            false => Err(StoreError::Foreign {
-                key: self::key(self.fence, number, kind),
-                problem: "it was written under another name".into(),
-            }),
+    fn apply(&self, builder: &mut CatalogBuilder, header: &Header, batch: &[u8]) -> Read<()> {
+        match builder.apply(batch) {
+            Ok(()) => Ok(()),
+            Err(CatalogError::Corrupt { detail, .. }) => {
+                Err(self.flaw(header.number, header.kind, &detail))
+            }
+            Err(error) => Err(error.into()),
         }
+    }
+
+    /// Looks behind the last object that was used: is there anything that a whole journal
+    /// would not have there?
+    ///
+    /// An attempt that was interrupted leaves objects that name the last group that was
+    /// published, or were written before it. What came later, and what others follow, was
+    /// published and cannot be reached any more.
+    fn lost_after(&self, last: &Header) -> Read<()> {
+        let rest = last.number.saturating_add(1);
+        let newest = self.0.changes.last().copied().unwrap_or(0);
+        if let Some(gap) = (rest..newest).find(|number| !self.0.changes.contains(number)) {
+            return Err(self.flaw(gap, Kind::Changes, MISSING));
+        }
+        let mut groups = HashSet::new();
+        for &number in self.0.changes.range(rest..) {
+            let (header, _) = self.object(number, Kind::Changes)?;
+            let was_next = header.after == last.group;
+            let is_later = header.published_at > last.published_at;
+            if groups.contains(&header.after) || (is_later && (!was_next || header.is_last)) {
+                let problem = "does not follow what is before it";
+                return Err(self.flaw(number, Kind::Changes, problem));
+            }
+            groups.insert(header.group);
+        }
+        Ok(())
+    }
+
+    /// An object as it was written. The first answer may have been cut on its way.
+    fn object(&self, number: u64, kind: Kind) -> Read<(Header, Vec<u8>)> {
+        let read = || self.0.object(number, kind);
+        let again = |error| match error {
+            StoreError::Foreign { .. } => read(),
+            error => Err(error),
+        };
+        match read().or_else(again) {
+            Ok(object) => Ok(object),
+            Err(StoreError::JournalGap { key, problem }) => Err(Stopped::At(Flaw { key, problem })),
+            Err(StoreError::Foreign { key, problem }) => {
+                let problem = format!("is not what keepfs wrote: {problem}");
+                Err(Stopped::At(Flaw { key, problem }))
+            }
+            Err(error) => Err(Stopped::By(error)),
+        }
+    }
+
+    fn flaw(&self, number: u64, kind: Kind, problem: &str) -> Stopped {
+        Stopped::At(Flaw::of(key(self.0.fence, number, kind), problem))
     }
 }
 
-fn foreign(fence: Fence, number: u64, kind: Kind, problem: String) -> StoreError {
-    StoreError::Foreign {
-        key: key(fence, number, kind),
-        problem,
+/// What is said of an object that is not there.
+pub(super) const MISSING: &str = "is missing";
+
+/// Removes a catalog file that could not be finished.
+fn remove(catalog: &Path) -> io::Result<()> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut path = catalog.as_os_str().to_owned();
+        path.push(suffix);
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
+    Ok(())
 }

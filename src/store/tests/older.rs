@@ -13,13 +13,13 @@ use crate::store::membership::Answer;
 use crate::store::testing::noise;
 use crate::store::{AtBound, CheckDepth, Gap, LEASE_NAME, Store, StoreError, Tail, note_replayed};
 
-fn position(vault: &Journaled) -> JournalPosition {
+pub(super) fn position(vault: &Journaled) -> JournalPosition {
     let mut catalog = vault.catalog.lock().unwrap();
     catalog.unpublished().unwrap().unwrap().position
 }
 
 /// Takes back that the catalog heard of what it published.
-fn forget_since(vault: &Journaled, position: &JournalPosition) {
+pub(super) fn forget_since(vault: &Journaled, position: &JournalPosition) {
     let mut catalog = vault.catalog.lock().unwrap();
     catalog.set_published(ChangeMark(0), position).unwrap();
     catalog.commit(Durability::Process).unwrap();
