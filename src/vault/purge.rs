@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::catalog::{Durability, Standing, atomically};
+use crate::model::failpoint::reach;
 use crate::model::{NodeId, PublicId, Version, VersionIdPrefix, VersionSeq};
 
 use super::leftovers::Left;
@@ -128,6 +129,7 @@ impl Vault {
         }
         let now = self.clock.now();
         self.audit(catalog.as_mut(), asset, &versions)?;
+        reach("purge.audited");
         let ended = atomically(catalog.as_mut(), |catalog| {
             catalog.set_setting(UNFINISHED_SETTING, Some(deletion))?;
             for version in &versions {
@@ -140,6 +142,7 @@ impl Vault {
             Ok::<_, VaultError>(ended)
         })?;
         self.commit_locked(catalog.as_mut(), Durability::Power)?;
+        reach("purge.removed");
         drop(catalog);
         for version in &versions {
             self.end_pin(version);
@@ -162,8 +165,10 @@ impl Vault {
             left = self.remove_leftovers()?;
         }
         let freed_bytes = self.store.reclaim()?;
+        reach("purge.reclaimed");
         // Or a rebuild would bring back the names, and versions without bytes.
         self.store.publish_anew()?;
+        reach("purge.published");
         log::warn!("deleted for good: {versions} versions, {assets} assets, {freed_bytes} bytes");
         if left == Left::Something {
             log::warn!("{}", VaultError::BytesShared);

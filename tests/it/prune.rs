@@ -273,3 +273,53 @@ fn a_kill_in_each_gap_of_a_prune_leaves_a_vault_that_is_whole() {
         m.check();
     }
 }
+
+#[test]
+fn a_kill_in_each_gap_of_a_deletion_for_good_is_made_up_for_at_the_next_start() {
+    if cfg!(not(debug_assertions)) {
+        return not_run("named crash points", "a release build has none");
+    }
+    let secret = noise(1, 100_000);
+    for point in [
+        "purge.audited",
+        "purge.removed",
+        "purge.reclaimed",
+        "purge.published",
+    ] {
+        let mut m = Setup::new()
+            .env("KEEPFS_CRASH_AT", point)
+            .config("pack_age_max", "\"1h\"")
+            .start();
+        m.write("secret", &secret);
+        m.write("stays", noise(2, 100_000));
+        m.remove("secret");
+        m.run("\"$KEEPFS\" wait .");
+        let killed = m.keepfs(&["purge", "--yes", "secret"]);
+        assert!(!killed.status.success(), "{point}: {killed:?}");
+        assert!(!m.crashed().success(), "{point} was not reached");
+        m.clear_env();
+        m.remount();
+        ok(&m, &["scan"]);
+        let audited = std::fs::read_to_string(m.vault.join("audit.log")).unwrap();
+        assert_eq!(audited.matches("\"path\":\"secret\"").count(), 1, "{point}");
+        let is_left = !m.deleted().is_empty();
+        assert_eq!(is_left, point == "purge.audited", "{point}");
+        if is_left {
+            ok(&m, &["purge", "--yes", "secret"]);
+        }
+        wait_for("the bytes to be gone", || {
+            let is_gone = files_below(&m.vault.join("store/packs"))
+                .iter()
+                .all(|pack| {
+                    let bytes = std::fs::read(pack).unwrap_or_default();
+                    !bytes
+                        .windows(64)
+                        .any(|part| part == &secret[50_000..50_064])
+                });
+            is_gone.then_some(())
+        });
+        assert!(m.contents("stays") == [noise(2, 100_000)], "{point}");
+        m.unmount();
+        m.check();
+    }
+}
