@@ -152,6 +152,14 @@ impl Retention {
         self.all_rules().any(Rules::go_by_time)
     }
 
+    /// The shortest age at which a rule lets something go. `None`: none goes by age.
+    pub fn shortest_age(&self) -> Option<Duration> {
+        self.all_rules()
+            .flat_map(|rules| [rules.keep_within, rules.keep_deleted_for])
+            .flatten()
+            .min()
+    }
+
     fn all_rules(&self) -> impl Iterator<Item = &Rules> {
         let of_paths = self.settings.paths.iter().map(|path| &path.rules);
         std::iter::once(&self.settings.rules).chain(of_paths)

@@ -112,7 +112,7 @@ impl Vault {
     ) -> Result<Pruned> {
         let now = self.clock.now();
         if retention.goes_by_time() {
-            self.vouch_for_clock(now, how)?;
+            self.vouch_for_clock(retention, now, how)?;
         }
         let mut run = Run {
             retention,

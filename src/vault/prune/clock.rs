@@ -9,19 +9,27 @@ use std::time::Duration;
 
 use crate::catalog::Catalog;
 use crate::model::{Timestamp, VersionId};
+use crate::policy::Retention;
 use crate::vault::{Result, Vault, VaultError};
 
 use super::{ClockTrust, Prune, PruneMode};
 
-/// So long a silence needs no explanation.
+/// So long a silence needs no explanation, unless ages that count are not much longer.
 const SILENCE_MAX: Duration = Duration::from_secs(7 * 86_400);
+/// This one needs none whatever the rules: a machine that is off over the weekend.
+const SILENCE_MIN: Duration = Duration::from_secs(3 * 86_400);
 
 /// The time of the last prune that went through, in nanoseconds.
 const TRUSTED_SETTING: &str = "prune.clock";
 
 impl Vault {
     /// Refuses a clock that may be wrong. When it prunes, notes that it was believed.
-    pub(super) fn vouch_for_clock(&self, now: Timestamp, how: Prune) -> Result<()> {
+    pub(super) fn vouch_for_clock(
+        &self,
+        retention: &Retention,
+        now: Timestamp,
+        how: Prune,
+    ) -> Result<()> {
         let mut guard = self.catalog();
         let catalog = guard.as_mut();
         if how.clock == ClockTrust::Check {
@@ -34,7 +42,7 @@ impl Vault {
                     newest,
                 });
             }
-            if let Some((since, until)) = silence(catalog, now)? {
+            if let Some((since, until)) = silence(catalog, now, silence_max(retention))? {
                 return Err(VaultError::ClockAhead { now, since, until });
             }
         }
@@ -46,8 +54,19 @@ impl Vault {
     }
 }
 
-/// The youngest silence that is too long, from and to when.
-fn silence(catalog: &mut dyn Catalog, now: Timestamp) -> Result<Option<(Timestamp, Timestamp)>> {
+/// How long nothing may have been kept. A clock that is ahead by less is believed, so no
+/// version must lose more than half of its time by that, as far as people's habits allow.
+fn silence_max(retention: &Retention) -> Duration {
+    let half = retention.shortest_age().map(|age| age / 2);
+    half.unwrap_or(SILENCE_MAX).clamp(SILENCE_MIN, SILENCE_MAX)
+}
+
+/// The youngest silence longer than `silence_max`, from and to when.
+fn silence(
+    catalog: &mut dyn Catalog,
+    now: Timestamp,
+    silence_max: Duration,
+) -> Result<Option<(Timestamp, Timestamp)>> {
     let Some(first) = catalog.version_id_from(VersionId::first_at(Timestamp::default()))? else {
         return Ok(None);
     };
@@ -59,7 +78,7 @@ fn silence(catalog: &mut dyn Catalog, now: Timestamp) -> Result<Option<(Timestam
     let known = trusted.map_or(first.issued_at(), |at| at.max(first.issued_at()));
     let mut until = now;
     loop {
-        let floor = earlier(until, SILENCE_MAX);
+        let floor = earlier(until, silence_max);
         if floor <= known {
             return Ok(None);
         }

@@ -239,8 +239,46 @@ fn a_clock_that_is_behind_or_may_have_jumped_ahead_prunes_nothing() {
     // Somebody says that it is right; from then on nobody needs to.
     run(&vault, &within(1), PruneMode::Drop, ClockTrust::Given).unwrap();
     assert_eq!(vault.versions("a"), ["3"]);
-    vault.clock.advance(DAY * 6);
+    vault.clock.advance(DAY * 2);
     prune(&vault, &within(1));
+}
+
+#[test]
+fn the_shorter_versions_are_kept_the_shorter_a_silence_must_be() {
+    let rules = |keep_within: Option<u32>, keep_deleted_for: Option<u32>| {
+        settings(Rules {
+            keep_within: keep_within.map(|days| DAY * days),
+            keep_deleted_for: keep_deleted_for.map(|days| DAY * days),
+            keep_daily: Some(30),
+            ..Rules::default()
+        })
+    };
+    let is_refused = |vault: &TestVault, rules: &RetentionSettings| {
+        let error = run(vault, rules, PruneMode::Drop, ClockTrust::Check).err();
+        matches!(error, Some(VaultError::ClockAhead { .. }))
+    };
+    for (rules, days) in [
+        (rules(None, None), 7),
+        (rules(Some(14), Some(365)), 7),
+        (rules(Some(365), Some(10)), 5),
+        (rules(Some(8), None), 4),
+        // A machine that is off over the weekend, whatever the rules.
+        (rules(Some(2), None), 3),
+        (rules(None, Some(1)), 3),
+    ] {
+        let vault = TestVault::new();
+        write_daily(&vault, "a", &["1", "2", "3"]);
+        vault.clock.advance(DAY * days + DAY / 12);
+        assert!(is_refused(&vault, &rules), "{days} days");
+        assert_eq!(vault.versions("a").len(), 3);
+        // A timer that runs each day keeps a quiet vault from being silent.
+        let vault = TestVault::new();
+        write_daily(&vault, "a", &["1", "2", "3"]);
+        for _ in 0..10 {
+            vault.clock.advance(DAY * days - DAY / 12);
+            assert!(!is_refused(&vault, &rules), "{days} days");
+        }
+    }
 }
 
 #[test]
