@@ -6,6 +6,7 @@
 //! the runtime serves everything else. Never call from a thread of another async
 //! runtime: the calls block.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -39,8 +40,9 @@ const ABORT_PATIENCE: Duration = Duration::from_secs(20);
 /// It is there, and can be read again when its owner says so.
 const ARCHIVED: &str = "the bucket moved it to an archive: bring it back there, and take away the \
                         life-cycle rule";
-/// No store has more: a listing without an end is not kept in memory.
-const PACKS_MAX: u64 = 16 << 20;
+/// So many more than the catalog knows may be listed: a listing without an end is not kept
+/// in memory.
+const STRANGERS_MAX: usize = 1 << 20;
 const SUFFIX: &str = ".pack";
 
 async fn put_parts(upload: &mut dyn MultipartUpload, mut bytes: Bytes) -> object_store::Result<()> {
@@ -239,27 +241,35 @@ impl Backend {
         Ok(bytes)
     }
 
-    /// Every pack with its size. What is not named like a pack is passed over.
-    pub(super) fn list(&self) -> Result<Vec<(PackId, u64)>> {
+    /// Every pack with its size, where about so many are `known`. What is not named like a
+    /// pack is passed over.
+    pub(super) fn list(&self, known: usize) -> Result<HashMap<PackId, u64>> {
+        self.list_at_most(known.saturating_add(STRANGERS_MAX))
+    }
+
+    fn list_at_most(&self, listed_max: usize) -> Result<HashMap<PackId, u64>> {
         let failed = |error| refused("listing the packs", error);
         if let Some(root) = &self.root
             && !root.join(PACKS).exists()
         {
-            return Ok(Vec::new());
+            return Ok(HashMap::new());
         }
         self.runtime.block_on(async {
             let top = ObjectPath::from(PACKS);
             let mut listing = self.objects.list(Some(&top));
-            let mut packs = Vec::new();
+            let mut packs = HashMap::new();
             let mut listed = 0;
             while let Some(meta) = listing.try_next().await.map_err(failed)? {
                 listed += 1;
                 let name = meta.location.filename().unwrap_or_default();
                 let id = name.strip_suffix(SUFFIX).and_then(|id| id.parse().ok());
                 packs.extend(id.map(|id| (id, meta.size)));
-                if listed > PACKS_MAX {
-                    let detail = "more are listed than there can be";
-                    return Err(StoreError::Io(format!("listing the packs: {detail}")));
+                if listed > listed_max {
+                    return Err(StoreError::Io(format!(
+                        "listing the packs: more than {listed_max} objects are listed below {}/{PACKS}, \
+                         far more than the catalog knows: look who else writes there",
+                        self.place
+                    )));
                 }
             }
             Ok(packs)
@@ -341,4 +351,23 @@ pub(super) fn is_full(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    #[test]
+    fn more_packs_than_there_can_be_are_an_error_and_not_kept() {
+        let backend = Backend::over(Arc::new(InMemory::new()));
+        for number in 0..5 {
+            backend.put(PackId([number; 16]), vec![1]).unwrap();
+        }
+        assert_eq!(backend.list_at_most(5).unwrap().len(), 5);
+        let error = backend.list_at_most(4).unwrap_err().to_string();
+        assert!(error.contains("more than 4 objects"), "{error}");
+        assert_eq!(backend.list(0).unwrap().len(), 5);
+    }
 }

@@ -63,7 +63,7 @@ pub(super) fn check(
     // Put before a kill, and the bucket was away at the start: not lost.
     recover::adopt_marked(shared)?;
     let packs = shared.catalog()?.packs()?;
-    let listing: HashMap<PackId, u64> = shared.backend().list()?.into_iter().collect();
+    let listing: HashMap<PackId, u64> = shared.backend().list(packs.len())?;
     let sample = match depth {
         CheckDepth::Sample(share) => Some(sample::choose(shared, share, &packs)?),
         CheckDepth::Listing | CheckDepth::ReadData => None,

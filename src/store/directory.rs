@@ -168,7 +168,7 @@ mod tests {
         backend.put(pack, b"bytes".to_vec()).unwrap();
         let leftover = PathBuf::from(format!("{}#1", backend.file(pack).unwrap().display()));
         fs::write(&leftover, b"half").unwrap();
-        assert_eq!(backend.list().unwrap(), [(pack, 5)]);
+        assert_eq!(backend.list(0).unwrap(), [(pack, 5)].into());
         backend.clear_leftovers(pack).unwrap();
         assert!(!leftover.exists());
         fs::write(&leftover, b"half").unwrap();

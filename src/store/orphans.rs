@@ -10,6 +10,9 @@ use super::Shared;
 use super::error::Result;
 use crate::model::PackId;
 
+/// So many are asked for: a request each. Of more the listing is believed.
+const ASKED_MAX: usize = 1000;
+
 /// A pack that the catalog does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Orphan {
@@ -24,16 +27,20 @@ pub(super) fn find(shared: &Shared, listing: &HashMap<PackId, u64>) -> Result<Ve
     let on_their_way: HashSet<PackId> = shared.open_packs.names()?.into_iter().collect();
     let packs = shared.catalog()?.packs()?;
     let known: HashSet<PackId> = packs.iter().map(|pack| pack.id).collect();
-    let mut orphans = Vec::new();
-    for (&pack, &bytes) in listing {
+    let is_unknown = |pack: &PackId| !on_their_way.contains(pack) && !known.contains(pack);
+    let unknown = listing.iter().filter(|(pack, _)| is_unknown(pack));
+    let mut orphans: Vec<_> = unknown
+        .map(|(&pack, &bytes)| Orphan { pack, bytes })
+        .collect();
+    orphans.sort_unstable_by_key(|orphan| orphan.pack);
+    let rest = orphans.split_off(orphans.len().min(ASKED_MAX));
+    let mut there = Vec::new();
+    for orphan in orphans {
         // One that was known when it was listed may have been removed since.
-        if !on_their_way.contains(&pack)
-            && !known.contains(&pack)
-            && shared.backend().pack_bytes(pack)?.is_some()
-        {
-            orphans.push(Orphan { pack, bytes });
+        if shared.backend().pack_bytes(orphan.pack)?.is_some() {
+            there.push(orphan);
         }
     }
-    orphans.sort_unstable_by_key(|orphan| orphan.pack);
-    Ok(orphans)
+    there.extend(rest);
+    Ok(there)
 }

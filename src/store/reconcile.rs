@@ -33,8 +33,8 @@ pub struct Reconciled {
 pub struct Listing(HashMap<PackId, u64>);
 
 impl Listing {
-    fn of(backend: &Backend) -> Result<Self> {
-        Ok(Self(backend.list()?.into_iter().collect()))
+    fn of(backend: &Backend, known: usize) -> Result<Self> {
+        backend.list(known).map(Self)
     }
 
     /// True when it has all that the catalog knows.
@@ -49,12 +49,13 @@ impl Listing {
     }
 }
 
-/// What [`reconcile`] has to know, asked for while there is other work.
+/// What [`reconcile`] has to know, asked for while there is other work. How many packs are
+/// known is not known yet.
 ///
 /// # Errors
-/// What the store answers.
+/// What the store answers, and where there are very many packs.
 pub fn list_packs(place: &StorePlace) -> Result<Listing> {
-    Listing::of(&Backend::open(place, false)?)
+    Listing::of(&Backend::open(place, false)?, 0)
 }
 
 /// Brings the packs of a catalog into line with what lies at `place`, where nothing is
@@ -72,7 +73,7 @@ pub fn reconcile(
     let packs = catalog.packs()?;
     let Listing(mut listing) = match listing.filter(|listing| listing.has_all(&packs)) {
         Some(listing) => listing,
-        None => Listing::of(&backend)?,
+        None => Listing::of(&backend, packs.len())?,
     };
     // Nothing is taken for lost because a listing is not up to date.
     for pack in &packs {
@@ -84,7 +85,7 @@ pub fn reconcile(
     let mut known = HashSet::new();
     let mut wanting = Vec::new();
     let mut wanted = HashMap::new();
-    let mut tables = Vec::new();
+    let mut elsewhere = HashMap::new();
     for pack in packs {
         known.insert(pack.id);
         let taken = match (listing.get(&pack.id), pack.state) {
@@ -103,12 +104,11 @@ pub fn reconcile(
             wanting.push((pack.id, standing));
         }
         wanted.extend(lacking.into_iter().map(|chunk| (chunk.hash, chunk)));
-        tables.push(entries);
+        note_elsewhere(catalog, entries, &mut elsewhere)?;
     }
     let mut reconciled = Reconciled::default();
-    for table in tables {
-        reconciled.relocated += take_found(catalog, None, table, &mut wanted)?;
-    }
+    let elsewhere = elsewhere.into_values().collect();
+    reconciled.relocated += take_found(catalog, None, elsewhere, &mut wanted)?;
     let strangers = listing.iter().filter(|(pack, _)| !known.contains(pack));
     for (&id, &bytes) in strangers {
         if wanted.is_empty() {
@@ -169,6 +169,23 @@ fn take_as_stored(
     let bytes = bytes.min(PACK_BYTES_MAX);
     catalog.set_pack(&PackRecord { id, state, bytes })?;
     Ok(Some(entries.unwrap_or_default()))
+}
+
+/// Notes chunks in the table of a pack that the catalog has in another place, one place each.
+/// A store may have any number of tables, but what is kept of them is no more than the
+/// catalog knows.
+pub(super) fn note_elsewhere(
+    catalog: &mut dyn Catalog,
+    entries: Vec<ChunkRecord>,
+    elsewhere: &mut HashMap<ChunkHash, ChunkRecord>,
+) -> Result<()> {
+    for entry in entries {
+        let known = catalog.chunk(&entry.hash)?;
+        if known.is_some_and(|known| known.plain_bytes == entry.plain_bytes && known != entry) {
+            elsewhere.entry(entry.hash).or_insert(entry);
+        }
+    }
+    Ok(())
 }
 
 /// Takes what is wanted of the table of a pack: of `stranger`, if the catalog does not know it.

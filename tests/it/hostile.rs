@@ -279,6 +279,36 @@ fn a_listing_without_an_end_is_an_error_in_bounded_memory() {
     line.m.run("\"$KEEPFS\" check .");
 }
 
+/// Packs that are not there.
+fn lists_packs(answer: &mut Answer) {
+    let mut more = String::new();
+    for number in 0..3_000 {
+        more += &format!(
+            "<Contents><Key>p/packs/aa/{number:032x}.pack</Key><Size>1</Size>\
+             <LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>e</ETag></Contents>"
+        );
+    }
+    let forged = body(answer).replace("</ListBucketResult>", &(more + "</ListBucketResult>"));
+    answer.body = forged.into_bytes();
+}
+
+#[test]
+fn many_packs_that_are_not_there_cost_few_requests() {
+    let line = Line::with(Kind::S3, |setup| setup);
+    write(&line.m, &[("a", noise(1, 90_000))]);
+    line.m.run("\"$KEEPFS\" wait .");
+    let before = line.proxy.requests("HEAD", "/packs/");
+    let listing = Fault::Forge(lists_packs);
+    line.proxy.fault("GET", "prefix=p/packs", 1, listing);
+    let done = line.m.keepfs(&["check", "."]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(line.proxy.hit(), 1);
+    let asked = line.proxy.requests("HEAD", "/packs/") - before;
+    assert!((1_000..2_000).contains(&asked), "{asked}");
+    line.proxy.heal();
+    line.m.run("\"$KEEPFS\" check .");
+}
+
 /// The answer to a list of removals tells of one that was not on it.
 fn tells_of_another(answer: &mut Answer) {
     let text = String::from_utf8_lossy(&answer.body).to_lowercase();

@@ -77,7 +77,7 @@ impl<'a> Copier<'a> {
         Ok(Self {
             way: Way { shared, new },
             running,
-            listed: new.list()?.into_iter().collect(),
+            listed: new.list(shared.catalog()?.packs()?.len())?,
             sound: HashSet::new(),
             damages: Vec::new(),
             copied: Copied::default(),
@@ -207,7 +207,7 @@ impl<'a> Copier<'a> {
     /// Compares what was copied with a new listing. What is not there as it should be is
     /// copied again by the next round, and false is returned.
     pub(super) fn is_listed(&mut self) -> Result<bool> {
-        let listing: HashMap<PackId, u64> = self.way.new.list()?.into_iter().collect();
+        let listing = self.way.new.list(self.listed.len())?;
         let mut odd = Vec::new();
         for (&pack, &bytes) in &self.listed {
             // A listing may be older than the last puts: the object itself is asked, too.

@@ -1,12 +1,15 @@
 //! A catalog that was made anew, and packs that are there, not whole, or elsewhere.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
 use super::damage::writable;
 use crate::catalog::{Catalog, ChunkRecord, PackRecord, PackState};
 use crate::model::{ContentId, PackId, VersionSeq};
+use crate::store::codec::hash;
 use crate::store::pack::{PACK_BYTES_MAX, TRAILER_BYTES};
+use crate::store::reconcile::note_elsewhere;
 use crate::store::testing::{Bench, noise};
 use crate::store::{CheckDepth, Reconciled, StoreError, list_packs, reconcile, versions_in_packs};
 
@@ -208,4 +211,34 @@ fn a_pack_of_another_length_is_damaged_and_no_length_is_believed() {
     assert_eq!(claimed.bytes, PACK_BYTES_MAX);
     bench.reopen();
     assert_eq!(bench.damages(CheckDepth::Listing).len(), 2);
+}
+
+/// A store can have any number of packs, and a hostile journal calls each of them growing.
+#[test]
+fn of_tables_no_more_is_kept_than_the_catalog_knows() {
+    let (mut bench, made) = growing_in_the_journal(3);
+    let chunk = bench.facts.content_chunks(made[0].1).unwrap()[0];
+    let mut elsewhere = HashMap::new();
+    for number in 0..10 {
+        let pack = PackId([number; 16]);
+        let strange = |name: u32| ChunkRecord {
+            hash: hash(&name.to_le_bytes()),
+            pack,
+            ..chunk
+        };
+        let mut entries: Vec<_> = (0..1000).map(strange).collect();
+        entries.push(chunk);
+        entries.push(ChunkRecord { pack, ..chunk });
+        entries.push(ChunkRecord {
+            pack,
+            plain_bytes: 7,
+            ..chunk
+        });
+        note_elsewhere(&mut bench.facts.clone(), entries, &mut elsewhere).unwrap();
+    }
+    let first = ChunkRecord {
+        pack: PackId([0; 16]),
+        ..chunk
+    };
+    assert_eq!(elsewhere, [(chunk.hash, first)].into());
 }
