@@ -11,6 +11,7 @@ mod group;
 mod listed;
 mod object;
 mod own;
+mod replaced;
 mod replay;
 
 use std::panic::resume_unwind;
@@ -23,6 +24,8 @@ pub(super) use audit::{AuditDepth, audit};
 pub(super) use behind::since;
 pub use own::note_replayed;
 pub(super) use own::{Whose, ahead, leave_behind};
+#[cfg(test)]
+pub(super) use replaced::remove_older;
 pub use replay::{Gap, Replayed, replay};
 
 use self::group::Group;
@@ -227,7 +230,8 @@ pub(super) fn record(shared: &Shared, backend: &Backend, put: &Put) -> Result<()
     }
     reach("journal.after-position");
     if is_snapshot {
-        remove_older(backend, put.fence, put.first);
+        let snapshot = put.first..put.position.number;
+        replaced::remove_older(shared, backend, put.fence, snapshot, put.position.group);
     }
     Ok(())
 }
@@ -270,21 +274,6 @@ fn find_end(backend: &Backend, fence: Fence, position: &mut JournalPosition) -> 
         };
     }
     Ok(())
-}
-
-/// Removes what a snapshot made unnecessary. What cannot be removed is tried again
-/// after the next one.
-fn remove_older(backend: &Backend, fence: Fence, first: u64) {
-    let below = below(fence);
-    let removed = backend.names_below(&below).and_then(|names| {
-        names
-            .iter()
-            .filter(|name| number_of(name).is_some_and(|(number, _)| number < first))
-            .try_for_each(|name| backend.delete_object(&format!("{below}/{name}")))
-    });
-    if let Err(error) = removed {
-        log::warn!("old parts of the journal stay in the store: {error}");
-    }
 }
 
 fn below(fence: Fence) -> String {

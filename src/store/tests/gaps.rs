@@ -9,6 +9,8 @@ use super::journal::{Journaled, KEYS};
 use super::older::{forget_since, position};
 use crate::catalog::sqlite::SqliteCatalog;
 use crate::catalog::{Catalog, JournalPosition};
+use crate::model::Fence;
+use crate::store::journal::remove_older;
 use crate::store::{Gap, Replayed, StoreError};
 
 /// A snapshot and three changes.
@@ -184,4 +186,23 @@ fn what_strangers_put_behind_a_journal_can_be_left_out() {
             assert!(!replayed.flaws.is_empty());
         }
     }
+}
+
+#[test]
+fn what_a_snapshot_replaces_goes_only_when_the_snapshot_can_be_read() {
+    let vault = with_two_snapshots();
+    let objects = vault.objects();
+    let at = position(&vault);
+    let shared = &vault.store.shared;
+    let remove = || remove_older(shared, &shared.backend(), Fence(1), 5..at.number, at.group);
+    let whole = fs::read(&objects[5]).unwrap();
+    for harm in [flip, |file: &Path| fs::remove_file(file).unwrap()] {
+        harm(&objects[5]);
+        remove();
+        assert!(objects[..5].iter().all(|file| file.exists()));
+        replace(&objects[5], &whole);
+    }
+    remove();
+    assert_eq!(vault.objects(), objects[4..]);
+    vault.assert_replays();
 }
