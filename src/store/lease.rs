@@ -347,7 +347,9 @@ impl Lease {
         error
     }
 
-    fn stop(&self, backend: &Backend, fence: Fence) -> StoreError {
+    /// Nothing is written any more: the journal of that writer has what the catalog does not
+    /// know.
+    pub(super) fn stop(&self, backend: &Backend, fence: Fence) -> StoreError {
         let error = older(backend, fence);
         log::error!("{error}");
         *self.standing() = Standing::Older {

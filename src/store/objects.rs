@@ -33,10 +33,15 @@ pub(super) struct Seen {
 impl Backend {
     /// Writes an object, over one that is there; durable and write-protected when it
     /// returns.
-    pub(super) fn put_object(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
+    pub(super) fn put_object(&self, key: &str, bytes: impl Into<Bytes>) -> Result<()> {
         let path = ObjectPath::from(key);
-        self.wait_for(self.objects().put(&path, bytes.into()))
+        self.wait_for(self.objects().put(&path, bytes.into().into()))
             .map_err(|error| refused(&format!("writing {key}"), error))?;
+        self.protect_object(key)
+    }
+
+    /// Takes the write permission off an object that is a file.
+    pub(super) fn protect_object(&self, key: &str) -> Result<()> {
         let Some(root) = &self.root else {
             return Ok(());
         };
@@ -216,8 +221,9 @@ impl Backend {
     }
 
     /// Writes a small object that is not there yet. False: it is, and was left alone.
-    pub(super) fn create_object(&self, key: &str, bytes: Vec<u8>) -> Result<bool> {
+    pub(super) fn create_object(&self, key: &str, bytes: impl Into<Bytes>) -> Result<bool> {
         let path = ObjectPath::from(key);
+        let bytes = bytes.into();
         let put = self.wait_for(async {
             self.objects()
                 .put_opts(&path, bytes.into(), PutMode::Create.into())

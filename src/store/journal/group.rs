@@ -1,7 +1,12 @@
 //! The objects of one publishing.
+//!
+//! None is put over what somebody else wrote, as far as the store knows that condition: a copy
+//! of the whole machine has the same lease.
+
+use bytes::Bytes;
 
 use super::object::{self, Header, Kind};
-use super::{CHANGE_BYTES_MIN, key};
+use super::{CHANGE_BYTES_MIN, key, own};
 use crate::catalog::{Extent, JournalPosition};
 use crate::model::Fence;
 use crate::model::failpoint::reach;
@@ -12,6 +17,7 @@ use crate::store::error::Result;
 
 /// The objects of one publishing, put one after the other.
 pub(super) struct Group<'a> {
+    shared: &'a Shared,
     backend: &'a Backend,
     cipher: Option<&'a Cipher>,
     pub(super) header: Header,
@@ -39,6 +45,7 @@ impl<'a> Group<'a> {
             _ => (Kind::Snapshot, 1),
         };
         Self {
+            shared,
             backend,
             cipher: shared.coding.cipher(),
             header: Header {
@@ -76,7 +83,15 @@ impl<'a> Group<'a> {
         self.bytes += object.len() as u64;
         reach("journal.before-put");
         let key = key(self.header.fence, self.header.number, self.header.kind);
-        self.backend.put_object(&key, object)?;
+        let object = Bytes::from(object);
+        match self.backend.create_object(&key, object.clone())? {
+            true => self.backend.protect_object(&key)?,
+            // Of an attempt that was interrupted, or whose answer was lost.
+            false if own::wrote(self.shared, self.backend, &key)? => {
+                self.backend.put_object(&key, object)?;
+            }
+            false => return Err(self.shared.lease.stop(self.backend, self.header.fence)),
+        }
         self.header.number += 1;
         self.header.index += 1;
         Ok(())

@@ -129,6 +129,18 @@ pub(in crate::store) fn ahead(
     Ok(None)
 }
 
+/// Whether the object that lies under a key, if any does, is of a group that this catalog
+/// began.
+pub(super) fn wrote(shared: &Shared, backend: &Backend, key: &str) -> Result<bool> {
+    match (
+        Known::of(&shared.catalog)?,
+        backend.object_head(key, HEADER_BYTES)?,
+    ) {
+        (Some(known), Some(head)) => Ok(known.is_own(&head)),
+        _ => Ok(true),
+    }
+}
+
 struct Known {
     /// The number behind the last known object of each writer.
     ends: BTreeMap<Fence, u64>,
@@ -173,7 +185,11 @@ impl Known {
         let Some(head) = backend.object_head(&key, HEADER_BYTES)? else {
             return Ok(true);
         };
-        let group = object::group_of(&head).map(|group| format!("{group:016x}"));
-        Ok(group.is_some_and(|group| self.groups.split(' ').any(|own| own == group)))
+        Ok(self.is_own(&head))
+    }
+
+    fn is_own(&self, head: &[u8]) -> bool {
+        let group = object::group_of(head).map(|group| format!("{group:016x}"));
+        group.is_some_and(|group| self.groups.split(' ').any(|own| own == group))
     }
 }

@@ -274,6 +274,35 @@ fn a_catalog_that_was_made_of_the_journal_is_no_older_one() {
     vault.assert_replays();
 }
 
+/// A copy of a whole machine has the same lease, and both run.
+#[test]
+fn nothing_is_written_over_what_another_one_with_the_same_lease_wrote() {
+    let theirs = with_a_copy();
+    let vault = Journaled::new();
+    for key in ["a", "b"] {
+        vault.set(key);
+        vault.publish();
+    }
+    let position = position(&vault);
+    let next = vault.objects()[0].with_file_name("0000000003.changes");
+    let bytes = fs::read(&theirs.objects()[2]).unwrap();
+    // Not of one of the groups that both drew with the same clock.
+    let bytes = [&bytes[..32], b"another!", &bytes[40..]].concat();
+    fs::write(&next, &bytes).unwrap();
+    vault.set("c");
+    assert_older(&vault.store.publish().unwrap_err());
+    assert_eq!(fs::read(&next).unwrap(), bytes);
+    // But over what an attempt of its own left.
+    fs::remove_file(&next).unwrap();
+    let vault = vault.reopened_after(|_| ());
+    vault.set("c");
+    vault.publish();
+    forget_since(&vault, &position);
+    vault.set("d");
+    vault.publish();
+    vault.assert_replays();
+}
+
 /// What a kill leaves in the spool of packs that were put, and of one that was not.
 #[test]
 fn a_pack_that_only_a_newer_catalog_knew_stays_whatever_the_spool_says() {
