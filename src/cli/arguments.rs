@@ -1,5 +1,6 @@
 //! The grammar of the command line; what a command takes stands in its own file.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -10,6 +11,7 @@ use super::{
     policy, prune, purge, rebuild, restore, scan, search, serve, space, status, store, umount,
     unpin, versions, wait,
 };
+use crate::model::WriteClaim;
 
 const LONG_ABOUT: &str = "A filesystem that never forgets a file.
 
@@ -79,6 +81,48 @@ pub struct InVault {
     /// The vault directory; PATH is a public_id then (a path relative to the mount root)
     #[arg(long, value_name = "DIR")]
     pub vault: Option<PathBuf>,
+}
+
+/// What is done where the store is not plainly this vault's to write to.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Writing {
+    /// Take the store over from the machine that writes to it now
+    ///
+    /// A store has one writer. After this it is this vault, and the other one cannot write or
+    /// delete anything there any more: it says so, and keeps what it has in its spool. Use it
+    /// when that machine is gone, or will not mount the vault again; never in fstab or a unit.
+    /// Versions that only the other one has are not in this vault's catalog.
+    #[arg(long)]
+    take_over: bool,
+    /// Begin anew in a store that has lost everything
+    ///
+    /// A place where nothing is left of what this vault has stored there is refused: as a
+    /// rule its disk is not mounted. Use this only when what was there is lost for good;
+    /// never in fstab or a unit. keepfs check --repair then stores anew what the live files
+    /// still have.
+    #[arg(long, conflicts_with = "take_over")]
+    accept_empty: bool,
+}
+
+impl Writing {
+    /// As the store takes it.
+    pub fn claim(self) -> WriteClaim {
+        match (self.take_over, self.accept_empty) {
+            (true, _) => WriteClaim::TakeOver,
+            (false, true) => WriteClaim::AcceptEmpty,
+            (false, false) => WriteClaim::Keep,
+        }
+    }
+
+    /// The same words for another process.
+    pub fn arguments(self) -> impl Iterator<Item = OsString> {
+        let given = [
+            (self.take_over, "--take-over"),
+            (self.accept_empty, "--accept-empty"),
+        ];
+        let given = given.into_iter().filter(|(is_given, _)| *is_given);
+        given.map(|(_, word)| word.into())
+    }
 }
 
 /// For scripts.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::arguments::Writing;
 use super::output::{Outcome, Stop, print_line, say, stop};
 use super::secret::{SecretFiles, ask, secret_on_stdin};
 use super::serve::warn_of_readers;
@@ -15,7 +16,7 @@ use crate::daemon::{
     Announce, Background, Created, MountRequest, PipeAnnounce, prepare, run_mount,
     start_in_background, unlock,
 };
-use crate::model::{Override, ShellWord, WriteClaim};
+use crate::model::{Override, ShellWord};
 use crate::mount::MountOptions;
 use crate::server::{ErrorCode, Failure};
 use crate::store::VaultKey;
@@ -52,14 +53,8 @@ pub struct Mount {
     /// The vault's switch for this mount
     #[arg(long, value_name = "on|off", value_parser = parse_switch)]
     backup: Option<Override>,
-    /// Take the store over from the machine that writes to it now
-    ///
-    /// A store has one writer. After this it is this vault, and the other one cannot write or
-    /// delete anything there any more: it says so, and keeps what it has in its spool. Use it
-    /// when that machine is gone, or will not mount the vault again; never in fstab or a unit.
-    /// Versions that only the other one has are not in this vault's catalog.
-    #[arg(long)]
-    take_over: bool,
+    #[command(flatten)]
+    writing: Writing,
     /// Also serve the admin API and the Media Library there: 127.0.0.1:8787 (see keepfs serve)
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -173,10 +168,7 @@ impl Mount {
             options: parsed.options,
             overrides: self.settings.overrides(),
             backup: self.backup.or(parsed.backup),
-            write_claim: match self.take_over {
-                true => WriteClaim::TakeOver,
-                false => WriteClaim::Keep,
-            },
+            write_claim: self.writing.claim(),
             key: None,
             listen: self.listen,
             vault_dir,
@@ -205,9 +197,7 @@ impl Mount {
         if let Some(backup) = self.backup {
             arguments.extend(["--backup".into(), backup.as_str().into()]);
         }
-        if self.take_over {
-            arguments.push("--take-over".into());
-        }
+        arguments.extend(self.writing.arguments());
         if let Some(listen) = self.listen {
             arguments.extend(["--listen".into(), listen.to_string().into()]);
         }

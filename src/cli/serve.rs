@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::arguments::Writing;
 use super::output::{Outcome, print_line, say, stop};
 use super::secret::{SecretFiles, ask};
 use super::vault_settings::VaultSettings;
 use crate::config::{Config, FILE_NAME};
 use crate::daemon::{Announce, ServeRequest, run_serve, unlock};
-use crate::model::WriteClaim;
 use crate::server::{ErrorCode, Failure};
 
 /// Serve the admin API and the Media Library of a vault
@@ -33,9 +33,8 @@ pub struct Serve {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787")]
     listen: SocketAddr,
-    /// Take the store over from the machine that writes to it now
-    #[arg(long)]
-    take_over: bool,
+    #[command(flatten)]
+    writing: Writing,
     #[command(flatten)]
     secret: SecretFiles,
     #[command(flatten)]
@@ -71,10 +70,7 @@ impl Serve {
             vault_dir,
             listen: self.listen,
             overrides: self.settings.overrides(),
-            write_claim: match self.take_over {
-                true => WriteClaim::TakeOver,
-                false => WriteClaim::Keep,
-            },
+            write_claim: self.writing.claim(),
             key,
         };
         warn_of_readers(self.listen);

@@ -33,6 +33,8 @@ pub enum WriteClaim {
     Keep,
     /// With the lease of whoever has it now, who loses it.
     TakeOver,
+    /// As `Keep`, also where nothing is left of what this vault had in its store.
+    AcceptEmpty,
     /// Not at all where somebody else has the lease.
     ReadOnly,
 }

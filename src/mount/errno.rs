@@ -169,6 +169,8 @@ fn of_store(error: &StoreError) -> Errno {
         | StoreError::NoCredentials { .. }
         | StoreError::Denied { .. }
         | StoreError::Unreachable { .. }
+        | StoreError::DirectoryAway { .. }
+        | StoreError::Emptied { .. }
         | StoreError::WrongKey { .. }
         | StoreError::BadSecret { .. }
         | StoreError::KeyDamaged { .. }

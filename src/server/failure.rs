@@ -136,6 +136,7 @@ pub fn code_of_store(error: &StoreError) -> ErrorCode {
         | StoreError::NoBucket { .. }
         | StoreError::OtherVault { .. }
         | StoreError::Namesake { .. }
+        | StoreError::Emptied { .. }
         | StoreError::LeaseHeld(_)
         | StoreError::CatalogIsOlder { .. }
         | StoreError::NotEmpty { .. }
@@ -147,6 +148,7 @@ pub fn code_of_store(error: &StoreError) -> ErrorCode {
         | StoreError::NoCredentials { .. }
         | StoreError::Denied { .. }
         | StoreError::Unreachable { .. }
+        | StoreError::DirectoryAway { .. }
         | StoreError::OnTheWay { .. }
         | StoreError::JournalOnTheWay => ErrorCode::Blocked,
         StoreError::NoJournal { .. } => ErrorCode::NotFound,

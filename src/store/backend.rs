@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,6 +27,7 @@ use tokio::time::timeout;
 use super::bucket::{self, refused};
 use super::directory;
 use super::error::{Result, StoreError};
+use super::home::Home;
 use super::refusal;
 use crate::model::{PackId, StorePlace};
 
@@ -72,7 +73,7 @@ pub(super) struct Backend {
     pub(super) place: StorePlace,
     objects: Arc<dyn ObjectStore>,
     /// Where the objects are files. `None`: they are in a bucket.
-    pub(super) root: Option<PathBuf>,
+    home: Option<Home>,
     runtime: Runtime,
     /// Requests that read parts of packs.
     reads: AtomicU64,
@@ -84,16 +85,17 @@ impl Backend {
     /// addressed: whether it answers is seen at the first request.
     pub(super) fn open(place: &StorePlace, is_new: bool) -> Result<Self> {
         let runtime = runtime()?;
-        let (objects, root): (Arc<dyn ObjectStore>, _) = match place {
+        let (objects, home): (Arc<dyn ObjectStore>, _) = match place {
             StorePlace::Directory(root) => {
-                (Arc::new(directory::open(root, is_new)?), Some(root.clone()))
+                let (objects, home) = directory::open(root, is_new)?;
+                (Arc::new(objects), Some(home))
             }
             StorePlace::Bucket(place) => (bucket::connect(place)?, None),
         };
         Ok(Self {
             place: place.clone(),
             objects,
-            root,
+            home,
             runtime,
             reads: AtomicU64::new(0),
         })
@@ -105,7 +107,7 @@ impl Backend {
         Self {
             place: StorePlace::Directory("/in/memory".into()),
             objects,
-            root: None,
+            home: None,
             runtime: runtime().unwrap(),
             reads: AtomicU64::new(0),
         }
@@ -118,7 +120,31 @@ impl Backend {
 
     /// True where a request goes over the network and may find nobody.
     pub(super) fn is_remote(&self) -> bool {
-        self.root.is_none()
+        self.home.is_none()
+    }
+
+    /// The directory that the objects are files in. `None`: they are in a bucket.
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.home.as_ref().map(Home::root)
+    }
+
+    /// The place was seen to be that vault's own.
+    pub(super) fn belongs_to(&self, vault_id: &str) {
+        if let Some(home) = &self.home {
+            home.belongs_to(vault_id);
+        }
+    }
+
+    /// Does something where the directory that was opened is there, before and after: in any
+    /// other one nothing is missing, and nothing is safe. Of a bucket nothing is asked.
+    pub(super) fn at_home<T>(&self, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        let Some(home) = &self.home else {
+            return act();
+        };
+        home.ensure()?;
+        let done = act();
+        home.ensure()?;
+        done
     }
 
     pub(super) fn objects(&self) -> &dyn ObjectStore {
@@ -133,12 +159,19 @@ impl Backend {
     /// Puts a whole pack; durable and write-protected when it returns.
     pub(super) fn put(&self, pack: PackId, bytes: Vec<u8>) -> Result<()> {
         let path = object_path(pack);
+        self.at_home(|| self.put_whole(pack, &path, bytes))?;
+        // By its name: a file that went into another directory is not there any more.
+        self.protect(pack)
+    }
+
+    fn put_whole(&self, pack: PackId, path: &ObjectPath, bytes: Vec<u8>) -> Result<()> {
+        self.make_way_for(path.as_ref())?;
         self.runtime
             .block_on(async {
                 if bytes.len() <= ONE_REQUEST_BYTES_MAX {
-                    return self.objects.put(&path, bytes.into()).await.map(|_| ());
+                    return self.objects.put(path, bytes.into()).await.map(|_| ());
                 }
-                let mut upload = self.objects.put_multipart(&path).await?;
+                let mut upload = self.objects.put_multipart(path).await?;
                 let outcome = put_parts(&mut *upload, bytes.into()).await;
                 if outcome.is_err() {
                     // Parts that nobody ends are paid for and never seen.
@@ -150,13 +183,12 @@ impl Backend {
                 outcome
             })
             // What is not found then is the bucket.
-            .map_err(|error| self.refused(&format!("putting pack {pack}"), error))?;
-        self.protect(pack)
+            .map_err(|error| self.refused(&format!("putting pack {pack}"), error))
     }
 
     fn refused(&self, doing: &str, error: object_store::Error) -> StoreError {
         let refused = refused(doing, error);
-        match &self.root {
+        match self.root() {
             Some(root) => refused.within(root),
             None => refused,
         }
@@ -165,14 +197,14 @@ impl Backend {
     /// The size of a pack. `None`: it is not there.
     pub(super) fn pack_bytes(&self, pack: PackId) -> Result<Option<u64>> {
         let path = object_path(pack);
-        let head = self
-            .runtime
-            .block_on(async { self.objects.head(&path).await });
-        match head {
-            Ok(meta) => Ok(Some(meta.size)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(failed("looking up", pack, error)),
-        }
+        self.at_home(|| {
+            let head = self.runtime.block_on(self.objects.head(&path));
+            match head {
+                Ok(meta) => Ok(Some(meta.size)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(failed("looking up", pack, error)),
+            }
+        })
     }
 
     /// Opens a pack for [`read`](Self::read).
@@ -181,10 +213,11 @@ impl Backend {
             return Ok(PackSource::Object);
         }
         let path = object_path(pack);
-        let got = self
-            .runtime
-            .block_on(async { self.objects.get(&path).await });
-        match got.map_err(|error| failed("opening", pack, error))?.payload {
+        let got = self.at_home(|| {
+            let got = self.runtime.block_on(self.objects.get(&path));
+            got.map_err(|error| failed("opening", pack, error))
+        });
+        match got?.payload {
             GetResultPayload::File(file, _) => Ok(PackSource::File(file)),
             GetResultPayload::Stream(_) => Ok(PackSource::Object),
         }
@@ -244,12 +277,12 @@ impl Backend {
     /// Every pack with its size, where about so many are `known`. What is not named like a
     /// pack is passed over.
     pub(super) fn list(&self, known: usize) -> Result<HashMap<PackId, u64>> {
-        self.list_at_most(known.saturating_add(STRANGERS_MAX))
+        self.at_home(|| self.list_at_most(known.saturating_add(STRANGERS_MAX)))
     }
 
     fn list_at_most(&self, listed_max: usize) -> Result<HashMap<PackId, u64>> {
         let failed = |error| refused("listing the packs", error);
-        if let Some(root) = &self.root
+        if let Some(root) = self.root()
             && !root.join(PACKS).exists()
         {
             return Ok(HashMap::new());
@@ -278,8 +311,10 @@ impl Backend {
 
     /// Removes a pack. One that is not there is no error.
     pub(super) fn delete(&self, pack: PackId) -> Result<()> {
-        self.remove(&object_path(pack))
-            .map_err(|error| failed("removing", pack, error))
+        self.at_home(|| {
+            self.remove(&object_path(pack))
+                .map_err(|error| failed("removing", pack, error))
+        })
     }
 
     pub(super) fn remove(&self, path: &ObjectPath) -> object_store::Result<()> {

@@ -13,10 +13,11 @@ use object_store::local::LocalFileSystem;
 
 use super::backend::{Backend, PACKS, is_full, object_path};
 use super::error::{Result, StoreError};
+use super::home::Home;
 use crate::model::PackId;
 
 /// Opens the directory. One that is not there is made when `is_new`.
-pub(super) fn open(root: &Path, is_new: bool) -> Result<LocalFileSystem> {
+pub(super) fn open(root: &Path, is_new: bool) -> Result<(LocalFileSystem, Home)> {
     let bad = |reason: String| StoreError::BadPlace {
         place: root.display().to_string(),
         reason,
@@ -24,11 +25,35 @@ pub(super) fn open(root: &Path, is_new: bool) -> Result<LocalFileSystem> {
     if is_new {
         fs::create_dir_all(root).map_err(|error| bad(format!("cannot make it: {error}")))?;
     }
-    let objects = LocalFileSystem::new_with_prefix(root).map_err(|error| match error {
-        _ if !root.exists() => bad("there is no such directory: is its disk mounted?".into()),
-        other => bad(other.to_string()),
-    })?;
-    Ok(objects.with_fsync(true))
+    let gone_or = |other: String| match root.exists() {
+        true => bad(other),
+        false => bad("there is no such directory: is its disk mounted?".into()),
+    };
+    let home = Home::open(root).map_err(|error| gone_or(error.to_string()))?;
+    let objects = LocalFileSystem::new_with_prefix(home.root())
+        .map_err(|error| gone_or(error.to_string()))?;
+    Ok((objects.with_fsync(true), home))
+}
+
+/// Makes the directories that are missing between the root and an object, never the root
+/// itself: its disk may have gone a moment ago.
+fn make_parents(root: &Path, file: &Path) -> io::Result<()> {
+    let below = file
+        .parent()
+        .and_then(|parent| parent.strip_prefix(root).ok());
+    let mut directory = root.to_owned();
+    for part in below.into_iter().flatten() {
+        let parent = directory.clone();
+        directory.push(part);
+        if directory.is_dir() {
+            continue;
+        }
+        match fs::create_dir(&directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => sync_directory(&parent)?,
+        }
+    }
+    Ok(())
 }
 
 /// The names in it, as far as they are text.
@@ -42,25 +67,43 @@ pub(super) fn names(root: &Path) -> Result<Vec<String>> {
 }
 
 impl Backend {
+    /// Before an object is written: its directory is there, and nothing is made beyond the
+    /// root. In a bucket there is nothing to make.
+    pub(super) fn make_way_for(&self, key: &str) -> Result<()> {
+        let Some(root) = self.root() else {
+            return Ok(());
+        };
+        make_parents(root, &root.join(key)).map_err(|error| match is_full(&error) {
+            true => StoreError::Full {
+                what: "the store",
+                directory: Some(root.into()),
+            },
+            false => StoreError::Io(format!("making a directory for {key}: {error}")),
+        })
+    }
+
     /// Makes a finished, durable pack file on the same filesystem the pack, without
     /// copying a byte: both names lead to it until the caller removes its own.
     /// False: it can only be [`put`](Self::put).
     pub(super) fn adopt(&self, pack: PackId, finished: &Path) -> Result<bool> {
+        self.at_home(|| self.link(pack, finished))
+    }
+
+    fn link(&self, pack: PackId, finished: &Path) -> Result<bool> {
         let failed = |error: io::Error| match is_full(&error) {
             true => StoreError::Full {
                 what: "the store",
-                directory: self.root.clone(),
+                directory: self.root().map(Into::into),
             },
             false => StoreError::Io(format!("storing pack {pack}: {error}")),
         };
-        let (Some(root), Some(file)) = (&self.root, self.file(pack)) else {
+        let Some(file) = self.file(pack) else {
             return Ok(false);
         };
-        let (Some(fan), Some(packs)) = (file.parent(), file.parent().and_then(Path::parent)) else {
+        let Some(fan) = file.parent() else {
             return Ok(false);
         };
-        let is_new_fan = !fan.is_dir();
-        fs::create_dir_all(fan).map_err(failed)?;
+        self.make_way_for(object_path(pack).as_ref())?;
         // Of an attempt that was interrupted; no row says that it is stored.
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
@@ -76,10 +119,6 @@ impl Backend {
         }
         self.protect(pack)?;
         sync_directory(fan).map_err(failed)?;
-        if is_new_fan {
-            sync_directory(packs).map_err(failed)?;
-            sync_directory(root).map_err(failed)?;
-        }
         Ok(true)
     }
 
@@ -107,7 +146,7 @@ impl Backend {
 
     /// Removes what interrupted puts of any pack left behind. Nobody may be putting one.
     pub(super) fn clear_all_leftovers(&self) -> Result<()> {
-        let Some(packs) = self.root.as_ref().map(|root| root.join(PACKS)) else {
+        let Some(packs) = self.root().map(|root| root.join(PACKS)) else {
             return Ok(());
         };
         if !packs.exists() {
@@ -121,8 +160,7 @@ impl Backend {
 
     /// The file of a pack. `None`: it is in a bucket.
     pub(super) fn file(&self, pack: PackId) -> Option<PathBuf> {
-        let root = self.root.as_ref()?;
-        Some(root.join(object_path(pack).as_ref()))
+        Some(self.root()?.join(object_path(pack).as_ref()))
     }
 }
 

@@ -123,6 +123,23 @@ pub enum StoreError {
         /// What happened, without secrets.
         detail: String,
     },
+    /// The directory that was opened is not there, or another one is in its place.
+    #[error(
+        "{}: the store's directory is gone, or another one is in its place: is its disk mounted? nothing is put there until it is back",
+        .directory.display()
+    )]
+    DirectoryAway {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The catalog knows of packs or a lease there, and nothing of the vault is left.
+    #[error(
+        "{place} holds nothing of this vault, which has been there before: is its disk mounted? is it the right place? if what was there is lost for good, `keepfs mount --accept-empty` begins anew there"
+    )]
+    Emptied {
+        /// The store.
+        place: String,
+    },
     /// An object that is not what was written under its name.
     #[error("{key} in the store is not what keepfs wrote: {problem}")]
     Foreign {
@@ -293,7 +310,7 @@ impl StoreError {
         }
     }
 
-    /// True when the bucket could not be asked: that says nothing of what is in it.
+    /// True when the store could not be asked: that says nothing of what is in it.
     pub fn is_no_answer(&self) -> bool {
         self.no_answer().is_some()
     }
@@ -312,6 +329,9 @@ impl StoreError {
             Self::NoCredentials { doing, way_out } => Some(Self::NoCredentials {
                 doing: doing.clone(),
                 way_out,
+            }),
+            Self::DirectoryAway { directory } => Some(Self::DirectoryAway {
+                directory: directory.clone(),
             }),
             _ => None,
         }

@@ -48,7 +48,8 @@ pub(super) fn compare(
     if answer == Answer::None {
         return Ok(StoreCopy::Fits);
     }
-    let had_copy = catalog.setting(KEY_AT_SETTING)? == Some(config.place.to_string());
+    let had_copy = catalog.setting(KEY_AT_SETTING)? == Some(config.place.to_string())
+        && config.write_claim != WriteClaim::AcceptEmpty;
     drop(catalog);
     compare_with_copy(config, backend, had_copy)
 }

@@ -19,7 +19,7 @@ use super::journal::{self, Whose};
 use super::membership::Answer;
 use super::objects::Seen;
 use super::records::RecordFlaw;
-use super::{Store, StoreConfig};
+use super::{Store, StoreConfig, founding};
 use crate::catalog::{CatalogGuard, SharedCatalog, take_turn};
 use crate::model::{Clock, Fence, WriteClaim};
 
@@ -89,15 +89,15 @@ impl Lease {
     fn begin(&mut self, backend: &Backend, claim: WriteClaim, answer: Answer) -> Result<Answer> {
         if answer == Answer::None {
             return match claim {
-                WriteClaim::TakeOver => Err(StoreError::Unreachable {
-                    doing: "taking the store over".into(),
-                    detail: "try again when it does".into(),
-                }),
+                WriteClaim::TakeOver => Err(unreachable("taking the store over")),
+                WriteClaim::AcceptEmpty => Err(unreachable("beginning anew in the store")),
                 WriteClaim::Keep | WriteClaim::ReadOnly => Ok(answer),
             };
         }
         let (found, ahead) = match self.look(backend) {
-            Err(error @ StoreError::Unreachable { .. }) if claim != WriteClaim::TakeOver => {
+            Err(error @ StoreError::Unreachable { .. })
+                if matches!(claim, WriteClaim::Keep | WriteClaim::ReadOnly) =>
+            {
                 log::warn!("{error}: asked again before anything is written");
                 return Ok(Answer::None);
             }
@@ -120,9 +120,13 @@ impl Lease {
                 };
                 Ok(Answer::None)
             }
-            (Some(_), WriteClaim::Keep, Some(fence)) if is_ours => Err(older(backend, fence)),
-            (None, WriteClaim::Keep, Some(fence)) => Err(older(backend, fence)),
-            (Some((_, record)), WriteClaim::Keep, _) => {
+            (Some(_), WriteClaim::Keep | WriteClaim::AcceptEmpty, Some(fence)) if is_ours => {
+                Err(older(backend, fence))
+            }
+            (None, WriteClaim::Keep | WriteClaim::AcceptEmpty, Some(fence)) => {
+                Err(older(backend, fence))
+            }
+            (Some((_, record)), WriteClaim::Keep | WriteClaim::AcceptEmpty, _) => {
                 Err(StoreError::LeaseHeld(writer(backend, &record)))
             }
             (Some((seen, record)), WriteClaim::TakeOver, _) => {
@@ -135,9 +139,7 @@ impl Lease {
                 Ok(Answer::None)
             }
             (None, WriteClaim::ReadOnly, _) => Ok(Answer::None),
-            (None, WriteClaim::Keep | WriteClaim::TakeOver, _) => {
-                self.take(backend, None).map(|_| answer)
-            }
+            (None, _, _) => self.take(backend, None).map(|_| answer),
         }
     }
 
@@ -172,8 +174,9 @@ impl Lease {
     /// The number is greater than before where the lease had vanished from the store.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] when another one has it, [`StoreError::CatalogIsOlder`], and
-    /// what the store answers.
+    /// [`StoreError::Fenced`] when another one has it, [`StoreError::CatalogIsOlder`],
+    /// [`StoreError::Emptied`] when more than the lease has vanished, and what the store
+    /// answers.
     pub(super) fn require(&self, backend: &Backend) -> Result<Fence> {
         if let Some(refusal @ StoreError::CatalogIsOlder { .. }) = self.refusal() {
             return Err(refusal);
@@ -188,15 +191,23 @@ impl Lease {
             (Some((_, record)), Standing::Held(fence)) if record.fence == fence => {
                 return Ok(fence);
             }
-            (None, Standing::Held(_)) => return self.take(backend, None),
+            (None, Standing::Held(_)) => return self.take_again(backend),
             (found, _) => found.map(|(_, record)| record.fence),
         };
         let whose = fence.map_or(Whose::All, |fence| Whose::Own(Some(fence)));
         match (journal::ahead(backend, &self.catalog, whose)?, fence) {
             (Some(ahead), _) => Err(self.stop(backend, ahead)),
             (None, Some(fence)) => self.note_held(fence).map(|()| fence),
-            (None, None) => self.take(backend, None),
+            (None, None) => self.take_again(backend),
         }
+    }
+
+    /// Takes the lease that vanished, where not all else did.
+    fn take_again(&self, backend: &Backend) -> Result<Fence> {
+        let confirmed = founding::confirm(backend, &self.catalog, &*self.clock);
+        // Until it is, no pack is put there either.
+        confirmed.inspect_err(|_| *self.standing() = Standing::Unknown)?;
+        self.take(backend, None)
     }
 
     /// Whether a pack may be put. Asks the store only when it was not asked since the
@@ -381,5 +392,12 @@ impl Store {
     /// nobody asked yet.
     pub fn taken_over(&self) -> Option<StoreError> {
         self.shared.lease.refusal()
+    }
+}
+
+fn unreachable(doing: &str) -> StoreError {
+    StoreError::Unreachable {
+        doing: doing.into(),
+        detail: "try again when it does".into(),
     }
 }

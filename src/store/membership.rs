@@ -15,7 +15,7 @@ use super::bucket::{Patience, connect_whole, refused, shown};
 use super::commands::command_that_writes;
 use super::error::{Result, StoreError};
 use super::records::RecordFlaw;
-use super::{Shared, StoreConfig};
+use super::{Shared, StoreConfig, founding};
 use crate::catalog::{Catalog, Durability, SharedCatalog, take_turn};
 use crate::model::{BucketPlace, Clock, StorePlace, WriteClaim};
 
@@ -24,7 +24,7 @@ const MARKERS: &str = ".wellknown/keepfs";
 pub(super) const IDENTITY: &str = "vault.json";
 /// Of what lies under a prefix.
 const FORMAT: u32 = 1;
-/// The place that let this vault in. Two with a space between while it moves.
+/// The place that is this vault's own, or let it in. Two with a space between while it moves.
 const JOINED_SETTING: &str = "store_joined";
 const VAULT_ID_SETTING: &str = "vault_id";
 
@@ -62,20 +62,22 @@ pub(super) fn join(
     check_name(place, vault)?;
     let here = shown(place);
     let id = vault_id(catalog, clock)?;
-    let joined = take_turn(catalog)
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-        .setting(JOINED_SETTING)?;
-    let is_known = joined
-        .as_ref()
-        .is_some_and(|places| places.split(' ').any(|place| place == here));
+    let is_known = {
+        let mut catalog = take_turn(catalog).unwrap_or_else(|poisoned| poisoned.into_inner());
+        has_joined(&mut **catalog, &backend.place)?
+    };
     let asked = match config.write_claim {
         // Whoever only reads needs nobody's leave.
         WriteClaim::ReadOnly => is_signed(&here, IDENTITY, &id, backend)
             .and_then(|is_there| if is_there { Ok(()) } else { ask_bucket(place) }),
-        WriteClaim::Keep | WriteClaim::TakeOver => {
-            ask_owner(place, vault).and_then(|()| claim(&here, vault, &id, backend))
+        WriteClaim::Keep | WriteClaim::TakeOver | WriteClaim::AcceptEmpty => {
+            ask_owner(place, vault)
         }
     };
+    let asked = asked.and_then(|()| match look(config, &id, backend, catalog)? {
+        Signature::Wanted => claim(&here, vault, &id, backend),
+        Signature::There | Signature::Missing => Ok(()),
+    });
     match asked {
         Ok(()) => {}
         Err(error @ StoreError::Unreachable { .. }) if is_known => {
@@ -89,10 +91,7 @@ pub(super) fn join(
         }
         Err(error) => return Err(of_namesake(error, vault)),
     }
-    if config.write_claim != WriteClaim::ReadOnly && joined.as_ref() != Some(&here) {
-        let mut catalog = take_turn(catalog).unwrap_or_else(|poisoned| poisoned.into_inner());
-        catalog.set_setting(JOINED_SETTING, Some(&here))?;
-    }
+    note_own(config, &here, catalog)?;
     Ok(Answer::Welcome)
 }
 
@@ -109,20 +108,67 @@ pub(super) fn join_directory(
 ) -> Result<Answer> {
     let here = backend.place.to_string();
     let id = vault_id(catalog, clock)?;
-    let is_ours = is_signed(&here, IDENTITY, &id, backend)
-        .map_err(|error| of_namesake(error, &config.vault_name))?;
-    if is_ours || config.write_claim == WriteClaim::ReadOnly {
-        return Ok(Answer::Welcome);
-    }
-    match claim(&here, &config.vault_name, &id, backend) {
-        Ok(()) => {}
-        Err(error @ StoreError::OtherVault { .. }) => {
-            return Err(of_namesake(error, &config.vault_name));
+    let named = |error| of_namesake(error, &config.vault_name);
+    let signed = look(config, &id, backend, catalog).map_err(named)?;
+    if signed == Signature::Wanted {
+        match claim(&here, &config.vault_name, &id, backend) {
+            Ok(()) => {}
+            Err(error @ StoreError::OtherVault { .. }) => return Err(named(error)),
+            // A disk that takes nothing now is no reason not to mount.
+            Err(error) => {
+                log::warn!("{here}: {IDENTITY} is not there, and waits: {error}");
+                return Ok(Answer::Welcome);
+            }
         }
-        // A disk that takes nothing now is no reason not to mount.
-        Err(error) => log::warn!("{here}: {IDENTITY} is not there, and waits: {error}"),
     }
+    note_own(config, &here, catalog)?;
     Ok(Answer::Welcome)
+}
+
+/// Whether a place says that it is this vault's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signature {
+    There,
+    /// It does not, and shall.
+    Wanted,
+    /// It does not, and nothing shall be written.
+    Missing,
+}
+
+/// Does the place say whose it is, and may it be made this vault's own if not?
+fn look(
+    config: &StoreConfig,
+    id: &str,
+    backend: &Backend,
+    catalog: &SharedCatalog,
+) -> Result<Signature> {
+    let here = backend.place.to_string();
+    if is_signed(&here, IDENTITY, id, backend)? {
+        return Ok(Signature::There);
+    }
+    if config.write_claim != WriteClaim::AcceptEmpty {
+        founding::refuse_emptied(backend, catalog)?;
+    }
+    Ok(match config.write_claim {
+        WriteClaim::ReadOnly => Signature::Missing,
+        WriteClaim::Keep | WriteClaim::TakeOver | WriteClaim::AcceptEmpty => Signature::Wanted,
+    })
+}
+
+/// True where a place was this vault's own the last time.
+pub(super) fn has_joined(catalog: &mut dyn Catalog, place: &StorePlace) -> Result<bool> {
+    let here = place.to_string();
+    let joined = catalog.setting(JOINED_SETTING)?;
+    Ok(joined.is_some_and(|places| places.split(' ').any(|place| place == here)))
+}
+
+fn note_own(config: &StoreConfig, here: &str, catalog: &SharedCatalog) -> Result<()> {
+    let mut catalog = take_turn(catalog).unwrap_or_else(|poisoned| poisoned.into_inner());
+    let is_noted = catalog.setting(JOINED_SETTING)?.as_deref() == Some(here);
+    if config.write_claim != WriteClaim::ReadOnly && !is_noted {
+        catalog.set_setting(JOINED_SETTING, Some(here))?;
+    }
+    Ok(())
 }
 
 /// What this vault is called where its name may be another's: drawn by lot once.
@@ -140,10 +186,8 @@ pub(super) fn vault_id(catalog: &SharedCatalog, clock: &dyn Clock) -> Result<Str
 
 /// Notes the places that know this vault: while it moves they are two.
 pub(super) fn note_joined(catalog: &mut dyn Catalog, places: &[&StorePlace]) -> Result<()> {
-    let buckets = places.iter().filter(|place| place.directory().is_none());
-    let joined = buckets.map(ToString::to_string).collect::<Vec<_>>();
-    let joined = Some(joined.join(" ")).filter(|places| !places.is_empty());
-    Ok(catalog.set_setting(JOINED_SETTING, joined.as_deref())?)
+    let joined: Vec<_> = places.iter().map(ToString::to_string).collect();
+    Ok(catalog.set_setting(JOINED_SETTING, Some(&joined.join(" ")))?)
 }
 
 /// Has the owner of the bucket put the vault's marker there?
@@ -208,6 +252,7 @@ pub(super) fn sign(place: &str, key: &str, vault: &str, id: &str, backend: &Back
             return Ok(());
         }
         if backend.create_object(key, text.clone())? {
+            note_owner(key, id, backend);
             return Ok(());
         }
     }
@@ -221,14 +266,26 @@ pub(super) fn is_signed(place: &str, key: &str, id: &str, backend: &Backend) -> 
     let Some(found) = backend.small_object(key)? else {
         return Ok(false);
     };
-    let Err(refusal) = is_ours(place, key, &found, id) else {
-        return Ok(true);
-    };
-    match backend.small_object(key)? {
-        // The first answer may have been cut on its way.
-        Some(again) if again != found => is_ours(place, key, &again, id).map(|()| true),
-        _ => Err(refusal),
+    if let Err(refusal) = is_ours(place, key, &found, id) {
+        match backend.small_object(key)? {
+            // The first answer may have been cut on its way.
+            Some(again) if again != found => is_ours(place, key, &again, id)?,
+            _ => return Err(refusal),
+        }
     }
+    note_owner(key, id, backend);
+    Ok(true)
+}
+
+fn note_owner(key: &str, id: &str, backend: &Backend) {
+    if key == IDENTITY {
+        backend.belongs_to(id);
+    }
+}
+
+/// True when that is what the vault of this id puts under [`IDENTITY`].
+pub(super) fn is_identity_of(found: &[u8], id: &str) -> bool {
+    serde_json::from_slice(found).is_ok_and(|found: Identity| found.id == id)
 }
 
 /// Whoever sets up a vault over the store of one that was lost gives it its name.

@@ -24,6 +24,8 @@ mod error;
 mod fetch;
 mod findings;
 mod finish;
+mod founding;
+mod home;
 mod in_flight;
 mod journal;
 mod key_document;

@@ -35,14 +35,18 @@ impl Backend {
     /// returns.
     pub(super) fn put_object(&self, key: &str, bytes: impl Into<Bytes>) -> Result<()> {
         let path = ObjectPath::from(key);
-        self.wait_for(self.objects().put(&path, bytes.into().into()))
-            .map_err(|error| refused(&format!("writing {key}"), error))?;
+        let bytes = bytes.into();
+        self.at_home(|| {
+            self.make_way_for(key)?;
+            self.wait_for(self.objects().put(&path, bytes.into()))
+                .map_err(|error| refused(&format!("writing {key}"), error))
+        })?;
         self.protect_object(key)
     }
 
     /// Takes the write permission off an object that is a file.
     pub(super) fn protect_object(&self, key: &str) -> Result<()> {
-        let Some(root) = &self.root else {
+        let Some(root) = self.root() else {
             return Ok(());
         };
         fs::set_permissions(root.join(key), Permissions::from_mode(0o400))
@@ -51,6 +55,10 @@ impl Backend {
 
     /// An object of at most so many bytes. `None`: it is not there.
     pub(super) fn object(&self, key: &str, bytes_max: u64) -> Result<Option<Bytes>> {
+        self.at_home(|| self.read_object(key, bytes_max))
+    }
+
+    fn read_object(&self, key: &str, bytes_max: u64) -> Result<Option<Bytes>> {
         let path = ObjectPath::from(key);
         let got = self.wait_for(async {
             let got = self.objects().get(&path).await?;
@@ -94,17 +102,21 @@ impl Backend {
     /// True when an object is there.
     pub(super) fn has_object(&self, key: &str) -> Result<bool> {
         let path = ObjectPath::from(key);
-        match self.wait_for(async { self.objects().head(&path).await }) {
+        self.at_home(|| match self.wait_for(self.objects().head(&path)) {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(refused(&format!("looking up {key}"), error)),
-        }
+        })
     }
 
     /// The names directly below a key: of objects, and of what has objects below itself.
     pub(super) fn names_below(&self, key: &str) -> Result<Vec<String>> {
+        self.at_home(|| self.list_below(key))
+    }
+
+    fn list_below(&self, key: &str) -> Result<Vec<String>> {
         let path = ObjectPath::from(key);
-        let Some(root) = &self.root else {
+        let Some(root) = self.root() else {
             return self.listed_names(Some(&path));
         };
         if !root.join(key).exists() {
@@ -122,10 +134,10 @@ impl Backend {
 
     /// What lies at the top of the store, objects and what is in directories alike.
     pub(super) fn names(&self) -> Result<Vec<String>> {
-        match &self.root {
+        self.at_home(|| match self.root() {
             Some(root) => directory::names(root),
             None => self.listed_names(None),
-        }
+        })
     }
 
     /// The next part of each key below a prefix. Listed as a stream: where a bucket is asked
@@ -168,6 +180,10 @@ impl Backend {
 
     /// The same, to be [replaced](Self::replace_object).
     pub(super) fn seen_object(&self, key: &str) -> Result<Option<Seen>> {
+        self.at_home(|| self.see_object(key))
+    }
+
+    fn see_object(&self, key: &str) -> Result<Option<Seen>> {
         let path = ObjectPath::from(key);
         let got = self.wait_for(async {
             let got = self.objects().get(&path).await?;
@@ -195,6 +211,10 @@ impl Backend {
     /// Writes a small object in place of one that was seen, unless it has changed since.
     /// A server that knows no such condition is not asked for it: read back what is there.
     pub(super) fn replace_object(&self, key: &str, bytes: Vec<u8>, seen: &Seen) -> Result<()> {
+        self.at_home(|| self.put_over(key, bytes, seen))
+    }
+
+    fn put_over(&self, key: &str, bytes: Vec<u8>, seen: &Seen) -> Result<()> {
         let path = ObjectPath::from(key);
         let bytes = Bytes::from(bytes);
         let put = self.wait_for(async {
@@ -224,21 +244,22 @@ impl Backend {
     pub(super) fn create_object(&self, key: &str, bytes: impl Into<Bytes>) -> Result<bool> {
         let path = ObjectPath::from(key);
         let bytes = bytes.into();
-        let put = self.wait_for(async {
-            self.objects()
-                .put_opts(&path, bytes.into(), PutMode::Create.into())
-                .await
-        });
-        match put {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(refused(&format!("writing {key}"), error)),
-        }
+        self.at_home(|| {
+            self.make_way_for(key)?;
+            let options = PutMode::Create.into();
+            match self.wait_for(self.objects().put_opts(&path, bytes.into(), options)) {
+                Ok(_) => Ok(true),
+                Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+                Err(error) => Err(refused(&format!("writing {key}"), error)),
+            }
+        })
     }
 
     /// Removes an object. One that is not there is no error.
     pub(super) fn delete_object(&self, key: &str) -> Result<()> {
-        self.remove(&ObjectPath::from(key))
-            .map_err(|error| refused(&format!("removing {key}"), error))
+        self.at_home(|| {
+            self.remove(&ObjectPath::from(key))
+                .map_err(|error| refused(&format!("removing {key}"), error))
+        })
     }
 }

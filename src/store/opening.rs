@@ -28,11 +28,12 @@ impl Store {
         catalog: SharedCatalog,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        let packs = catalog
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .packs()?;
-        let backend = backend::Backend::open(&config.place, packs.is_empty())?;
+        let is_new = {
+            let mut catalog = catalog.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_known = membership::has_joined(&mut **catalog, &config.place)?;
+            catalog.packs()?.is_empty() && !is_known
+        };
+        let backend = backend::Backend::open(&config.place, is_new)?;
         let answer = match &config.place {
             StorePlace::Bucket(place) => {
                 membership::join(place, config, &backend, &catalog, &*clock)?

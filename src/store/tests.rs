@@ -3,8 +3,8 @@
 //! Crashes are in `tests/crash.rs`, damage in `tests/damage.rs` and `tests/repair.rs`,
 //! removal in `tests/removal.rs`, packs of a rebuilt catalog in `tests/reconcile.rs`, the catalog's failures in `tests/uncommitted.rs`, moving the
 //! store in `tests/migrate.rs`, encryption, its journal, its writer and its cache in files of these
-//! names, an older catalog in `tests/older.rs`, a journal that lost something in
-//! `tests/gaps.rs`, many small contents at once in `tests/small.rs`, what a store might do on purpose in
+//! names, a store whose disk is away in `tests/gone.rs`, an older catalog in `tests/older.rs`, a journal that lost
+//! something in `tests/gaps.rs`, many small contents at once in `tests/small.rs`, what a store might do on purpose in
 //! `tests/hostile.rs`.
 
 mod crash;
@@ -12,6 +12,7 @@ mod damage;
 mod disk_cache;
 mod encrypted;
 mod gaps;
+mod gone;
 mod hostile;
 mod journal;
 mod lease;

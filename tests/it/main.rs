@@ -13,6 +13,7 @@ mod api;
 mod api_access;
 mod api_commands;
 mod api_uploads;
+mod away;
 mod backup;
 mod bad_calls;
 mod bad_input;

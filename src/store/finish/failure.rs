@@ -15,6 +15,8 @@ pub(super) enum Failure {
     Away(String),
     Denied(String),
     NoCredentials(&'static str),
+    DirectoryAway(PathBuf),
+    Emptied(String),
     Fenced(Writer),
     Older(String, Fence),
     Other(String),
@@ -27,6 +29,8 @@ impl Failure {
             StoreError::Unreachable { detail, .. } => Failure::Away(detail.clone()),
             StoreError::Denied { detail, .. } => Failure::Denied(detail.clone()),
             StoreError::NoCredentials { way_out, .. } => Failure::NoCredentials(way_out),
+            StoreError::DirectoryAway { directory } => Failure::DirectoryAway(directory.clone()),
+            StoreError::Emptied { place } => Failure::Emptied(place.clone()),
             StoreError::Fenced(writer) => Failure::Fenced(writer.clone()),
             StoreError::CatalogIsOlder { place, fence } => Failure::Older(place.clone(), *fence),
             other => Failure::Other(other.to_string()),
@@ -55,6 +59,12 @@ impl Failure {
             Failure::NoCredentials(way_out) => StoreError::NoCredentials {
                 doing: STORING.into(),
                 way_out,
+            },
+            Failure::DirectoryAway(directory) => StoreError::DirectoryAway {
+                directory: directory.clone(),
+            },
+            Failure::Emptied(place) => StoreError::Emptied {
+                place: place.clone(),
             },
             Failure::Other(detail) => StoreError::Io(format!("storing a pack: {detail}")),
         }

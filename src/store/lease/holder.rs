@@ -1,4 +1,6 @@
-//! Who a vault is to its store.
+//! Who a writer is: a vault directory on a machine.
+//!
+//! A copy of the directory is another one, and so is the directory on another machine.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
