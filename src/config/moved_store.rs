@@ -98,7 +98,10 @@ fn replaced(file: &Path, text: &str, place: &StorePlace) -> Result<String, Confi
             file: file.to_owned(),
             line: 1,
             key: "store".into(),
-            problem: format!("write {value} there yourself"),
+            problem: format!(
+                "it does not read as {value} after the change: write the line plainly, as \
+                 store = \"…\" with what it is now, and run the command again"
+            ),
         });
     }
     Ok(moved)

@@ -144,12 +144,16 @@ impl Store {
         let copied = copier.into_copied();
         // From here on nothing is published in the old store.
         let mut published = journal::lock(shared);
-        settle_in_new_store(shared, &new, &mut published)?;
-        reach("migrate.settled");
-        // It is no store of this vault before it can be rebuilt from it.
-        let said = journal::begin_in(shared, &new)?;
-        reach("migrate.published");
-        switch().map_err(|error| StoreError::Io(error.to_string()))?;
+        let switched = settle_in_new_store(shared, &new, &mut published).and_then(|()| {
+            reach("migrate.settled");
+            // It is no store of this vault before it can be rebuilt from it.
+            let said = journal::begin_in(shared, &new)?;
+            reach("migrate.published");
+            switch().map_err(|error| StoreError::Io(error.to_string()))?;
+            Ok(said)
+        });
+        // While puts are still held back.
+        let said = switched.inspect_err(|_| note_unfinished(shared, &new))?;
         reach("migrate.switched");
         use_from_now_on(shared, new);
         if let Some(said) = said {
@@ -188,6 +192,22 @@ fn settle_in_new_store(
     let copied = format!("{}{COPIED}", new.place);
     catalog.set_setting(SETTING, Some(&copied))?;
     Ok(catalog.commit(Durability::Power)?)
+}
+
+/// Packs will be put into the old store again: what is copied is not all any more, and must
+/// not be taken for the store by a start that finds it in the settings.
+fn note_unfinished(shared: &Shared, new: &Backend) {
+    let noted = shared.catalog().and_then(|mut catalog| {
+        catalog.set_setting(SETTING, Some(&new.place.to_string()))?;
+        Ok(catalog.commit(Durability::Power)?)
+    });
+    if let Err(error) = noted {
+        // A row of a pack that is put later is not committed before this is.
+        log::warn!(
+            "{}: unfinished, which waits to be noted: {error}",
+            new.place
+        );
+    }
 }
 
 fn use_from_now_on(shared: &Shared, new: Backend) {

@@ -327,7 +327,7 @@ fn only_one_runs_at_a_time_and_none_while_the_store_is_closed() {
 
 #[test]
 fn when_the_switch_fails_the_old_store_is_used_on_and_puts_go_on() {
-    let bench = bench_with(2);
+    let mut bench = bench_with(2);
     let watch = &mut |_, _| ControlFlow::Continue(());
     let refuse = || Err(io::Error::other("read-only"));
     let error = bench.store().migrate(&place(&bench, "new"), &refuse, watch);
@@ -337,7 +337,19 @@ fn when_the_switch_fails_the_old_store_is_used_on_and_puts_go_on() {
     bench.store().flush().unwrap();
     assert_eq!(bench.read(later).unwrap(), content(7));
     assert_eq!(packs(&bench, "store").len(), 3);
+    // Who writes the new place into the settings by hand does not lose what came later.
+    bench.close();
+    bench.config.place = place(&bench, "new");
+    let opened = crate::store::Store::open(
+        &bench.config,
+        bench.facts.shared(),
+        std::sync::Arc::new(crate::model::SystemClock),
+    );
+    assert!(opened.is_err_and(|error| error.to_string().contains("did not finish")));
+    bench.config.place = place(&bench, "store");
+    bench.reopen();
     assert_eq!(moved(migrate(&bench, "new")).copied_packs, 1);
+    assert_eq!(bench.read(later).unwrap(), content(7));
 }
 
 #[test]
