@@ -15,7 +15,7 @@ use self::failure::Failure;
 use super::backend::PackSource;
 use super::error::{Result, StoreError};
 use super::open_pack::Growing;
-use super::{Shared, journal, pack};
+use super::{Shared, admission, journal, pack};
 use crate::catalog::{Durability, PackRecord, PackState};
 use crate::model::failpoint::reach;
 use crate::model::{Deadline, PackId, Timestamp};
@@ -296,7 +296,7 @@ enum Attempt {
 }
 
 fn store(shared: &Shared, full: &Growing, attempt: Attempt) -> Result<()> {
-    shared.lease.permit_put(&shared.backend())?;
+    admission::permit_put(shared)?;
     let id = full.pack.id;
     let records_end = full.pack.written_bytes();
     let table = pack::table_and_trailer(&full.chunks, records_end);

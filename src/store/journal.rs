@@ -30,9 +30,9 @@ pub use replay::{Gap, Replayed, replay};
 
 use self::group::Group;
 use self::object::Kind;
-use super::Shared;
 use super::backend::Backend;
 use super::error::{Result, StoreError};
+use super::{Shared, admission};
 use crate::catalog::{
     Catalog, CatalogError, ChangeMark, Changes, Durability, Extent, JournalPosition, Unpublished,
 };
@@ -127,7 +127,8 @@ fn publish_alone(shared: &Shared, published: &mut Published) -> Result<()> {
         return Ok(());
     };
     let backend = shared.backend();
-    let put = put(shared, &backend, unpublished, published)?;
+    let fence = admission::require(shared)?;
+    let put = put(shared, &backend, fence, unpublished, published)?;
     published.seen_to_end = Some(put.fence);
     record(shared, &backend, &put)
 }
@@ -146,17 +147,20 @@ pub(super) fn begin_in(shared: &Shared, backend: &Backend) -> Result<Option<Put>
         position: JournalPosition::default(),
         ..unpublished
     });
-    all.map(|all| put(shared, backend, all, &mut published))
-        .transpose()
+    let Some(all) = all else {
+        return Ok(None);
+    };
+    let fence = shared.lease.require(backend)?;
+    put(shared, backend, fence, all, &mut published).map(Some)
 }
 
 fn put(
     shared: &Shared,
     backend: &Backend,
+    fence: Fence,
     unpublished: Unpublished,
     published: &mut Published,
 ) -> Result<Put> {
-    let fence = shared.lease.require(backend)?;
     let Unpublished {
         changes,
         mut position,

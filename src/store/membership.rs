@@ -5,21 +5,21 @@
 //! vault's prefix, or in its directory, says whose it is. The surprise: a vault that has been let in
 //! once mounts without asking when the bucket is away.
 
-use futures_util::StreamExt;
-use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt};
+mod owner;
+
 use serde::{Deserialize, Serialize};
 
-use super::backend::{Backend, runtime};
-use super::bucket::{Patience, connect_whole, refused, shown};
-use super::commands::command_that_writes;
+pub use owner::allow;
+pub(super) use owner::ask_owner;
+
+use self::owner::{ask_bucket, check_name};
+use super::backend::Backend;
 use super::error::{Result, StoreError};
 use super::records::RecordFlaw;
 use super::{Shared, StoreConfig, founding};
 use crate::catalog::{Catalog, Durability, SharedCatalog, take_turn};
 use crate::model::{BucketPlace, Clock, StorePlace, WriteClaim};
 
-const MARKERS: &str = ".wellknown/keepfs";
 /// Whose prefix it is.
 pub(super) const IDENTITY: &str = "vault.json";
 /// Of what lies under a prefix.
@@ -46,11 +46,10 @@ pub(super) enum Answer {
 }
 
 /// Makes sure that the vault may write to a bucket, if it wants to, and that its prefix is
-/// its own.
+/// its own. One that does not answer and has let the vault in once may be [asked](ask) later.
 ///
 /// # Errors
-/// `NotAllowed`, `OtherVault`, `Namesake`, `BadPlace`, and what the bucket answers. That it does
-/// not answer is an error only until it has let the vault in once.
+/// As [`ask`].
 pub(super) fn join(
     place: &BucketPlace,
     config: &StoreConfig,
@@ -58,14 +57,41 @@ pub(super) fn join(
     catalog: &SharedCatalog,
     clock: &dyn Clock,
 ) -> Result<Answer> {
-    let vault = &*config.vault_name;
-    check_name(place, vault)?;
-    let here = shown(place);
-    let id = vault_id(catalog, clock)?;
     let is_known = {
         let mut catalog = take_turn(catalog).unwrap_or_else(|poisoned| poisoned.into_inner());
         has_joined(&mut **catalog, &backend.place)?
     };
+    match ask(place, config, backend, catalog, clock) {
+        Ok(()) => Ok(Answer::Welcome),
+        Err(error @ StoreError::Unreachable { .. }) if is_known => {
+            log::warn!("{error}: what is sealed waits in the spool until it does");
+            Ok(Answer::None)
+        }
+        // A machine that has just started may not know its role yet.
+        Err(error @ StoreError::NoCredentials { .. }) if is_known => {
+            log::warn!("{error}; what is sealed waits in the spool until there are");
+            Ok(Answer::None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns when the bucket has said that the vault may write, if it wants to, and that the
+/// prefix is its own.
+///
+/// # Errors
+/// `NotAllowed`, `OtherVault`, `Namesake`, `Emptied`, `BadPlace`, and what the bucket answers.
+pub(super) fn ask(
+    place: &BucketPlace,
+    config: &StoreConfig,
+    backend: &Backend,
+    catalog: &SharedCatalog,
+    clock: &dyn Clock,
+) -> Result<()> {
+    let vault = &*config.vault_name;
+    check_name(place, vault)?;
+    let here = backend.place.to_string();
+    let id = vault_id(catalog, clock)?;
     let asked = match config.write_claim {
         // Whoever only reads needs nobody's leave.
         WriteClaim::ReadOnly => is_signed(&here, IDENTITY, &id, backend)
@@ -74,25 +100,13 @@ pub(super) fn join(
             ask_owner(place, vault)
         }
     };
-    let asked = asked.and_then(|()| match look(config, &id, backend, catalog)? {
-        Signature::Wanted => claim(&here, vault, &id, backend),
-        Signature::There | Signature::Missing => Ok(()),
-    });
-    match asked {
-        Ok(()) => {}
-        Err(error @ StoreError::Unreachable { .. }) if is_known => {
-            log::warn!("{error}: what is sealed waits in the spool until it does");
-            return Ok(Answer::None);
-        }
-        // A machine that has just started may not know its role yet.
-        Err(error @ StoreError::NoCredentials { .. }) if is_known => {
-            log::warn!("{error}; what is sealed waits in the spool until there are");
-            return Ok(Answer::None);
-        }
-        Err(error) => return Err(of_namesake(error, vault)),
-    }
-    note_own(config, &here, catalog)?;
-    Ok(Answer::Welcome)
+    asked
+        .and_then(|()| match look(config, &id, backend, catalog)? {
+            Signature::Wanted => claim(&here, vault, &id, backend),
+            Signature::There | Signature::Missing => Ok(()),
+        })
+        .map_err(|error| of_namesake(error, vault))?;
+    note_own(config, &here, catalog)
 }
 
 /// Makes sure that a directory is this vault's own. One from before there was a
@@ -188,50 +202,6 @@ pub(super) fn vault_id(catalog: &SharedCatalog, clock: &dyn Clock) -> Result<Str
 pub(super) fn note_joined(catalog: &mut dyn Catalog, places: &[&StorePlace]) -> Result<()> {
     let joined: Vec<_> = places.iter().map(ToString::to_string).collect();
     Ok(catalog.set_setting(JOINED_SETTING, Some(&joined.join(" ")))?)
-}
-
-/// Has the owner of the bucket put the vault's marker there?
-pub(super) fn ask_owner(place: &BucketPlace, vault: &str) -> Result<()> {
-    check_name(place, vault)?;
-    let marker = marker(vault);
-    let whole = connect_whole(place, Patience::Brief)?;
-    match runtime()?.block_on(async { whole.head(&ObjectPath::from(marker.as_str())).await }) {
-        Ok(_) => Ok(()),
-        Err(object_store::Error::NotFound { .. }) => {
-            check_bucket(place, whole.as_ref())?;
-            Err(StoreError::NotAllowed {
-                place: shown(place),
-                vault: vault.into(),
-                command: command_that_writes(place, &marker),
-            })
-        }
-        Err(error) => Err(refused("looking for the owner's marker", error)),
-    }
-}
-
-/// Is there such a bucket?
-fn ask_bucket(place: &BucketPlace) -> Result<()> {
-    check_bucket(place, connect_whole(place, Patience::Brief)?.as_ref())
-}
-
-/// An empty bucket is an answer to whoever lists it; of one that is not there none is.
-fn check_bucket(place: &BucketPlace, whole: &dyn ObjectStore) -> Result<()> {
-    let listed = runtime()?.block_on(async { whole.list(None).next().await });
-    let Some(Err(error)) = listed else {
-        return Ok(());
-    };
-    // Not each cloud's answer is told apart by the client.
-    let said = format!("{error:?}");
-    let is_known = ["NoSuchBucket", "ContainerNotFound", "bucket does not exist"]
-        .iter()
-        .any(|words| said.contains(words));
-    match is_known || matches!(error, object_store::Error::NotFound { .. }) {
-        true => Err(StoreError::NoBucket {
-            place: shown(place),
-            bucket: place.bucket.clone(),
-        }),
-        false => Ok(()),
-    }
 }
 
 /// Makes the prefix this vault's, or sees that it is.
@@ -363,43 +333,4 @@ fn signed(shared: &Shared) -> Result<bool> {
     let backend = shared.backend();
     let id = vault_id(&shared.catalog, &*shared.clock)?;
     is_signed(&backend.place.to_string(), IDENTITY, &id, &backend)
-}
-
-/// Writes the marker that lets a vault write to a bucket: for its owner.
-///
-/// # Errors
-/// When the bucket says no.
-pub fn allow(place: &BucketPlace, vault: &str) -> Result<()> {
-    check_name(place, vault)?;
-    let key = ObjectPath::from(marker(vault));
-    let whole = connect_whole(place, Patience::Brief)?;
-    let put = runtime()?.block_on(async { whole.put(&key, Vec::new().into()).await });
-    match put {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            if matches!(error, object_store::Error::NotFound { .. }) {
-                check_bucket(place, whole.as_ref())?;
-            }
-            Err(refused("writing the marker", error))
-        }
-    }
-}
-
-fn marker(vault: &str) -> String {
-    format!("{MARKERS}/{vault}")
-}
-
-/// A name that is the same in every cloud's tools.
-fn check_name(place: &BucketPlace, vault: &str) -> Result<()> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if vault.chars().all(is_plain) && !vault.is_empty() && !vault.starts_with('.') {
-        return Ok(());
-    }
-    Err(StoreError::BadPlace {
-        place: shown(place),
-        reason: format!(
-            "the vault's name '{vault}' cannot stand in a bucket: set name in keepfs.toml, \
-             of letters, digits, '.', '_' and '-'"
-        ),
-    })
 }

@@ -214,6 +214,7 @@ fn use_from_now_on(shared: &Shared, new: Backend) {
     let (from, to) = (shared.backend(), Arc::new(new));
     let backend = shared.backend.write();
     *backend.unwrap_or_else(PoisonError::into_inner) = to.clone();
+    shared.admission.is_given();
     // Whoever reads from the old store at this moment reads the same bytes.
     shared.sources.forget_all();
     log::warn!("the store was moved from {} to {}", from.place, to.place);

@@ -6,6 +6,7 @@
 //! the open pack in the spool first, and [`Store::sync`] makes that durable.
 
 mod abandoned;
+mod admission;
 mod azure;
 mod backend;
 mod bucket;
@@ -129,6 +130,7 @@ struct Shared {
     catalog: SharedCatalog,
     clock: Arc<dyn Clock>,
     lease: lease::Lease,
+    admission: admission::Admission,
     /// Exchanged when the store moves.
     backend: RwLock<Arc<backend::Backend>>,
     coding: codec::Coding,

@@ -8,9 +8,9 @@ use std::thread;
 use super::error::{Result, StoreError};
 use super::membership::Answer;
 use super::{
-    Shared, Store, StoreConfig, backend, cache, codec, disk_cache, doomed, fetch, finish,
-    in_flight, journal, key_object, lease, membership, migrate, open_pack, presence, read_ahead,
-    readers, recover, writer,
+    Shared, Store, StoreConfig, admission, backend, cache, codec, disk_cache, doomed, fetch,
+    finish, in_flight, journal, key_object, lease, membership, migrate, open_pack, presence,
+    read_ahead, readers, recover, writer,
 };
 use crate::catalog::SharedCatalog;
 use crate::model::{Clock, StorePlace};
@@ -68,6 +68,7 @@ impl Store {
         let shared = Arc::new(Shared {
             disk_cache: disk_cache::DiskCache::open(&config.cache_dir, disk_cache_bytes_max)?,
             doomed: doomed::Doomed::default(),
+            admission: admission::Admission::after(answer),
             lease,
             backend: RwLock::new(Arc::new(backend)),
             coding: codec::Coding::new(key.map(|key| key.cipher().clone())),

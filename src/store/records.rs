@@ -6,7 +6,7 @@
 
 use super::error::{Result, StoreError};
 use super::journal::{self, AuditDepth};
-use super::{CheckDepth, Store, key_object, membership};
+use super::{CheckDepth, Store, admission, key_object, membership};
 
 /// Something wrong with an object that is no pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +53,7 @@ impl Store {
     /// [`StoreError::Fenced`] when another machine writes there, and what the store answers.
     pub fn repair_records(&self) -> Result<()> {
         let shared = &*self.shared;
-        let backend = shared.backend();
-        shared.lease.require(&backend)?;
+        admission::require(shared)?;
         match membership::sign_again(shared) {
             // Another check names it again.
             Err(StoreError::OtherVault { .. } | StoreError::BadPlace { .. }) => {}

@@ -11,8 +11,8 @@ use std::collections::HashSet;
 
 use copy::Copy;
 
-use super::Shared;
 use super::error::{Result, StoreError};
+use super::{Shared, admission};
 use crate::catalog::{Catalog, ChunkRecord, Durability, PackRecord, PackState, PackUse, Undo};
 use crate::model::failpoint::reach;
 use crate::model::{ChunkHash, PackId};
@@ -52,7 +52,7 @@ pub(super) fn rewrite(
     let mut rest = packs;
     if !rest.is_empty() {
         // Asked again before each deletion: who lost it long ago need not begin.
-        shared.lease.require(&shared.backend())?;
+        admission::require(shared)?;
     }
     while !rest.is_empty() {
         let mut live_bytes = 0;

@@ -4,7 +4,7 @@
 //! has arbitrary bytes.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::buckets::{allow, setup};
@@ -128,6 +128,72 @@ fn a_marker_that_its_owner_took_away_stops_the_next_start() {
     allow(&server, "photos");
     m.remount();
     assert_eq!(m.texts("a"), ["kept"]);
+}
+
+/// A start while the bucket is away, `change` before it answers, and what is said then where
+/// it gets nothing written.
+fn refused_when_it_answers(
+    server: &mut BucketServer,
+    m: &mut Mount,
+    change: impl FnOnce(&Path),
+) -> Output {
+    server.stop();
+    m.remount();
+    m.write("b", "sealed meanwhile");
+    change(&server.bucket());
+    server.run();
+    let before = files_below(&server.bucket());
+    let done = m.keepfs(&["wait", "--timeout", "20s", "."]);
+    let after = files_below(&server.bucket());
+    assert_eq!(before, after, "something was written");
+    done
+}
+
+#[test]
+fn a_marker_that_went_while_the_bucket_was_away_lets_nothing_be_written() {
+    let mut server = BucketServer::start(Kind::S3);
+    allow(&server, "photos");
+    let mut m = setup(&server, "p").config("pack_age_max", "\"1s\"").start();
+    m.write("a", "kept");
+    m.unmount();
+    let done = refused_when_it_answers(&mut server, &mut m, |bucket| {
+        fs::remove_file(bucket.join(".wellknown/keepfs/photos")).unwrap();
+    });
+    assert_line(&done, 4, &["keepfs store allow", "--name photos"]);
+    m.wait_for_log("stays in the spool: s3://bucket/p");
+    wait_for("the status to say so", || {
+        let blocked = m.json(&["status"])["blocked"].clone();
+        blocked
+            .as_str()?
+            .contains("keepfs store allow")
+            .then_some(())
+    });
+    assert_eq!(m.texts("b"), ["sealed meanwhile"]);
+    allow(&server, "photos");
+    m.run("\"$KEEPFS\" wait .; \"$KEEPFS\" check --read-data .");
+}
+
+#[test]
+fn a_bucket_that_was_made_anew_while_it_was_away_gets_nothing_written() {
+    let mut server = BucketServer::start(Kind::S3);
+    allow(&server, "photos");
+    let mut m = setup(&server, "p").start();
+    m.write("a", "kept");
+    m.unmount();
+    let aside = m.vault.with_file_name("aside");
+    let done = refused_when_it_answers(&mut server, &mut m, |bucket| {
+        fs::rename(bucket.join("p"), &aside).unwrap();
+    });
+    assert_line(&done, 4, &["holds nothing of this vault", "--accept-empty"]);
+    m.crash();
+    let done = refused_mount(&mut m);
+    assert_line(&done, 4, &["holds nothing of this vault"]);
+    server.stop();
+    fs::rename(&aside, server.bucket().join("p")).unwrap();
+    server.run();
+    m.remount();
+    m.run("\"$KEEPFS\" wait .; \"$KEEPFS\" check --read-data .");
+    assert_eq!(m.texts("b"), ["sealed meanwhile"]);
 }
 
 #[test]

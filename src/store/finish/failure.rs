@@ -17,6 +17,11 @@ pub(super) enum Failure {
     NoCredentials(&'static str),
     DirectoryAway(PathBuf),
     Emptied(String),
+    NotAllowed {
+        place: String,
+        vault: String,
+        command: String,
+    },
     Fenced(Writer),
     Older(String, Fence),
     Other(String),
@@ -31,6 +36,15 @@ impl Failure {
             StoreError::NoCredentials { way_out, .. } => Failure::NoCredentials(way_out),
             StoreError::DirectoryAway { directory } => Failure::DirectoryAway(directory.clone()),
             StoreError::Emptied { place } => Failure::Emptied(place.clone()),
+            StoreError::NotAllowed {
+                place,
+                vault,
+                command,
+            } => Failure::NotAllowed {
+                place: place.clone(),
+                vault: vault.clone(),
+                command: command.clone(),
+            },
             StoreError::Fenced(writer) => Failure::Fenced(writer.clone()),
             StoreError::CatalogIsOlder { place, fence } => Failure::Older(place.clone(), *fence),
             other => Failure::Other(other.to_string()),
@@ -65,6 +79,15 @@ impl Failure {
             },
             Failure::Emptied(place) => StoreError::Emptied {
                 place: place.clone(),
+            },
+            Failure::NotAllowed {
+                place,
+                vault,
+                command,
+            } => StoreError::NotAllowed {
+                place: place.clone(),
+                vault: vault.clone(),
+                command: command.clone(),
             },
             Failure::Other(detail) => StoreError::Io(format!("storing a pack: {detail}")),
         }
