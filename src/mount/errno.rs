@@ -120,7 +120,9 @@ fn of_vault(error: &VaultError) -> Errno {
         VaultError::BadPath(error) => of_path(error),
         VaultError::BadVault { .. } | VaultError::Config(_) => Errno::IO,
         VaultError::InUse { .. } | VaultError::BeingWritten { .. } => Errno::BUSY,
-        VaultError::ClockBehind { .. } | VaultError::ClockAhead { .. } => Errno::PERM,
+        VaultError::ClockBehind { .. }
+        | VaultError::ClockAhead { .. }
+        | VaultError::ClocksDisagree { .. } => Errno::PERM,
         VaultError::StoreBlocked { .. } => Errno::NOSPC,
         VaultError::BytesShared => Errno::BUSY,
         VaultError::Unreadable { .. } => Errno::IO,

@@ -75,6 +75,7 @@ fn code_of_vault(error: &VaultError) -> ErrorCode {
         | VaultError::WrongKind { .. }
         | VaultError::ClockBehind { .. }
         | VaultError::ClockAhead { .. }
+        | VaultError::ClocksDisagree { .. }
         | VaultError::InUse { .. } => ErrorCode::Refused,
         VaultError::NotFound { .. } => ErrorCode::NotFound,
         VaultError::AmbiguousVersion { .. }

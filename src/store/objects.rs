@@ -16,6 +16,8 @@ use super::backend::{Backend, fill};
 use super::bucket::refused;
 use super::directory;
 use super::error::{Result, StoreError};
+use super::wire::AnsweredAt;
+use crate::model::Timestamp;
 
 /// What is not a pack is small.
 const SMALL_BYTES_MAX: u64 = 64 << 10;
@@ -107,6 +109,17 @@ impl Backend {
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(refused(&format!("looking up {key}"), error)),
         })
+    }
+
+    /// What the clock of the server says that has an object. `None`: the answer does not say,
+    /// or the object is not there.
+    pub(super) fn time_by(&self, key: &str) -> Result<Option<Timestamp>> {
+        let path = ObjectPath::from(key);
+        match self.wait_for(async { self.objects().get(&path).await }) {
+            Ok(got) => Ok(got.extensions.get::<AnsweredAt>().map(|at| at.0)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(refused(&format!("reading {key}"), error)),
+        }
     }
 
     /// The names directly below a key: of objects, and of what has objects below itself.

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::sync::{MutexGuard, PoisonError};
 
 use super::error::Result;
-use super::{CheckDepth, Findings, Repacked, Repair, Store, check, reclaim, recover};
-use crate::model::PackId;
+use super::{CheckDepth, Findings, LEASE_NAME, Repacked, Repair, Store, check, reclaim, recover};
+use crate::model::{PackId, Timestamp};
 
 impl Store {
     /// Compares the store with the catalog. `progress` gets (bytes done, bytes in all).
@@ -72,6 +72,19 @@ impl Store {
     pub fn merge_small_packs(&self) -> Result<u64> {
         let _alone = self.alone();
         reclaim::merge_small_packs(&self.shared)
+    }
+
+    /// What the bucket's clock says now. `None`: the store is a directory, whose clock is this
+    /// machine's, or the bucket does not say.
+    ///
+    /// # Errors
+    /// When the bucket gives no answer.
+    pub fn time_there(&self) -> Result<Option<Timestamp>> {
+        let backend = self.shared.backend();
+        match backend.is_remote() {
+            true => backend.time_by(LEASE_NAME),
+            false => Ok(None),
+        }
     }
 
     pub(super) fn alone(&self) -> MutexGuard<'_, ()> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, DATE};
 use http::{Method, Uri};
 use http_body::{Body, Frame};
 use object_store::ClientOptions;
@@ -22,7 +22,7 @@ use object_store::client::{
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::leniency::forgive;
-use crate::model::patience;
+use crate::model::{Timestamp, patience};
 
 /// How long a server may think, and how long an answer may stand still.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(40);
@@ -41,6 +41,18 @@ enum Fault {
     StoodStill(Duration),
     #[error("the answer is longer than {ANSWER_BYTES_MAX} bytes")]
     TooLong,
+}
+
+/// What the server's clock said when it answered; an extension of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct AnsweredAt(pub(super) Timestamp);
+
+impl AnsweredAt {
+    fn of(answer: &HttpResponse) -> Option<Self> {
+        let text = answer.headers().get(DATE)?.to_str().ok()?;
+        let time = jiff::fmt::rfc2822::parse(text).ok()?;
+        Some(Self(Timestamp::from_parts(time.timestamp().as_second(), 0)))
+    }
 }
 
 /// Connects as object_store does, and keeps watch.
@@ -106,6 +118,9 @@ impl HttpService for Watched {
         let answer = timeout(within, self.client.execute(request)).await;
         let mut answer =
             answer.map_err(|_| HttpError::new(HttpErrorKind::Timeout, Fault::Silent(within)))??;
+        if let Some(answered_at) = AnsweredAt::of(&answer) {
+            answer.extensions_mut().insert(answered_at);
+        }
         forgive(&mut answer);
         // Of an object, the reader chooses what to take into memory.
         let has_length = answer.headers().contains_key(CONTENT_LENGTH);
@@ -200,5 +215,18 @@ mod tests {
             Duration::from_secs(40 + 1024)
         );
         assert!(patience_for(patience, u64::MAX) > patience);
+    }
+
+    #[test]
+    fn the_date_of_an_answer_is_what_a_server_wrote() {
+        let answer = |date: &str| {
+            let answer = http::Response::builder().header(DATE, date);
+            answer.body(Bytes::new().into()).unwrap()
+        };
+        let said = AnsweredAt::of(&answer("Sun, 06 Nov 1994 08:49:37 GMT")).unwrap();
+        assert_eq!(said.0.to_string(), "1994-11-06T08:49:37Z");
+        for nonsense in ["", "yesterday", "Sun, 06 Nov 1994 08:49:37", "784111777"] {
+            assert_eq!(AnsweredAt::of(&answer(nonsense)), None, "{nonsense}");
+        }
     }
 }

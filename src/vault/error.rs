@@ -94,6 +94,16 @@ pub enum VaultError {
         /// When it ended.
         until: Timestamp,
     },
+    /// A prune by a clock that the bucket's contradicts.
+    #[error(
+        "nothing is pruned: the clock says {now}, but that of the bucket {there}; set the wrong one right, or give --trust-clock if it is not this one"
+    )]
+    ClocksDisagree {
+        /// What the clock says.
+        now: Timestamp,
+        /// What the bucket's says.
+        there: Timestamp,
+    },
     /// A prune for the size budget of a store that does not let go what is dropped.
     #[error(
         "nothing is pruned: the store keeps packs that hold nothing any more, so dropping more versions makes it no smaller: {0}"

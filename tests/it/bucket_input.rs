@@ -90,6 +90,30 @@ fn a_clock_that_the_bucket_does_not_believe_is_named() {
 }
 
 #[test]
+fn a_prune_by_a_clock_that_the_bucket_contradicts_drops_nothing() {
+    let line = Line::new(Kind::S3);
+    for n in 0..3 {
+        line.m.write("a", noise(n, 20_000));
+    }
+    line.m.run("\"$KEEPFS\" wait .");
+    line.m.set_retention("keep_within = \"1s\"");
+    wait_for("the versions to be old", || {
+        (line.m.json(&["prune", "--dry-run"])["dropped"] == 2).then_some(())
+    });
+    let forge = |answer: &mut Answer| answer.set("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    line.proxy
+        .fault("GET", "lease.json", usize::MAX, Fault::Forge(forge));
+    let refused = line.m.keepfs(&["prune"]);
+    let words = ["nothing is pruned", "1994-11-06T08:49:37Z", "--trust-clock"];
+    assert_line(&refused, 4, &words);
+    assert_eq!(line.m.versions("a").len(), 3);
+    line.m.run("\"$KEEPFS\" prune --trust-clock .");
+    assert_eq!(line.m.contents("a"), [noise(2, 20_000)]);
+    line.proxy.heal();
+    line.m.run("\"$KEEPFS\" prune .");
+}
+
+#[test]
 fn a_bucket_that_became_read_only_delays_nobody_and_loses_nothing() {
     let mut server = BucketServer::start(Kind::S3);
     allow(&server, "photos");

@@ -115,6 +115,7 @@ impl From<VaultError> for ApiError {
             VaultError::BytesShared => ApiError::Busy(error.to_string()),
             VaultError::ClockBehind { .. }
             | VaultError::ClockAhead { .. }
+            | VaultError::ClocksDisagree { .. }
             | VaultError::BadVault { .. }
             | VaultError::Config(_)
             | VaultError::InUse { .. }

@@ -1,6 +1,7 @@
 //! May rules that go by time believe the clock?
 //!
-//! One that is behind what was recorded is wrong. One that is ahead cannot be told from a
+//! One that is behind what was recorded is wrong, and so is one that the bucket contradicts.
+//! One that is ahead cannot be told from a
 //! long silence: a stretch without a single version, between now and the last prune that
 //! went through, must be vouched for by a person. The surprise: the silence need not be
 //! the last thing, for a clock that jumped ahead goes on recording.
@@ -19,10 +20,33 @@ const SILENCE_MAX: Duration = Duration::from_secs(7 * 86_400);
 /// This one needs none whatever the rules: a machine that is off over the weekend.
 const SILENCE_MIN: Duration = Duration::from_secs(3 * 86_400);
 
+/// Clocks that are not further apart agree. No cloud takes more in a request.
+const APART_MAX: Duration = Duration::from_secs(15 * 60);
+
 /// The time of the last prune that went through, in nanoseconds.
 const TRUSTED_SETTING: &str = "prune.clock";
 
+/// A prune that drops, and whose clock nobody vouched for.
+const CHECKED: Prune = Prune {
+    mode: PruneMode::Drop,
+    clock: ClockTrust::Check,
+};
+
 impl Vault {
+    /// Asks the bucket, if there is one, what time it is. That it agrees proves nothing: it
+    /// may be on this machine.
+    fn compare_clocks(&self) -> Result<()> {
+        let before = self.clock.now();
+        let there = self.store.time_there()?;
+        let now = self.clock.now();
+        match there {
+            Some(there) if disagrees(there, before, now) => {
+                Err(VaultError::ClocksDisagree { now, there })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a clock that may be wrong. When it prunes, notes that it was believed.
     pub(super) fn vouch_for_clock(
         &self,
@@ -30,6 +54,9 @@ impl Vault {
         now: Timestamp,
         how: Prune,
     ) -> Result<()> {
+        if how == CHECKED {
+            self.compare_clocks()?;
+        }
         let mut guard = self.catalog();
         let catalog = guard.as_mut();
         if how.clock == ClockTrust::Check {
@@ -52,6 +79,11 @@ impl Vault {
         }
         Ok(())
     }
+}
+
+/// Behind or ahead of both moments by more than clocks may be apart.
+fn disagrees(there: Timestamp, before: Timestamp, after: Timestamp) -> bool {
+    before.since(there) > APART_MAX || there.since(after) > APART_MAX
 }
 
 /// How long nothing may have been kept. A clock that is ahead by less is believed, so no
@@ -109,4 +141,23 @@ fn last_before(catalog: &mut dyn Catalog, known: Timestamp, end: Timestamp) -> R
 fn earlier(time: Timestamp, by: Duration) -> Timestamp {
     let by = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
     Timestamp::from_nanos(time.nanos().saturating_sub(by))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_agree_within_what_a_request_takes_and_a_little_more() {
+        let at = |minutes: i64| Timestamp::from_parts(1_900_000_000 + minutes * 60, 0);
+        for (there, is_right) in [
+            (-16, false),
+            (-14, true),
+            (3, true),
+            (24, true),
+            (26, false),
+        ] {
+            assert_eq!(!disagrees(at(there), at(0), at(10)), is_right, "{there}");
+        }
+    }
 }
