@@ -1,5 +1,7 @@
 //! The pack that a rewrite makes of the chunks that stay.
 
+use std::sync::Arc;
+
 use super::OpenDead;
 use crate::catalog::ChunkRecord;
 use crate::model::PackId;
@@ -29,23 +31,40 @@ impl Copy {
             shared.sources.forget(chunk.pack);
             stored = fetch::stored_bytes(shared, chunk)?;
         }
-        if shared.coding.decode(chunk, stored.clone()).is_none() {
-            if open_dead == OpenDead::Spare {
-                // Space can wait: a copy of the pack, put back under its name, heals it.
-                return Err(StoreError::ChunkDamaged {
-                    chunk: chunk.hash,
-                    pack: chunk.pack,
-                });
-            }
-            // Its live versions are no worse off than before, and the dead bytes of
-            // its pack must go all the same.
-            log::error!(
-                "chunk {} in pack {} is damaged; it is copied as it is",
+        if shared.coding.decode(chunk, stored.clone()).is_some() {
+            self.push(chunk, &stored);
+            return Ok(());
+        }
+        if let Some((row, stored)) = from_caches(shared, chunk)? {
+            log::warn!(
+                "chunk {} in pack {} is damaged; it is made whole out of a cache",
                 chunk.hash,
                 chunk.pack
             );
-            shared.presence.chunk_is_damaged(chunk.hash);
+            self.push(&row, &stored);
+            return Ok(());
         }
+        if open_dead == OpenDead::Spare {
+            // Space can wait: a copy of the pack, put back under its name, heals it.
+            return Err(StoreError::ChunkDamaged {
+                chunk: chunk.hash,
+                pack: chunk.pack,
+            });
+        }
+        // Its live versions are no worse off than before, and the dead bytes of
+        // its pack must go all the same.
+        log::error!(
+            "chunk {} in pack {} is damaged; it is copied as it is",
+            chunk.hash,
+            chunk.pack
+        );
+        shared.presence.chunk_is_damaged(chunk.hash);
+        self.push(chunk, &stored);
+        Ok(())
+    }
+
+    /// Adds a record; only its place in the pack is not what `chunk` says.
+    fn push(&mut self, chunk: &ChunkRecord, stored: &[u8]) {
         self.bytes
             .resize(self.bytes.len().max(HEADER_BYTES as usize), 0);
         let row = ChunkRecord {
@@ -53,9 +72,8 @@ impl Copy {
             ..*chunk
         };
         self.bytes.extend_from_slice(&pack::record_header(&row));
-        self.bytes.extend_from_slice(&stored);
+        self.bytes.extend_from_slice(stored);
         self.chunks.push(row);
-        Ok(())
     }
 
     /// The whole pack, under its name.
@@ -69,4 +87,21 @@ impl Copy {
         bytes.extend_from_slice(&pack::table_and_trailer(&self.chunks, table_at));
         bytes
     }
+}
+
+/// A chunk as it would be stored anew, where readers left its bytes in memory or on disk.
+fn from_caches(shared: &Shared, chunk: &ChunkRecord) -> Result<Option<(ChunkRecord, Vec<u8>)>> {
+    let in_memory = shared.cache.get(&chunk.hash);
+    let on_disk = || fetch::from_disk_cache(shared, chunk).map(Arc::new);
+    let Some(plain) = in_memory.or_else(on_disk) else {
+        return Ok(None);
+    };
+    let mut encoder = shared.coding.encoder(shared.config.zstd_level)?;
+    let (codec, stored) = encoder.encode(&chunk.hash, &plain)?;
+    let row = ChunkRecord {
+        codec,
+        stored_bytes: stored.len() as u32,
+        ..*chunk
+    };
+    Ok(Some((row, stored.to_vec())))
 }

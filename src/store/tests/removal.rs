@@ -79,6 +79,28 @@ fn bytes_that_were_stored_anew_elsewhere_leave_the_old_pack_too() {
 }
 
 #[test]
+fn a_damaged_chunk_that_readers_left_in_memory_is_whole_after_its_pack_was_rewritten() {
+    use std::os::unix::fs::{FileExt, PermissionsExt};
+    let mut bench = Bench::new();
+    let doomed = bench.write(&noise(50_000, 1));
+    let kept = bench.write(&noise(100_000, 2));
+    bench.store().flush().unwrap();
+    assert_eq!(bench.read(kept).unwrap(), noise(100_000, 2));
+    let [path] = &bench.files("store")[..] else {
+        panic!()
+    };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.write_all_at(b"damage", 100_000).unwrap();
+    remove(&bench, doomed);
+    bench.store().reclaim().unwrap();
+    bench.reopen();
+    assert_eq!(bench.read(kept).unwrap(), noise(100_000, 2));
+    assert_eq!(bench.damages(CheckDepth::ReadData), []);
+    bench.facts.assert_consistent();
+}
+
+#[test]
 fn writes_and_reclaims_at_once_lose_nothing() {
     let bench = Bench::with_pack_bytes(1 << 20);
     std::thread::scope(|scope| {
