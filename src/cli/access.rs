@@ -117,19 +117,15 @@ fn directly(
     let claim = claim_of(request);
     let opened = Opened::for_command_asking(vault, claim, &mut ask, &mut |text| say(text))
         .map_err(Failure::from)?;
-    let reply = match request {
-        Request::Status
-        | Request::Versions { .. }
-        | Request::Deleted { .. }
-        | Request::Usage(_)
-        | Request::Policy { .. } => with_bar(items, watch, |events| {
+    let reply = match claim {
+        WriteClaim::ReadOnly => with_bar(items, watch, |events| {
             let mut door = Door {
                 events,
                 changed: &|_| {},
             };
             execute(opened.vault(), request, &mut door)
         })?,
-        _ => {
+        WriteClaim::Keep | WriteClaim::TakeOver | WriteClaim::AcceptEmpty => {
             let workers = opened.start_workers().map_err(Failure::from)?;
             with_bar(items, watch, |events| {
                 let mut door = Door {
@@ -146,11 +142,7 @@ fn directly(
                     let _ = events(Event::Progress(Progress::Waiting { versions }));
                 });
                 let reply = reply?;
-                match stopped {
-                    // What waits is for whoever may write there.
-                    Err(error) if claim == WriteClaim::ReadOnly => log::warn!("{error}"),
-                    stopped => stopped?,
-                }
+                stopped?;
                 Ok(reply)
             })?
         }

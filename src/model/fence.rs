@@ -35,6 +35,6 @@ pub enum WriteClaim {
     TakeOver,
     /// As `Keep`, also where nothing is left of what this vault had in its store.
     AcceptEmpty,
-    /// Not at all where somebody else has the lease.
+    /// Not at all: the store is only looked at.
     ReadOnly,
 }

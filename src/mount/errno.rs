@@ -172,6 +172,7 @@ fn of_store(error: &StoreError) -> Errno {
         | StoreError::Denied { .. }
         | StoreError::Unreachable { .. }
         | StoreError::DirectoryAway { .. }
+        | StoreError::LookedAt
         | StoreError::Emptied { .. }
         | StoreError::WrongKey { .. }
         | StoreError::BadSecret { .. }

@@ -150,6 +150,7 @@ pub fn code_of_store(error: &StoreError) -> ErrorCode {
         | StoreError::Denied { .. }
         | StoreError::Unreachable { .. }
         | StoreError::DirectoryAway { .. }
+        | StoreError::LookedAt
         | StoreError::OnTheWay { .. }
         | StoreError::JournalOnTheWay => ErrorCode::Blocked,
         StoreError::NoJournal { .. } => ErrorCode::NotFound,

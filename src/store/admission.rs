@@ -6,10 +6,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::error::Result;
+use super::error::{Result, StoreError};
 use super::membership::{self, Answer};
 use super::{Shared, key_object};
-use crate::model::{Fence, StorePlace};
+use crate::model::{Fence, StorePlace, WriteClaim};
 
 /// Whether the store was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Admission {
 /// store, and its lease is its own now. Not with the catalog locked.
 ///
 /// # Errors
-/// What a start would be refused with, and as
+/// What a start would be refused with, [`StoreError::LookedAt`], and as
 /// [`Lease::require`](super::lease::Lease::require).
 pub(super) fn require(shared: &Shared) -> Result<Fence> {
     ask_once(shared)?;
@@ -58,6 +58,9 @@ pub(super) fn permit_put(shared: &Shared) -> Result<()> {
 }
 
 fn ask_once(shared: &Shared) -> Result<()> {
+    if shared.config.write_claim == WriteClaim::ReadOnly {
+        return Err(StoreError::LookedAt);
+    }
     let asked = shared.admission.0.lock();
     let mut asked = asked.unwrap_or_else(PoisonError::into_inner);
     if *asked == Asked::NotYet {

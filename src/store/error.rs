@@ -140,6 +140,11 @@ pub enum StoreError {
         /// The store.
         place: String,
     },
+    /// The store was opened to look at it.
+    #[error(
+        "nothing is written to a store that is only looked at: what waits in the spool goes there when the vault is mounted"
+    )]
+    LookedAt,
     /// An object that is not what was written under its name.
     #[error("{key} in the store is not what keepfs wrote: {problem}")]
     Foreign {

@@ -271,7 +271,11 @@ pub(super) fn run(shared: &Shared) {
                 state = waiting.state();
             }
             Err(error) => {
-                log::error!("pack {} stays in the spool: {error}", full.pack.id);
+                let level = match error {
+                    StoreError::LookedAt => log::Level::Debug,
+                    _ => log::Level::Error,
+                };
+                log::log!(level, "pack {} stays in the spool: {error}", full.pack.id);
                 state.failures += 1;
                 state.last_failure = Some(Failure::of(&error));
                 state.is_poked = false;

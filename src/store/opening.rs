@@ -13,7 +13,7 @@ use super::{
     read_ahead, readers, recover, writer,
 };
 use crate::catalog::SharedCatalog;
-use crate::model::{Clock, StorePlace};
+use crate::model::{Clock, StorePlace, WriteClaim};
 
 impl Store {
     /// Opens the store and takes up the open packs that an earlier run left.
@@ -60,7 +60,11 @@ impl Store {
         let copy = key_object::compare(config, answer, &backend, &catalog, &packs)?;
         let (lease, answer) = lease::Lease::open(config, &backend, &catalog, &clock, answer)?;
         key_object::bring(config, answer, copy, &backend, &lease, &catalog)?;
-        migrate::take_up(&catalog, &backend, answer)?;
+        let leave = match config.write_claim {
+            WriteClaim::ReadOnly => Answer::None,
+            WriteClaim::Keep | WriteClaim::TakeOver | WriteClaim::AcceptEmpty => answer,
+        };
+        migrate::take_up(&catalog, &backend, leave)?;
         let disk_cache_bytes_max = match backend.is_remote() {
             true => config.disk_cache_bytes_max,
             false => 0,

@@ -16,7 +16,7 @@ use super::pack::{self, HEADER_BYTES, RECORD_HEADER_BYTES};
 use super::spool_pack::end_of;
 use super::{Damage, Shared, check, fetch};
 use crate::catalog::{ChunkRecord, Codec, PackRecord, PackState, atomically};
-use crate::model::{ChunkHash, PackId, VersionSeq};
+use crate::model::{ChunkHash, PackId, VersionSeq, WriteClaim};
 
 /// What is wrong with a pack whose rows are ahead of its file.
 pub(super) const LOST: &str = "its bytes were lost before they reached the store";
@@ -33,7 +33,10 @@ pub(super) fn recover(
     let spool: HashSet<PackId> = shared.open_packs.names()?.into_iter().collect();
     let known: HashMap<PackId, PackState> = packs.iter().map(|p| (p.id, p.state)).collect();
     for &pack in &spool {
-        shared.backend().clear_leftovers(pack)?;
+        let is_looked_at = shared.config.write_claim == WriteClaim::ReadOnly;
+        if !is_looked_at {
+            shared.backend().clear_leftovers(pack)?;
+        }
         match known.get(&pack) {
             Some(PackState::Open) => {}
             Some(PackState::Stored) => shared.open_packs.remove(pack)?,
@@ -43,6 +46,7 @@ pub(super) fn recover(
             None if answer == Answer::None => {
                 log::warn!("spool: pack {pack} stays until a start that finds the bucket");
             }
+            None if is_looked_at => {}
             // A newer catalog may have known it, and the journal says what for.
             None if shared.lease.left_something_behind() => {
                 shared.open_packs.set_aside(pack)?;

@@ -17,6 +17,7 @@ pub(super) enum Failure {
     NoCredentials(&'static str),
     DirectoryAway(PathBuf),
     Emptied(String),
+    LookedAt,
     NotAllowed {
         place: String,
         vault: String,
@@ -36,6 +37,7 @@ impl Failure {
             StoreError::NoCredentials { way_out, .. } => Failure::NoCredentials(way_out),
             StoreError::DirectoryAway { directory } => Failure::DirectoryAway(directory.clone()),
             StoreError::Emptied { place } => Failure::Emptied(place.clone()),
+            StoreError::LookedAt => Failure::LookedAt,
             StoreError::NotAllowed {
                 place,
                 vault,
@@ -80,6 +82,7 @@ impl Failure {
             Failure::Emptied(place) => StoreError::Emptied {
                 place: place.clone(),
             },
+            Failure::LookedAt => StoreError::LookedAt,
             Failure::NotAllowed {
                 place,
                 vault,

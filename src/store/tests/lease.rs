@@ -308,3 +308,34 @@ fn what_others_wrote_into_a_lease_cannot_break_a_line() {
         "{said}"
     );
 }
+
+#[test]
+fn to_look_at_a_vault_with_packs_in_its_spool_puts_none_and_takes_no_lease() {
+    let mut bench = Bench::with_pack_bytes(64 << 10);
+    let (store, away) = (
+        bench.directory.path().join("store"),
+        bench.directory.path().join("away"),
+    );
+    fs::rename(&store, &away).unwrap();
+    let contents: Vec<_> = (0..3)
+        .map(|seed| bench.write(&noise(70_000, seed)))
+        .collect();
+    bench.close();
+    fs::rename(&away, &store).unwrap();
+    bench.config.write_claim = WriteClaim::ReadOnly;
+    for has_lease in [true, false] {
+        if !has_lease {
+            fs::remove_file(lease_file(&bench)).unwrap();
+        }
+        bench.reopen();
+        let refused = bench.store().flush().unwrap_err();
+        assert!(matches!(refused, StoreError::LookedAt), "{refused}");
+        assert!(bench.store().repair_records().is_err());
+        assert_eq!(bench.files("store"), Vec::<PathBuf>::new());
+        assert_eq!(lease_file(&bench).exists(), has_lease);
+        assert_eq!(bench.read(contents[2]).unwrap(), noise(70_000, 2));
+    }
+    bench.config.write_claim = WriteClaim::Keep;
+    bench.reopen().flush().unwrap();
+    assert!(bench.files("store").len() >= 3);
+}
