@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::error::{Result, StoreError};
 use super::membership::{self, Answer};
-use super::{Shared, key_object};
+use super::{Shared, bucket_rules, key_object};
 use crate::model::{Fence, StorePlace, WriteClaim};
 
 /// Whether the store was asked.
@@ -66,6 +66,9 @@ fn ask_once(shared: &Shared) -> Result<()> {
     if *asked == Asked::NotYet {
         ask(shared)?;
         *asked = Asked::Yes;
+        drop(asked);
+        // At the start it was looked at in vain.
+        bucket_rules::look(shared);
     }
     Ok(())
 }

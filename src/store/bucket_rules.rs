@@ -18,7 +18,7 @@ use object_store::client::{
 use object_store::gcp::GcpCredentialProvider;
 
 use super::backend::runtime;
-use super::bucket::{self, shown};
+use super::bucket;
 use super::{Shared, Store};
 use crate::model::{BucketPlace, StorePlace};
 
@@ -43,15 +43,20 @@ impl Store {
     /// Asks the bucket for its rules, which takes some requests, and warns in the log of
     /// those that harm a backup. Of a directory nothing is asked.
     pub fn look_at_bucket(&self) {
-        let StorePlace::Bucket(place) = &self.shared.config.place else {
-            return;
-        };
-        let seen = harms(place);
-        for harm in &seen {
-            log::warn!("{}: {harm}", shown(place));
-        }
-        *warnings(&self.shared) = seen;
+        look(&self.shared);
     }
+}
+
+/// Asks the bucket that the packs are in now.
+pub(super) fn look(shared: &Shared) {
+    let seen = match &shared.backend().place {
+        StorePlace::Bucket(place) => harms(place),
+        StorePlace::Directory(_) => Vec::new(),
+    };
+    for harm in &seen {
+        log::warn!("{}: {harm}", shared.backend().place);
+    }
+    *warnings(shared) = seen;
 }
 
 fn warnings(shared: &Shared) -> MutexGuard<'_, Vec<String>> {

@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError};
 use super::backend::Backend;
 use super::error::{Result, StoreError};
 use super::membership::{self, Answer};
-use super::{Damage, KEY_NAME, Shared, Store, finish, journal, recover};
+use super::{Damage, KEY_NAME, Shared, Store, bucket_rules, finish, journal, recover};
 use crate::catalog::{Catalog, Durability, SharedCatalog, take_turn};
 use crate::model::StorePlace;
 use crate::model::failpoint::reach;
@@ -164,6 +164,7 @@ impl Store {
         drop(alone);
         forget_migration(&shared.catalog, &shared.backend());
         reach("migrate.forgotten");
+        bucket_rules::look(shared);
         Ok(Migrated::Moved(copied))
     }
 }

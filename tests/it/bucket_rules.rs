@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use crate::buckets::allow;
-use crate::harness::{Setup, keepfs_binary, output, text, wait_for};
+use crate::harness::{Mount, Setup, keepfs_binary, output, text, wait_for};
 use crate::proxy::{Fault, Proxy};
 use crate::servers::{BucketServer, Kind};
 
@@ -88,25 +88,66 @@ fn rules_of_an_s3_bucket_that_harm_a_backup_are_named_to_its_owner() {
     }
 }
 
-#[test]
-fn a_mount_warns_of_rules_that_harm_a_backup_and_the_status_shows_them() {
-    let server = BucketServer::start(Kind::S3);
-    let proxy = Proxy::before(server.port());
+fn has_harmful_rules(proxy: &Proxy) {
     for (question, answer) in &ANSWERS[..WARNINGS.len()] {
         let (method, target) = question.trim_end().split_once(' ').unwrap();
         proxy.fault(method, target, usize::MAX, Fault::Answer(200, answer));
     }
-    allow(&server, "photos");
-    let url = server.url_through(proxy.port(), "p");
-    let mut setup = Setup::new().init(&["--store", &url, "--name", "photos"]);
-    for (name, value) in server.environment() {
-        setup = setup.env(name, value);
-    }
-    let mut m = setup.start();
-    let shown = wait_for("the bucket to be asked", || {
+}
+
+fn with_credentials(setup: Setup, server: &BucketServer) -> Setup {
+    let environment = server.environment().into_iter();
+    environment.fold(setup, |setup, (name, value)| setup.env(name, value))
+}
+
+fn warnings_when_they_come(m: &Mount) -> Vec<serde_json::Value> {
+    wait_for("the bucket to be asked", || {
         let warnings = m.json(&["status"])["warnings"].as_array()?.clone();
         (!warnings.is_empty()).then_some(warnings)
-    });
+    })
+}
+
+#[test]
+fn a_bucket_that_was_away_at_the_start_is_looked_at_when_it_answers() {
+    let mut server = BucketServer::start(Kind::S3);
+    let proxy = Proxy::before(server.port());
+    allow(&server, "photos");
+    let url = server.url_through(proxy.port(), "p");
+    let setup = Setup::new().init(&["--store", &url, "--name", "photos"]);
+    let mut m = with_credentials(setup, &server).unmounted();
+    server.stop();
+    m.remount();
+    server.run();
+    has_harmful_rules(&proxy);
+    m.write("a", "one");
+    m.run("\"$KEEPFS\" wait .");
+    assert_eq!(warnings_when_they_come(&m).len(), WARNINGS.len());
+}
+
+#[test]
+fn the_bucket_that_a_store_was_moved_to_is_looked_at() {
+    let server = BucketServer::start(Kind::S3);
+    let proxy = Proxy::before(server.port());
+    has_harmful_rules(&proxy);
+    allow(&server, "photos");
+    let setup = Setup::new().init(&["--name", "photos"]);
+    let m = with_credentials(setup, &server).start();
+    m.write("a", "one");
+    let moved = m.keepfs(&["store", "migrate", &server.url_through(proxy.port(), "p")]);
+    assert!(moved.status.success(), "{moved:?}");
+    assert_eq!(warnings_when_they_come(&m).len(), WARNINGS.len());
+}
+
+#[test]
+fn a_mount_warns_of_rules_that_harm_a_backup_and_the_status_shows_them() {
+    let server = BucketServer::start(Kind::S3);
+    let proxy = Proxy::before(server.port());
+    has_harmful_rules(&proxy);
+    allow(&server, "photos");
+    let url = server.url_through(proxy.port(), "p");
+    let setup = Setup::new().init(&["--store", &url, "--name", "photos"]);
+    let mut m = with_credentials(setup, &server).start();
+    let shown = warnings_when_they_come(&m);
     assert_eq!(shown.len(), WARNINGS.len(), "{shown:?}");
     let status = text(&m.keepfs(&["status"]).stdout);
     for (warning, shown) in WARNINGS.iter().zip(&shown) {
