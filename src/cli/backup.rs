@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use clap::Args;
@@ -9,7 +10,8 @@ use clap::Args;
 use super::Exit;
 use super::access::settings_of;
 use super::arguments::{InVault, Json};
-use super::notice::Account;
+use super::interrupt::said_at_the_end;
+use super::notice::{Account, End};
 use super::output::{Outcome, Stop, say, stop};
 use super::place::{Home, place};
 use super::walk::{Summary, report, walk, walk_watched};
@@ -35,7 +37,7 @@ pub struct Backup {
     /// A file, or a directory with all below it
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// Say how it ended, well or badly: by mail, or to a command; may be given twice
+    /// Say how it ended, well, badly or by a signal: by mail, or to a command; may be given twice
     ///
     /// Mail goes as [notify] in keepfs.toml says. A command gets the text on standard input,
     /// and KEEPFS_RESULT (done or failed) and KEEPFS_SUBJECT in its environment. Where that
@@ -84,14 +86,23 @@ fn watched(
     };
     let notifier = Notifier::prepare(ways, &source)
         .map_err(|error| stop(ErrorCode::BadInput, error.to_string()))?;
-    let mut account = Account::new(&config, id, SystemClock.now());
+    let account = Mutex::new(Account::new(&config, id, SystemClock.now()));
+    let account = || account.lock().unwrap_or_else(PoisonError::into_inner);
     let clock = Instant::now();
-    let outcome = walk_watched(home, request, &mut |progress| account.watch(progress));
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy();
-    let untold = notifier.tell(&account.notice(&outcome, clock.elapsed(), &host));
-    for error in &untold {
-        say(error);
-    }
-    Ok((outcome, untold))
+    let tell = |end: End<'_>| {
+        let notice = account().notice(end, clock.elapsed(), &host);
+        let untold = notifier.tell(&notice);
+        for error in &untold {
+            say(error);
+        }
+        untold
+    };
+    said_at_the_end(
+        || walk_watched(home, request, &mut |progress| account().watch(progress)),
+        |outcome| tell(End::of(outcome)),
+        || drop(tell(End::Interrupted)),
+    )
+    .map_err(|error| stop(ErrorCode::Failed, format!("catching signals: {error}")))
 }

@@ -16,6 +16,7 @@ mod deleted;
 mod exit;
 mod fstab;
 mod init;
+mod interrupt;
 mod key;
 mod man;
 mod mount;

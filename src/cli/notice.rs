@@ -21,6 +21,27 @@ pub struct Account<'a> {
     seen: Summary,
 }
 
+/// How it ended.
+#[derive(Debug, Clone, Copy)]
+pub enum End<'a> {
+    /// It went through.
+    Done(&'a Summary),
+    /// It did not.
+    Failed(&'a Stop),
+    /// A signal came, and ends it.
+    Interrupted,
+}
+
+impl<'a> End<'a> {
+    /// That of work which came to its end.
+    pub fn of(outcome: &'a Result<Summary, Stop>) -> Self {
+        match outcome {
+            Ok(summary) => End::Done(summary),
+            Err(stop) => End::Failed(stop),
+        }
+    }
+}
+
 impl<'a> Account<'a> {
     /// Nothing was seen yet.
     pub fn new(config: &'a Config, id: &'a PublicId, begun: Timestamp) -> Self {
@@ -40,10 +61,11 @@ impl<'a> Account<'a> {
     }
 
     /// What is to be said after it took so long on that host.
-    pub fn notice(&self, outcome: &Result<Summary, Stop>, took: Duration, host: &str) -> Notice {
-        let (ending, result, summary) = match outcome {
-            Ok(summary) => (Ending::Done, result(summary), summary),
-            Err(_) => (Ending::Failed, "failed".into(), &self.seen),
+    pub fn notice(&self, end: End<'_>, took: Duration, host: &str) -> Notice {
+        let (ending, result, summary) = match end {
+            End::Done(summary) => (Ending::Done, result(summary), summary),
+            End::Failed(_) => (Ending::Failed, "failed".into(), &self.seen),
+            End::Interrupted => (Ending::Failed, "interrupted".into(), &self.seen),
         };
         let name = &self.config.name;
         let subject = format!("keepfs: backup of {name} on {host} {result}");
@@ -60,7 +82,7 @@ impl<'a> Account<'a> {
             ("path", path),
             ("result", result),
         ];
-        if let Err(stop) = outcome {
+        if let End::Failed(stop) = end {
             lines.push(("error", words(stop)));
         }
         lines.extend([
@@ -72,9 +94,9 @@ impl<'a> Account<'a> {
                 format!("{} ({})", summary.bytes, size(summary.bytes)),
             ),
         ]);
-        match outcome {
-            Ok(_) => lines.push(("versions", format!("{} new", summary.versions))),
-            Err(_) => lines.push((
+        match end {
+            End::Done(_) => lines.push(("versions", format!("{} new", summary.versions))),
+            End::Failed(_) | End::Interrupted => lines.push((
                 "next",
                 "run the same command again: it goes on where it was".into(),
             )),
@@ -139,7 +161,7 @@ mod tests {
         });
         let failed: Result<Summary, Stop> = Err(stop(ErrorCode::Blocked, "no space left"));
         let took = Duration::from_secs(3723);
-        let notice = account.notice(&failed, took, "here");
+        let notice = account.notice(End::of(&failed), took, "here");
         assert_eq!(notice.subject, "keepfs: backup of photos on here failed");
         assert_eq!(notice.ending, Ending::Failed);
         for line in [
@@ -153,12 +175,20 @@ mod tests {
         ] {
             assert!(notice.text.contains(line), "{line}{}", notice.text);
         }
+        let notice = account.notice(End::Interrupted, took, "here");
+        assert_eq!(
+            notice.subject,
+            "keepfs: backup of photos on here interrupted"
+        );
+        assert_eq!(notice.ending, Ending::Failed);
+        assert!(notice.text.contains("it goes on where it was"));
+        assert!(!notice.text.contains("error"));
         let mut summary = Summary {
             files: 9,
             versions: 4,
             ..Summary::default()
         };
-        let notice = account.notice(&Ok(summary.clone()), took, "here");
+        let notice = account.notice(End::Done(&summary), took, "here");
         assert_eq!(notice.subject, "keepfs: backup of photos on here done");
         assert!(
             notice.text.contains("versions   4 new\n"),
@@ -167,7 +197,7 @@ mod tests {
         );
         assert!(!notice.text.contains("error"));
         summary.unreadable = 2;
-        let notice = account.notice(&Ok(summary), took, "here");
+        let notice = account.notice(End::Done(&summary), took, "here");
         assert!(
             notice
                 .subject

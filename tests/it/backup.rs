@@ -4,11 +4,14 @@ use std::fs;
 use std::net::TcpListener;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::crash::crash_points;
-use crate::harness::{Mount, Setup, closing, noise, not_run, output, text, wait_for};
+use crate::harness::{
+    Mount, Setup, closing, keepfs_binary, noise, not_run, output, spawn, text, wait_for,
+};
 use crate::smtp::{LOGIN, SmtpServer};
 
 /// Files that keepfs has not seen yet.
@@ -99,6 +102,46 @@ fn a_backup_that_kill_9_interrupts_goes_on_where_it_was() {
         (&third["files"], &third["versions"]),
         (&400.into(), &0.into())
     );
+}
+
+/// True when a process has said that it handles SIGTERM.
+fn catches_term(pid: u32) -> Option<()> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))?;
+    let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+    (mask >> 14 & 1 == 1).then_some(())
+}
+
+#[test]
+fn a_backup_that_a_signal_ends_says_so_and_ends_by_the_signal() {
+    let m = Mount::new();
+    let told = m.vault.with_file_name("told");
+    let notify = format!(
+        "command:echo $KEEPFS_RESULT >'{told}'; cat >>'{told}'",
+        told = told.display()
+    );
+    let signal = |name: &str, pid: u32| {
+        let done = output(Command::new("kill").args([name, &pid.to_string()]));
+        assert!(done.status.success(), "{done:?}");
+    };
+    // So that the backup does not come to its end by itself.
+    signal("-STOP", m.pid());
+    let mut command = m.command(keepfs_binary());
+    command
+        .current_dir("/")
+        .args(["backup", "--notify", &notify]);
+    let mut child = spawn(command.arg("--vault").arg(&m.vault).arg(".")).unwrap();
+    wait_for("the signal to be caught", || catches_term(child.id()));
+    signal("-TERM", child.id());
+    let status = wait_for("it to end", || child.try_wait().unwrap());
+    signal("-CONT", m.pid());
+    assert_eq!(status.signal(), Some(15), "{status:?}");
+    let words = fs::read_to_string(&told).unwrap();
+    assert!(words.starts_with("failed\n"), "{words}");
+    assert!(words.contains("\nresult     interrupted\n"), "{words}");
+    assert!(words.contains("it goes on where it was"), "{words}");
 }
 
 #[test]
