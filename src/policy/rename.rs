@@ -175,6 +175,11 @@ fn is_temporary_name_for(source: &[u8], target: &[u8]) -> bool {
     if source.strip_prefix(b"sed").is_some_and(is_any_draw) {
         return true;
     }
+    is_rsyncs_name_for(source, target)
+}
+
+/// `.T.XXXXXX`.
+fn is_rsyncs_name_for(source: &[u8], target: &[u8]) -> bool {
     source
         .strip_prefix(b".")
         .and_then(|rest| rest.strip_prefix(target))
@@ -185,6 +190,19 @@ fn is_temporary_name_for(source: &[u8], target: &[u8]) -> bool {
 /// Six characters that mkstemp can draw; digits alone (one in 17,600) are a number.
 fn is_any_draw(text: &[u8]) -> bool {
     is_six_alphanumerics(text) && !text.iter().all(u8::is_ascii_digit)
+}
+
+/// `.T.XXXXXX` to `.~tmp~/T` beside it, where the draw spells a word: a file that nobody
+/// knew for rsync's until now.
+fn is_held_back(from: &PublicId, to: &PublicId) -> bool {
+    let (Some((from_dir, from_name)), Some((partial_dir, name))) = (from.split(), to.split())
+    else {
+        return false;
+    };
+    let is_beside = partial_dir.split().is_some_and(|(above, directory)| {
+        above == from_dir && PARTIAL_DIRECTORIES.contains(&directory.as_bytes())
+    });
+    is_beside && is_rsyncs_name_for(from_name.as_bytes(), name.as_bytes())
 }
 
 /// The row of the table for a rename of a regular file onto a free name or another
@@ -206,8 +224,12 @@ pub fn classify_rename(facts: &RenameFacts<'_>) -> RenameCase {
     // A transient name takes no history: what is moved there is on its way out
     // (`X` to `X___jb_old___`, to `~wrl0001.tmp`), even from a name like `T.tmp`.
     if target_is_transient {
-        return RenameCase::SaveAway {
-            target_gets_version: TargetVersion::None,
+        return match is_held_back(facts.from, facts.to) {
+            // It comes back out of there by a save in.
+            true => RenameCase::MoveToFree,
+            false => RenameCase::SaveAway {
+                target_gets_version: TargetVersion::None,
+            },
         };
     }
     match (relation(facts.from, facts.to), facts.target) {

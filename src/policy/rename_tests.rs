@@ -101,6 +101,8 @@ rsync, deleted before | p/.x.Xy12Zq (other) -> p/x (reserved, kept) | save in
 rsync, a draw of letters | p/.x.abcdef (asset) -> p/x (reserved, kept) | save in
 rsync --delay-updates | p/.~tmp~/x (other) -> p/x (reserved, kept) | save in
 rsync --delay-updates, collecting | p/.x.Xy12Zq (other) -> p/.~tmp~/x (free, not kept) | untracked
+rsync --delay-updates, a draw of letters | p/.x.abcdef (asset) -> p/.~tmp~/x (free, not kept) | move
+rsync --delay-updates, of another file | p/.y.abcdef (asset) -> p/.~tmp~/x (free, not kept) | save away
 rsync --partial-dir | p/.rsync-partial/x (asset) -> p/x (live asset, kept) | save in
 rsync --backup | p/x (asset) -> p/x~ (free, kept) | save away
 git commit: index | .git/index.lock (asset) -> .git/index (live asset, kept) | save in

@@ -38,11 +38,7 @@ const ONE_REQUEST_BYTES_MAX: usize = 32 << 20;
 const PART_BYTES: usize = 8 << 20;
 const PARTS_AT_ONCE: usize = 4;
 const ABORT_PATIENCE: Duration = Duration::from_secs(20);
-/// It is there, and can be read again when its owner says so.
-const ARCHIVED: &str = "the bucket moved it to an archive: bring it back there, and take away the \
-                        life-cycle rule";
-/// So many more than the catalog knows may be listed: a listing without an end is not kept
-/// in memory.
+/// So many more than are known may be listed: memory has an end, a listing may have none.
 const STRANGERS_MAX: usize = 1 << 20;
 const SUFFIX: &str = ".pack";
 
@@ -274,8 +270,7 @@ impl Backend {
         Ok(bytes)
     }
 
-    /// Every pack with its size, where about so many are `known`. What is not named like a
-    /// pack is passed over.
+    /// Every pack with its size; about so many are `known`. Other names are passed over.
     pub(super) fn list(&self, known: usize) -> Result<HashMap<PackId, u64>> {
         self.at_home(|| self.list_at_most(known.saturating_add(STRANGERS_MAX)))
     }
@@ -371,11 +366,8 @@ fn failed(doing: &str, pack: PackId, error: object_store::Error) -> StoreError {
     match error {
         object_store::Error::NotFound { .. } => StoreError::PackMissing { pack },
         error => match refusal::archived(&error.to_string()) {
-            true => StoreError::PackDamaged {
-                pack,
-                detail: ARCHIVED.into(),
-            },
-            false => refused(&format!("{doing} pack {pack}"), error),
+            Some(detail) => StoreError::PackDamaged { pack, detail },
+            None => refused(&format!("{doing} pack {pack}"), error),
         },
     }
 }

@@ -12,7 +12,7 @@ mod record;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::holder::{holder, host};
-use self::record::{FORMAT, NOT_OURS, Record, bad, older, writer};
+use self::record::{FORMAT, NOT_OURS, Record, bad, older, unreachable, writer};
 use super::backend::Backend;
 use super::error::{Result, StoreError, Writer};
 use super::journal::{self, Whose};
@@ -392,12 +392,5 @@ impl Store {
     /// nobody asked yet.
     pub fn taken_over(&self) -> Option<StoreError> {
         self.shared.lease.refusal()
-    }
-}
-
-fn unreachable(doing: &str) -> StoreError {
-    StoreError::Unreachable {
-        doing: doing.into(),
-        detail: "try again when it does".into(),
     }
 }

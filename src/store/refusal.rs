@@ -30,12 +30,13 @@ const ROLES: [(&str, &str); 4] = [
 const AMAZON: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile \
                       of ~/.aws/credentials";
 
-/// True when an object cannot be read because a life-cycle rule put it away: the codes of S3
-/// and of Azure.
-pub(super) fn archived(text: &str) -> bool {
-    ["InvalidObjectState", "BlobArchived"]
-        .iter()
-        .any(|code| text.contains(&format!("<Code>{code}</Code>")))
+/// What is wrong with an object that a life-cycle rule put away: it is there, and can be read
+/// again when its owner says so. `None`: that is not what the bucket says.
+pub(super) fn archived(text: &str) -> Option<String> {
+    let is_code = |code| text.contains(&format!("<Code>{code}</Code>"));
+    // Those of S3 and of Azure.
+    let is_archived = ["InvalidObjectState", "BlobArchived"].iter().any(is_code);
+    is_archived.then(|| ARCHIVED.into())
 }
 
 /// One line of bounded length, and no query of a URL: signatures stand there. Nor how long it
@@ -88,6 +89,9 @@ pub(super) fn with_way_out(line: String) -> String {
         false => line + WHICH_KEY,
     }
 }
+
+const ARCHIVED: &str = "the bucket moved it to an archive: bring it back there, and take away the \
+                        life-cycle rule";
 
 /// What to do where credentials were asked for at the machine's role, in vain: that is tried
 /// last, when nothing else is set.

@@ -113,6 +113,21 @@ fn rsync_delay_updates_keeps_one_history_each() {
     rsync("--delay-updates");
 }
 
+/// One draw of mkstemp(3) in 185 spells a word, and is taken for a person's file at first.
+#[test]
+fn rsync_delay_updates_leaves_nothing_when_a_temporary_name_spells_a_word() {
+    let m = Mount::new();
+    for text in ["one", "two"] {
+        m.run(&format!(
+            "mkdir .~tmp~; echo {text} > .a.sample; mv .a.sample .~tmp~/a; mv .~tmp~/a a; rmdir .~tmp~"
+        ));
+    }
+    m.run("rm a; mkdir .~tmp~; echo three > .a.sample; mv .a.sample .~tmp~/a; mv .~tmp~/a a; rmdir .~tmp~");
+    assert_eq!(m.texts("a"), ["one\n", "two\n", "three\n"]);
+    assert_no_traces(&m, &[]);
+    assert_eq!(m.list(".versions"), ["a"]);
+}
+
 #[test]
 fn rsync_backup_keeps_the_history_with_the_name() {
     let m = Mount::new();

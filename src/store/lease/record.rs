@@ -65,3 +65,10 @@ pub(super) fn bad(backend: &Backend, reason: String) -> StoreError {
         reason,
     }
 }
+
+pub(super) fn unreachable(doing: &str) -> StoreError {
+    StoreError::Unreachable {
+        doing: doing.into(),
+        detail: "try again when it does".into(),
+    }
+}
