@@ -59,7 +59,8 @@ pub(super) fn permit_put(shared: &Shared) -> Result<()> {
 
 fn ask_once(shared: &Shared) -> Result<()> {
     if shared.config.write_claim == WriteClaim::ReadOnly {
-        return Err(StoreError::LookedAt);
+        let refusal = shared.lease.refusal();
+        return Err(refusal.unwrap_or(StoreError::LookedAt));
     }
     let asked = shared.admission.0.lock();
     let mut asked = asked.unwrap_or_else(PoisonError::into_inner);
