@@ -30,6 +30,9 @@ const CATALOG: &str = "catalog";
 /// The number that this vault held last.
 const FENCE_SETTING: &str = "local.store_fence";
 
+/// The object as it lies in the store. `None`: it is not there.
+type Found = Option<(Seen, Record)>;
+
 /// What this vault knows of the lease.
 #[derive(Debug, Clone)]
 enum Standing {
@@ -144,7 +147,7 @@ impl Lease {
     }
 
     /// The lease as it lies there, and whose journal says what the catalog does not know.
-    fn look(&self, backend: &Backend) -> Result<(Option<(Seen, Record)>, Option<Fence>)> {
+    fn look(&self, backend: &Backend) -> Result<(Found, Option<Fence>)> {
         let found = self.read(backend)?;
         let whose = match &found {
             Some((_, record)) if record.holder == self.holder => Whose::Own(Some(record.fence)),
@@ -265,7 +268,8 @@ impl Lease {
     /// Why nothing is written: another one has the lease, or wrote the journal on, as far as
     /// is known.
     pub(super) fn refusal(&self) -> Option<StoreError> {
-        match self.standing().clone() {
+        let standing = self.standing().clone();
+        match standing {
             Standing::Lost(writer) => Some(StoreError::Fenced(writer)),
             Standing::Older { place, fence } => Some(StoreError::CatalogIsOlder { place, fence }),
             Standing::Unknown | Standing::Held(_) => None,
@@ -321,7 +325,7 @@ impl Lease {
         Ok(Fence(last.unwrap_or(0)))
     }
 
-    fn read(&self, backend: &Backend) -> Result<Option<(Seen, Record)>> {
+    fn read(&self, backend: &Backend) -> Result<Found> {
         let Some(seen) = backend.seen_object(LEASE_NAME)? else {
             return Ok(None);
         };

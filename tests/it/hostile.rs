@@ -279,17 +279,48 @@ fn a_listing_without_an_end_is_an_error_in_bounded_memory() {
     line.m.run("\"$KEEPFS\" check .");
 }
 
-/// Packs that are not there.
-fn lists_packs(answer: &mut Answer) {
+/// So many packs that are not there, by a number of the page.
+fn add_packs(answer: &mut Answer, page: usize, packs: usize) {
     let mut more = String::new();
-    for number in 0..3_000 {
+    for number in 0..packs {
         more += &format!(
-            "<Contents><Key>p/packs/aa/{number:032x}.pack</Key><Size>1</Size>\
+            "<Contents><Key>p/packs/aa/{page:016x}{number:016x}.pack</Key><Size>1</Size>\
              <LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>e</ETag></Contents>"
         );
     }
     let forged = body(answer).replace("</ListBucketResult>", &(more + "</ListBucketResult>"));
     answer.body = forged.into_bytes();
+}
+
+fn lists_packs(answer: &mut Answer) {
+    add_packs(answer, 0, 3_000);
+}
+
+fn lists_packs_without_an_end(answer: &mut Answer) {
+    static PAGES: AtomicUsize = AtomicUsize::new(0);
+    add_packs(answer, PAGES.fetch_add(1, Ordering::Relaxed), 50_000);
+    let more = "<NextContinuationToken>more</NextContinuationToken></ListBucketResult>";
+    let ended = body(answer).replace("<IsTruncated>false<", "<IsTruncated>true<");
+    answer.body = ended.replace("</ListBucketResult>", more).into_bytes();
+}
+
+#[test]
+fn packs_without_an_end_are_an_error_in_bounded_memory() {
+    let line = Line::with(Kind::S3, |setup| setup);
+    write(&line.m, &[("a", noise(1, 90_000))]);
+    line.m.run("\"$KEEPFS\" wait .");
+    let endless = Fault::Forge(lists_packs_without_an_end);
+    line.proxy
+        .fault("GET", "prefix=p/packs", usize::MAX, endless);
+    let done = line.m.keepfs(&["check", "."]);
+    let said = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert!(said.contains("look who else writes there"), "{said}");
+    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    let peak = memory_peak_bytes(&line.m);
+    assert!(peak < MEMORY_BYTES_MAX, "{peak}");
+    line.proxy.heal();
+    line.m.run("\"$KEEPFS\" check .");
 }
 
 #[test]

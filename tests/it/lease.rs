@@ -3,12 +3,14 @@
 //! The second machine is a copy of the vault directory: for the store it is another
 //! writer, as it would be on another host.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::buckets::{allow, setup};
-use crate::harness::{Mount, keepfs_binary, output, text, wait_for};
+use crate::harness::{Mount, Setup, keepfs_binary, output, text, wait_for};
+use crate::journal::rebuilt_from;
 use crate::servers::{BucketServer, Kind, objects};
 
 const REFUSED: Option<i32> = Some(4);
@@ -147,4 +149,59 @@ fn a_bucket_that_is_away_at_the_start_is_asked_for_the_lease_before_the_first_wr
     assert_eq!(objects(&server.bucket().join("p/packs")), packs);
     assert_eq!(m.texts("a"), ["one", "two"]);
     m.crash();
+}
+
+#[test]
+fn an_older_catalog_that_is_put_back_is_refused_and_the_newer_journal_brings_everything() {
+    let mut m = Setup::new().start();
+    m.write("a", "one");
+    m.run("\"$KEEPFS\" wait .");
+    m.unmount();
+    let (catalog, older) = (m.vault.join("catalog.db"), m.vault.with_file_name("older"));
+    fs::copy(&catalog, &older).unwrap();
+    m.remount();
+    m.write("a", "two");
+    m.run("\"$KEEPFS\" wait .");
+    m.unmount();
+    fs::copy(&older, &catalog).unwrap();
+    let said = m.try_remount().unwrap_err();
+    for words in [
+        "older copy",
+        "`keepfs rebuild --store",
+        "`keepfs mount --take-over`",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    let status = m.on_vault(&["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    let blocked = status["blocked"].as_str().unwrap_or_default();
+    assert!(blocked.contains("older copy"), "{status}");
+    let store = m.vault.join("store").display().to_string();
+    let live = |files: BTreeMap<PathBuf, Vec<u8>>| files[Path::new("a")].clone();
+    assert_eq!(live(rebuilt_from(&m, &[], &store)), b"two");
+    // Who goes on with it all the same takes nothing away.
+    let [vault, root] = [&m.vault, &m.root].map(|path| path.to_str().unwrap().to_owned());
+    let taken = m.keepfs(&["mount", "--take-over", &vault, &root]);
+    assert!(taken.status.success(), "{taken:?}");
+    m.write("a", "three");
+    m.run("\"$KEEPFS\" wait .");
+    let ended = m.keepfs(&["umount", &root]);
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(live(rebuilt_from(&m, &[], &store)), b"three");
+    let there = tempfile::tempdir().unwrap();
+    let to = |name: &str| there.path().join(name).display().to_string();
+    let rebuild = [
+        "rebuild",
+        "--store",
+        &store,
+        "--writer",
+        "1",
+        "--live",
+        "--live-dir",
+    ];
+    let done = m.keepfs(&[&rebuild[..], &[&to("live"), &to("vault")]].concat());
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(fs::read(to("live/a")).unwrap(), b"two");
+    m.remount();
+    m.run("\"$KEEPFS\" check --read-data .");
 }
