@@ -274,12 +274,18 @@ fn fill<L: FnOnce() -> Option<Listing>>(
     };
     let mut live = fill_live()?;
     reach("rebuild.filled");
+    let lacks_files = live.as_ref().is_some_and(|live| !live.failed.is_empty());
     let compared = match made.packs {
-        Packs::Compared(compared) => compared,
-        Packs::Expected(listing) => {
-            let listing = listing();
+        Packs::Compared(compared) if !lacks_files => compared,
+        packs => {
+            let listing = match packs {
+                Packs::Expected(listing) => listing(),
+                Packs::Compared(_) => None,
+            };
+            // Where the vault is in use, a pack may have moved since it was listed.
+            let listing = listing.filter(|_| !lacks_files);
             let compared = compare(&request.place, vault.catalog().as_mut(), listing)?;
-            if compared.relocated > 0 && !is_whole(live.as_ref()) {
+            if compared.relocated > 0 && lacks_files {
                 live = fill_live()?;
             }
             compared

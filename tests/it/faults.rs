@@ -4,6 +4,7 @@
 //! read meanwhile were the right bytes or a clean error.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -265,6 +266,59 @@ fn a_check_with_a_stale_listing_names_nothing_as_lost() {
     assert!(purged.contains("no problems"), "{purged}");
     assert!(line.proxy.hit() > 2);
     line.assert_whole(&files);
+}
+
+/// As beside a vault in use: journal and listing are read, then a prune moves what they say.
+#[test]
+fn a_rebuild_finds_what_moved_after_it_had_listed_the_packs() {
+    let mut line = Line::new(Kind::S3);
+    let m = &line.m;
+    m.write("kept", noise(1, 50_000));
+    m.write("changed", noise(2, 150_000));
+    m.write("changed", noise(3, 40_000));
+    m.run("\"$KEEPFS\" wait .");
+    line.proxy.fault("GET", "prefix=p/packs", 2, Fault::Stale);
+    m.run("\"$KEEPFS\" check .");
+    let journal = line.server.bucket().join("p/catalog");
+    let (before, after) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let put = |from: &Path, to: &Path| {
+        let _ = fs::remove_dir_all(to);
+        let done = output(Command::new("cp").arg("-r").arg(from).arg(to));
+        assert!(done.status.success(), "{done:?}");
+    };
+    put(&journal, before.path());
+    let packs = || files_below(&line.server.bucket().join("p/packs"));
+    let listed = packs();
+    m.set_retention("keep_last = 1");
+    m.run("\"$KEEPFS\" prune .");
+    m.run("\"$KEEPFS\" wait .");
+    assert!(packs().iter().all(|pack| !listed.contains(pack)));
+    line.m.unmount();
+    line.server.stop();
+    put(&journal, after.path());
+    put(before.path(), &journal);
+    line.server.run();
+    let there = tempfile::tempdir().unwrap();
+    let url = line.server.url_through(line.proxy.port(), "p");
+    let mut rebuild = Command::new(keepfs_binary());
+    rebuild.args(["rebuild", "--store", &url, "--live"]);
+    let done = output(
+        rebuild
+            .arg(there.path().join("v"))
+            .envs(line.server.environment()),
+    );
+    // What the prune dropped is named, for the journal that was read knows it still.
+    assert_eq!(done.status.code(), Some(5), "{done:?}");
+    let said = text(&done.stdout);
+    assert!(said.contains("the live tree has 2 files"), "{said}");
+    assert_eq!(line.proxy.hit(), 2, "{:?}", line.proxy.seen());
+    for (name, content) in [("kept", noise(1, 50_000)), ("changed", noise(3, 40_000))] {
+        let live = fs::read(there.path().join("v/live").join(name)).unwrap();
+        assert!(live == content, "{name}");
+    }
+    line.server.stop();
+    put(after.path(), &journal);
+    line.server.run();
 }
 
 #[test]

@@ -183,7 +183,8 @@ fn nothing_new_relies_on_a_pack_that_a_reader_found_cut_short() {
     let path = bench.files("store")[0].clone();
     writable(&path).set_len(1000).unwrap();
     let shared = &bench.store().shared;
-    for chunk in shared.catalog().unwrap().content_chunks(content).unwrap() {
+    let chunks = shared.catalog().unwrap().content_chunks(content).unwrap();
+    for chunk in chunks {
         shared.cache.forget(&chunk.hash);
     }
     let error = bench.read(content).unwrap_err();
