@@ -17,8 +17,8 @@ use super::{ClockTrust, Prune, PruneMode};
 
 /// So long a silence needs no explanation, unless ages that count are not much longer.
 const SILENCE_MAX: Duration = Duration::from_secs(7 * 86_400);
-/// This one needs none whatever the rules: a machine that is off over the weekend.
-const SILENCE_MIN: Duration = Duration::from_secs(3 * 86_400);
+/// This one needs none whatever the rules: a machine that is off over a long weekend.
+const SILENCE_MIN: Duration = Duration::from_secs(4 * 86_400);
 
 /// Clocks that are not further apart agree. No cloud takes more in a request.
 const APART_MAX: Duration = Duration::from_secs(15 * 60);
