@@ -24,9 +24,9 @@ pub(super) use audit::{AuditDepth, audit};
 pub(super) use behind::since;
 pub use own::note_replayed;
 pub(super) use own::{Whose, ahead, leave_behind};
-#[cfg(test)]
-pub(super) use replaced::remove_older;
 pub use replay::{Gap, Replayed, replay};
+#[cfg(test)]
+pub(super) use {own::draw, replaced::remove_older};
 
 use self::group::Group;
 use self::object::Kind;
@@ -67,12 +67,15 @@ impl Published {
     /// catalog does not hear is published anew.
     pub(super) fn end_with(&mut self, shared: &Shared, put: &Put) {
         self.seen_to_end = Some(put.fence);
-        if let Err(error) = record(shared, &shared.backend(), put) {
-            self.seen_to_end = None;
-            log::warn!(
-                "{}: the journal begins anew: {error}",
-                shared.backend().place
-            );
+        match record(shared, &shared.backend(), put) {
+            Ok(replaced) => replaced::tell(replaced),
+            Err(error) => {
+                self.seen_to_end = None;
+                log::warn!(
+                    "{}: the journal begins anew: {error}",
+                    shared.backend().place
+                );
+            }
         }
     }
 }
@@ -88,10 +91,13 @@ pub(super) struct Put {
     first: u64,
 }
 
+/// Whether what a publishing replaced is gone from the store.
+type Replaced = Result<()>;
+
 /// Publishes what was committed. Returns when the store has it; at once when there is
 /// nothing new.
 pub(super) fn publish(shared: &Shared) -> Result<()> {
-    publish_alone(shared, &mut lock(shared))
+    publish_alone(shared, &mut lock(shared)).map(replaced::tell)
 }
 
 /// Publishes when that was last done some time ago and nobody is at it.
@@ -102,17 +108,18 @@ pub(super) fn keep_up(shared: &Shared) {
     if published.at.is_some_and(|last| last.elapsed() < PACE) {
         return;
     }
-    if let Err(error) = publish_alone(shared, &mut published) {
-        log::warn!("the journal waits: {error}");
+    match publish_alone(shared, &mut published) {
+        Ok(replaced) => replaced::tell(replaced),
+        Err(error) => log::warn!("the journal waits: {error}"),
     }
 }
 
-/// Publishes all there is to say, behind whatever there is.
+/// Publishes all there is to say, behind whatever there is, and removes that.
 pub(super) fn publish_anew(shared: &Shared) -> Result<()> {
     let mut published = lock(shared);
     published.begin_anew(&mut **shared.catalog()?)?;
     reach("journal.before-anew");
-    publish_alone(shared, &mut published)
+    publish_alone(shared, &mut published)?
 }
 
 /// Nobody publishes until this goes.
@@ -121,10 +128,10 @@ pub(super) fn lock(shared: &Shared) -> MutexGuard<'_, Published> {
     published.unwrap_or_else(PoisonError::into_inner)
 }
 
-fn publish_alone(shared: &Shared, published: &mut Published) -> Result<()> {
+fn publish_alone(shared: &Shared, published: &mut Published) -> Result<Replaced> {
     published.at = Some(Instant::now());
     let Some(unpublished) = unpublished(shared, &mut published.drawn)? else {
-        return Ok(());
+        return Ok(Ok(()));
     };
     let backend = shared.backend();
     let fence = admission::require(shared)?;
@@ -214,14 +221,15 @@ fn put_while_reading<'a>(
     })
 }
 
-/// The catalog learns how far the journal is.
-pub(super) fn record(shared: &Shared, backend: &Backend, put: &Put) -> Result<()> {
+/// The catalog learns how far the journal is, and what a snapshot replaced goes.
+fn record(shared: &Shared, backend: &Backend, put: &Put) -> Result<Replaced> {
     reach("journal.after-put");
     let is_snapshot = put.extent == Extent::Everything;
     {
         let mut catalog = shared.catalog()?;
         catalog.set_published(put.up_to, &put.position)?;
         own::forget_end(&mut **catalog)?;
+        own::forget_groups(&mut **catalog)?;
         if !catalog.has_unpublished()? {
             behind::forget(&mut **catalog)?;
         }
@@ -233,11 +241,17 @@ pub(super) fn record(shared: &Shared, backend: &Backend, put: &Put) -> Result<()
         })?;
     }
     reach("journal.after-position");
-    if is_snapshot {
-        let snapshot = put.first..put.position.number;
-        replaced::remove_older(shared, backend, put.fence, snapshot, put.position.group);
+    if !is_snapshot {
+        return Ok(Ok(()));
     }
-    Ok(())
+    let snapshot = put.first..put.position.number;
+    Ok(replaced::remove_older(
+        shared,
+        backend,
+        put.fence,
+        snapshot,
+        put.position.group,
+    ))
 }
 
 /// What the journal lacks. Nothing in it can be lost by a power failure: the journal must

@@ -19,6 +19,9 @@ use crate::store::error::Result;
 /// The groups that were begun last, in hex with a space between, the newest last.
 const GROUPS_SETTING: &str = "local.journal_groups";
 const GROUPS_MAX: usize = 64;
+/// While publishing fails again and again, each attempt may leave objects of its own: about a
+/// day of them.
+const ATTEMPTS_MAX: usize = 4096;
 /// A writer, a space, a number: his objects before that one are known, although the position
 /// does not say so.
 const END_SETTING: &str = "local.journal_end";
@@ -33,15 +36,24 @@ pub(in crate::store) enum Whose {
 }
 
 /// Draws the number of a group. It is the catalog's own from the next commit on.
-pub(super) fn draw(catalog: &mut dyn Catalog, clock: &dyn Clock) -> Result<u64> {
+pub(in crate::store) fn draw(catalog: &mut dyn Catalog, clock: &dyn Clock) -> Result<u64> {
     let group = clock.random() as u64;
     let noted = catalog.setting(GROUPS_SETTING)?.unwrap_or_default();
-    let mut groups: Vec<_> = noted.split(' ').filter(|text| !text.is_empty()).collect();
     let drawn = format!("{group:016x}");
-    groups.push(&drawn);
-    let newest = &groups[groups.len().saturating_sub(GROUPS_MAX)..];
-    catalog.set_setting(GROUPS_SETTING, Some(&newest.join(" ")))?;
+    set_groups(catalog, &format!("{noted} {drawn}"), ATTEMPTS_MAX)?;
     Ok(group)
+}
+
+/// A position is behind all that was begun before: most of it need not be told any more.
+pub(super) fn forget_groups(catalog: &mut dyn Catalog) -> Result<()> {
+    let noted = catalog.setting(GROUPS_SETTING)?.unwrap_or_default();
+    set_groups(catalog, &noted, GROUPS_MAX)
+}
+
+fn set_groups(catalog: &mut dyn Catalog, groups: &str, newest: usize) -> Result<()> {
+    let groups: Vec<_> = groups.split_whitespace().collect();
+    let newest = groups[groups.len().saturating_sub(newest)..].join(" ");
+    Ok(catalog.set_setting(GROUPS_SETTING, Some(&newest))?)
 }
 
 /// The position will be forgotten; what is before it stays known.

@@ -15,14 +15,17 @@ use crate::store::error::{Result, StoreError};
 
 /// Removes what lies before a snapshot of these numbers. What cannot be removed is tried again
 /// after the next one.
+///
+/// # Errors
+/// When the snapshot cannot be read back, or the store lets something not go.
 pub(in crate::store) fn remove_older(
     shared: &Shared,
     backend: &Backend,
     fence: Fence,
     snapshot: Range<u64>,
     group: u64,
-) {
-    let removed = Journal::list(backend, fence, shared.coding.cipher()).and_then(|journal| {
+) -> Result<()> {
+    Journal::list(backend, fence, shared.coding.cipher()).and_then(|journal| {
         let of = |kind| move |&number: &u64| (number, kind);
         let snapshots = journal.snapshots.range(..snapshot.start);
         let changes = journal.changes.range(..snapshot.start);
@@ -37,7 +40,11 @@ pub(in crate::store) fn remove_older(
         older
             .into_iter()
             .try_for_each(|(number, kind)| backend.delete_object(&key(fence, number, kind)))
-    });
+    })
+}
+
+/// Says what stays, to whom it is not a failure.
+pub(super) fn tell(removed: Result<()>) {
     match removed {
         Ok(()) => {}
         Err(error @ (StoreError::Foreign { .. } | StoreError::JournalGap { .. })) => log::error!(

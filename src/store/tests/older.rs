@@ -9,6 +9,7 @@ use crate::catalog::sqlite::SqliteCatalog;
 use crate::catalog::{Catalog, ChangeMark, Durability, JournalPosition};
 use crate::model::{Fence, WriteClaim};
 use crate::store::backend::Backend;
+use crate::store::journal::draw;
 use crate::store::membership::Answer;
 use crate::store::testing::noise;
 use crate::store::{AtBound, CheckDepth, Gap, LEASE_NAME, Store, StoreError, Tail, note_replayed};
@@ -162,6 +163,27 @@ fn an_older_catalog_is_refused_and_nothing_that_a_newer_one_said_is_lost() {
             .count(),
         1
     );
+}
+
+/// Each attempt to publish draws a number, also where it fails half-way.
+#[test]
+fn what_was_begun_before_many_failures_is_still_the_catalogs_own() {
+    let vault = Journaled::new();
+    vault.set("a");
+    vault.publish();
+    let before = position(&vault);
+    vault.set("b");
+    vault.publish();
+    forget_since(&vault, &before);
+    for _ in 0..200 {
+        let mut catalog = vault.catalog.lock().unwrap();
+        draw(&mut **catalog, &*vault.store.shared.clock).unwrap();
+        catalog.commit(Durability::Process).unwrap();
+    }
+    let vault = vault.reopened_after(|_| ());
+    vault.set("c");
+    vault.publish();
+    vault.assert_replays();
 }
 
 #[test]

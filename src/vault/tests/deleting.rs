@@ -193,6 +193,28 @@ fn what_is_deleted_for_good_is_not_in_the_journal_of_the_store_either() {
 }
 
 #[test]
+fn a_deletion_for_good_is_not_called_done_while_the_old_journal_cannot_be_removed() {
+    let vault = TestVault::new();
+    vault.write("secret", b"one");
+    vault.ingest_all();
+    vault.vault.store().publish().unwrap();
+    let journal = vault.vault.config().vault_dir.join("store/catalog");
+    let [snapshot] = &files_below(&journal)[..] else {
+        panic!();
+    };
+    let away = vault.directory.path().join("away");
+    std::fs::rename(snapshot, &away).unwrap();
+    // What is no file cannot be removed as one.
+    std::fs::create_dir(snapshot).unwrap();
+    vault.vault.purge(&id("secret")).unwrap_err();
+    std::fs::remove_dir(snapshot).unwrap();
+    std::fs::rename(&away, snapshot).unwrap();
+    vault.vault.finish_deletion().unwrap();
+    assert!(!snapshot.exists());
+    assert_eq!(files_below(&journal).len(), 1);
+}
+
+#[test]
 fn a_version_that_went_since_it_was_chosen_to_be_deleted_for_good_is_passed_over() {
     let vault = TestVault::new();
     vault.write("a", b"first");
