@@ -74,10 +74,12 @@ impl<'a> Copier<'a> {
         new: &'a Backend,
         running: &'a Running,
     ) -> Result<Self> {
+        // Not in one expression: the catalog must not be locked while a bucket is asked.
+        let known = shared.catalog()?.packs()?.len();
         Ok(Self {
             way: Way { shared, new },
             running,
-            listed: new.list(shared.catalog()?.packs()?.len())?,
+            listed: new.list(known)?,
             sound: HashSet::new(),
             damages: Vec::new(),
             copied: Copied::default(),
