@@ -171,6 +171,7 @@ fn of_store(error: &StoreError) -> Errno {
         | StoreError::NoCredentials { .. }
         | StoreError::Denied { .. }
         | StoreError::Unreachable { .. }
+        | StoreError::PackUnknown { .. }
         | StoreError::DirectoryAway { .. }
         | StoreError::LookedAt
         | StoreError::Emptied { .. }

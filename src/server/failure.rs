@@ -149,6 +149,7 @@ pub fn code_of_store(error: &StoreError) -> ErrorCode {
         | StoreError::NoCredentials { .. }
         | StoreError::Denied { .. }
         | StoreError::Unreachable { .. }
+        | StoreError::PackUnknown { .. }
         | StoreError::DirectoryAway { .. }
         | StoreError::LookedAt
         | StoreError::OnTheWay { .. }

@@ -137,22 +137,35 @@ pub(super) fn is_sound(shared: &Shared, pack: &PackRecord) -> Result<bool> {
     Ok(check_pack(shared, pack, listed, CheckDepth::Listing)?.is_none())
 }
 
-/// True when the pack of a chunk is there, and its table, which is put last, says that the
-/// chunk is in it.
-pub(super) fn has_chunk(shared: &Shared, chunk: &ChunkRecord) -> Result<bool> {
+/// What a look at the pack of a chunk showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// It is there, and its table, which is put last, says that the chunk is in it.
+    There,
+    /// It is missing or damaged, or the chunk is not in it.
+    Gone,
+    /// This machine could not read it: a bad place on its disk, or something that passes.
+    Unreadable,
+}
+
+/// Looks whether the pack of a chunk is there and has it.
+pub(super) fn look_for_chunk(shared: &Shared, chunk: &ChunkRecord) -> Result<Seen> {
     let backend = shared.backend();
-    let Some(bytes) = backend.pack_bytes(chunk.pack)? else {
-        return Ok(false);
-    };
-    let source = backend.source(chunk.pack);
-    let table = source.and_then(|source| read_table(&backend, &source, chunk.pack, bytes));
+    let table = backend.pack_bytes(chunk.pack).and_then(|bytes| {
+        let missing = StoreError::PackMissing { pack: chunk.pack };
+        let source = backend.source(chunk.pack)?;
+        read_table(&backend, &source, chunk.pack, bytes.ok_or(missing)?)
+    });
     match table {
-        Ok(entries) => Ok(flaw_of_table(&entries, std::slice::from_ref(chunk)).is_none()),
+        Ok(entries) => match flaw_of_table(&entries, std::slice::from_ref(chunk)) {
+            None => Ok(Seen::There),
+            Some(_) => Ok(Seen::Gone),
+        },
+        Err(StoreError::PackMissing { .. } | StoreError::PackDamaged { .. }) => Ok(Seen::Gone),
         Err(error) if error.is_no_answer() => Err(error),
-        // Missing, damaged, or on a bad place of the disk.
         Err(error) => {
             log::warn!("pack {}: {error}", chunk.pack);
-            Ok(false)
+            Ok(Seen::Unreadable)
         }
     }
 }

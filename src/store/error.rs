@@ -145,6 +145,14 @@ pub enum StoreError {
         "nothing is written to a store that is only looked at: what waits in the spool goes there when the vault is mounted"
     )]
     LookedAt,
+    /// Whether the pack of a chunk that a new content has, too, is there: nobody answered.
+    #[error("whether pack {pack} is there is not known: {error}")]
+    PackUnknown {
+        /// The pack.
+        pack: PackId,
+        /// What the bucket did instead.
+        error: Box<StoreError>,
+    },
     /// An object that is not what was written under its name.
     #[error("{key} in the store is not what keepfs wrote: {problem}")]
     Foreign {
@@ -316,7 +324,7 @@ impl StoreError {
     }
 
     /// True when the store could not be asked: that says nothing of what is in it.
-    pub fn is_no_answer(&self) -> bool {
+    pub(super) fn is_no_answer(&self) -> bool {
         self.no_answer().is_some()
     }
 

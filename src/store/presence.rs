@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::check::Seen;
 use super::error::{Result, StoreError};
 use super::{Shared, check};
 use crate::catalog::ChunkRecord;
@@ -53,7 +54,7 @@ pub(super) fn is_uploaded(shared: &Shared, content: ContentId) -> Result<bool> {
 /// Looks whether the pack of a chunk is there with its table, once in a run.
 ///
 /// # Errors
-/// When the bucket does not answer: then nobody knows, and it is too early to store the
+/// [`StoreError::PackUnknown`] when the bucket does not answer: it is too early to store the
 /// chunk anew. Until that is in the store, the good bytes there are the only ones.
 pub(super) fn is_there(shared: &Shared, chunk: &ChunkRecord) -> Result<bool> {
     match shared.presence.of(chunk) {
@@ -61,22 +62,34 @@ pub(super) fn is_there(shared: &Shared, chunk: &ChunkRecord) -> Result<bool> {
         Verdict::Gone => return Ok(false),
         Verdict::Unknown => {}
     }
+    let unknown = |pack, error| StoreError::PackUnknown {
+        pack,
+        error: Box::new(error),
+    };
     if let Some(silence) = shared.presence.silence() {
-        return Err(silence);
+        return Err(unknown(chunk.pack, silence));
     }
-    let has_chunk = |chunk| {
-        let looked = check::has_chunk(shared, chunk);
-        looked.inspect_err(|error| shared.presence.note_silence(error))
+    let look = |chunk: &ChunkRecord| match check::look_for_chunk(shared, chunk) {
+        Err(error) if error.is_no_answer() => {
+            shared.presence.note_silence(&error);
+            Err(unknown(chunk.pack, error))
+        }
+        looked => looked,
     };
     // The pack may have been rewritten since the chunk was looked up; the name of
     // the chunk decides, not that of the pack.
-    if has_chunk(chunk)? {
-        shared.presence.pack_is_there(chunk.pack);
-        return Ok(true);
+    match look(chunk)? {
+        Seen::There => {
+            shared.presence.pack_is_there(chunk.pack);
+            return Ok(true);
+        }
+        // Nothing is known of its other chunks.
+        Seen::Unreadable => return Ok(false),
+        Seen::Gone => {}
     }
     let now = shared.catalog()?.chunk(&chunk.hash)?;
     match now {
-        Some(now) if now.pack != chunk.pack => has_chunk(&now),
+        Some(now) if now.pack != chunk.pack => Ok(look(&now)? == Seen::There),
         _ => {
             log::error!(
                 "pack {} is missing or cannot be relied on: its chunks are stored anew where they \

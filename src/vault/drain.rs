@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::catalog::Durability;
 use crate::model::{Deadline, PublicId, VersionSeq};
 
-use super::ingest_queue::Queue;
+use super::ingest_queue::{Lacking, Queue};
 use super::{Result, Vault, VaultError, lock};
 
 /// Between two looks at the queue.
@@ -157,6 +157,9 @@ impl Vault {
             .filter(|postponed| wanted.has(postponed.seq));
         match postponed.next() {
             None => Ok(()),
+            Some(first) if first.lacks == Lacking::Answer => Err(VaultError::StoreBlocked {
+                reason: first.reason.clone(),
+            }),
             Some(first) => Err(VaultError::Unreadable {
                 versions: 1 + postponed.count(),
                 reason: first.reason.clone(),

@@ -14,6 +14,9 @@ use super::{VaultError, lock};
 /// How long ingest waits after it failed.
 pub(super) const RETRY_WAIT: Duration = Duration::from_secs(5);
 
+/// How long it waits for a store that does not answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
+
 /// So many versions a walk may be ahead of ingest.
 const AHEAD_MAX: usize = 1024;
 /// How often the walk looks whether it may go on.
@@ -53,6 +56,8 @@ pub(super) struct Queue {
     pub(super) stopping: bool,
     /// Why the store takes nothing at the moment.
     pub(super) blocked: Option<String>,
+    /// What the store last left unanswered, as the log has it.
+    pub(super) unanswered: Option<String>,
     /// Why packs stay in the spool.
     pub(super) unflushed: Option<String>,
 }
@@ -64,6 +69,16 @@ pub(super) struct Postponed {
     pub(super) retry_at: Instant,
     /// What was wrong at the last try.
     pub(super) reason: String,
+    pub(super) lacks: Lacking,
+}
+
+/// What a version waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lacking {
+    /// Its bytes cannot be read.
+    Bytes,
+    /// The store does not say whether it has chunks of it.
+    Answer,
 }
 
 impl Postponed {
@@ -72,6 +87,17 @@ impl Postponed {
             seq,
             retry_at: Instant::now() + RETRY_WAIT,
             reason: error.to_string(),
+            lacks: Lacking::Bytes,
+        }
+    }
+
+    /// A store that does not answer will not do so in a moment.
+    pub(super) fn unanswered(seq: VersionSeq, reason: String) -> Self {
+        Self {
+            seq,
+            retry_at: Instant::now() + ANSWER_WAIT,
+            reason,
+            lacks: Lacking::Answer,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::catalog::{Catalog, Durability, atomically};
 use crate::model::{Origin, Version, VersionSeq, VersionState, failpoint};
 use crate::store::Written;
 
-use super::ingest_queue::{Postponed, RETRY_WAIT};
+use super::ingest_queue::{Lacking, Postponed, RETRY_WAIT};
 use super::{Result, Vault, lock};
 
 /// What became of one entry of a batch.
@@ -71,6 +71,7 @@ impl Vault {
                         seq: *seq,
                         retry_at: Instant::now() + RETRY_WAIT,
                         reason: "equal content was deleted for good meanwhile".into(),
+                        lacks: Lacking::Bytes,
                     }),
                     Err(error) => {
                         log::error!("version row {}: {error}", seq.0);

@@ -9,7 +9,10 @@ use super::{Result, Vault, VaultError, lock};
 
 /// True when the store takes nothing for a while, and that is nobody's fault here.
 fn cannot_store_now(error: &StoreError) -> bool {
-    matches!(error, StoreError::SpoolAtBound { .. }) || error.is_no_answer()
+    matches!(
+        error,
+        StoreError::SpoolAtBound { .. } | StoreError::PackUnknown { .. }
+    )
 }
 
 impl Vault {

@@ -141,6 +141,16 @@ impl Vault {
                         self.finish_or_block();
                     }
                 }
+                Err(VaultError::Store(StoreError::PackUnknown { error, .. })) => {
+                    // Only a file that shares chunks with what is in the store needs an
+                    // answer from there; all others can go to the spool.
+                    let reason = error.to_string();
+                    if queue.unanswered.as_deref() != Some(reason.as_str()) {
+                        log::warn!("sealed versions wait: {reason}");
+                        queue.unanswered = Some(reason.clone());
+                    }
+                    queue.postponed.push(Postponed::unanswered(seq, reason));
+                }
                 Err(error) if concerns_one_file(&error) => {
                     log::warn!("a sealed version waits: {error}");
                     queue.postponed.push(Postponed::of(seq, &error));
@@ -240,8 +250,8 @@ impl Vault {
         }
     }
 
-    /// A pack that is old enough goes however much is written meanwhile; the rest waits for
-    /// a quiet moment.
+    /// A pack that is old enough goes however much is written meanwhile. What looks at all that
+    /// is under way waits for a quiet moment.
     fn flush_packs(&self, chores: &mut Chores) {
         let flushed = self.store.flush().and_then(|()| self.store.publish());
         let refused = flushed.as_ref().err().map(ToString::to_string);
@@ -252,14 +262,13 @@ impl Vault {
             }
             return;
         }
-        if !lock(&self.ingest.queue).is_idle() {
-            return;
+        if lock(&self.ingest.queue).is_idle() {
+            chores.done("versions of half contents stay", self.drop_superseded());
+            chores.done(
+                "bytes that no version has stay in the store",
+                self.remove_leftovers(),
+            );
         }
-        chores.done("versions of half contents stay", self.drop_superseded());
-        chores.done(
-            "bytes that no version has stay in the store",
-            self.remove_leftovers(),
-        );
         chores.done(
             "bytes that were deleted for good are in the store still",
             self.finish_deletion(),
@@ -292,20 +301,14 @@ impl Chores {
     }
 }
 
-/// The file itself cannot be read or stored at the moment: no reason to keep others waiting.
+/// The file itself cannot be read at the moment: no reason to keep others waiting.
 fn concerns_one_file(error: &VaultError) -> bool {
     matches!(
         error,
         VaultError::Io { .. }
             | VaultError::NotFound { .. }
             | VaultError::Store(StoreError::Source(_))
-    ) || is_unanswered(error)
-}
-
-/// Only a file that shares chunks with what is in a bucket needs an answer from there to be
-/// stored; all others can go to the spool.
-fn is_unanswered(error: &VaultError) -> bool {
-    matches!(error, VaultError::Store(error) if error.is_no_answer())
+    )
 }
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
